@@ -1,1 +1,8 @@
-//! placeholder
+//! Models, decisions and edges that the scheduler and the workers share.
+
+pub mod catalog;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod record;
+pub mod secret;

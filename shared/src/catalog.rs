@@ -1,0 +1,10 @@
+//! The objects Refrain reads: the registry of the standard ones, what describe says of them to this
+//! integration user, and the list of fields that follows from both.
+
+pub mod describe;
+pub mod field_set;
+pub mod registry;
+
+pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
+pub use field_set::{Field, FieldSet};
+pub use registry::{MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields};
