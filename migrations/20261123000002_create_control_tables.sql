@@ -157,7 +157,7 @@ CREATE TABLE jobs (                                       -- fleet
     connection_id   uuid,
     object_id       int,
     org_id          text        COLLATE "C",              -- whose limits bind it
-    kind            text        NOT NULL CHECK (kind IN ('connect', 'incremental', 'backfill')),
+    kind            text        NOT NULL CHECK (kind IN ('incremental', 'backfill')),
     class           smallint    NOT NULL CHECK (class BETWEEN 0 AND 6), -- interactive, incremental, derived, backfill, verify, files, privacy
     unique_key      text        UNIQUE,                   -- one row per standing duty or slice
     state           smallint    NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 3),
