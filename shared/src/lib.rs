@@ -1,8 +1,18 @@
 //! Models, decisions and edges that the scheduler and the workers share.
+//!
+//! Two layers. The core holds values and decisions: no I/O, no async, time comes in as an argument. The edges
+//! each own one outside world and are the only modules that do I/O. Reading order:
+//!
+//! - core: [`ids`], [`clock`], [`error`], [`secret`], [`tenant`], [`catalog`], [`record`], [`ticket`], [`job`],
+//!   [`limits`], [`privacy`]
+//! - edges: [`crypto`], [`storage`]
 
 pub mod catalog;
 pub mod clock;
+pub mod crypto;
 pub mod error;
 pub mod ids;
+pub mod privacy;
 pub mod record;
 pub mod secret;
+pub mod tenant;
