@@ -22,8 +22,9 @@ use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, records_upsert};
 use crate::clock::Timestamp;
-use crate::ids::SalesforceId;
+use crate::ids::{FieldSetId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
+use crate::record::{RecordState, StateReason};
 use crate::ticket::{MessageRow, PersonRow, Projected, TicketRow};
 
 /// A record of the page with what it became.
@@ -66,6 +67,8 @@ pub struct PageCommit<'a> {
     pub lease: &'a Lease,
     /// The gate's values that the plan rested on.
     pub gate: GateEpochs,
+    /// The field set of the read; refused when the object is read with another one by now.
+    pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
     /// Records set aside.
@@ -78,6 +81,8 @@ pub struct PageCommit<'a> {
     pub moves: CheckpointMove,
     /// What becomes of the job.
     pub step: JobStep,
+    /// Called when all is sent and nothing is committed; tests die there.
+    pub before_commit: fn(),
 }
 
 /// Commits the page; gives how many records were written.
@@ -114,12 +119,16 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     let touched = messages::upsert(&tx, key, &applied).await?;
     people::upsert(&tx, key, &applied).await?;
 
-    let written = i64::try_from(written.len()).unwrap_or(i64::MAX);
-    page.counts.superseded = i64::try_from(records.len()).unwrap_or(i64::MAX) - written;
-    page.counts.written = written;
+    let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
+    let erased = RecordState::Stub(StateReason::Erased);
+    page.counts.suppressed = count(applied.iter().filter(|row| row.record.state == erased).count());
+    page.counts.written = count(applied.len()) - page.counts.suppressed;
+    page.counts.superseded += count(records.len() - applied.len());
+    let written = page.counts.written;
     finish_job(&tx, &page, written).await?;
-    checkpoint::advance(&tx, page.lease.object, &page.counts, &page.moves).await?;
+    checkpoint::advance(&tx, page.lease.object, page.field_set, &page.counts, &page.moves).await?;
     tickets::write(&tx, key, page.gate.mapping, &applied, &touched).await?;
+    (page.before_commit)();
     tx.commit().await?;
     Ok(written)
 }
