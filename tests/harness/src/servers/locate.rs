@@ -34,9 +34,11 @@ pub(crate) fn postgres() -> Option<PostgresPrograms> {
                 .is_some_and(|name| name.to_string_lossy().starts_with("pgsql-"))
         })
         .map(|dir| dir.join("bin"));
-    versioned
+    // Of equals the last is taken: a distribution's own directory rather than somebody's link to it.
+    path_directories()
+        .into_iter()
         .chain(redhat)
-        .chain(path_directories())
+        .chain(versioned)
         .filter(|bin| is_program(&bin.join("postgres")) && is_program(&bin.join("initdb")))
         .filter_map(|bin| {
             Some(PostgresPrograms {
