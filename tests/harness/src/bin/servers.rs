@@ -14,17 +14,15 @@ const USAGE: &str = "usage: servers run [NAME]\n\
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
-        (Some("run"), name, None) => match run(name.as_deref().unwrap_or("dev")).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::from(error.exit_code())
-            }
-        },
-        _ => {
-            eprintln!("{USAGE}");
-            ExitCode::from(64)
+    let (Some("run"), name, None) = (arguments.next().as_deref(), arguments.next(), arguments.next()) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(64);
+    };
+    match run(name.as_deref().unwrap_or("dev")).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.exit_code())
         }
     }
 }

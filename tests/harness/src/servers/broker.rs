@@ -4,6 +4,7 @@
 //! listens on 127.0.0.1 only. The node's name is the same everywhere, which its private port mapper allows.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ServersError;
@@ -21,7 +22,7 @@ const PORT_MAPPER: &str = "epmd";
 /// The Erlang node. `localhost` resolves everywhere, which a machine's own name does not.
 pub(crate) const NODE: &str = "refrain@localhost";
 /// A first boot takes 13 s on an idle two-core machine; beside a build several times that.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 /// An orderly stop takes about 2 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,6 +38,7 @@ pub(crate) struct Broker {
     pub(crate) programs: BrokerPrograms,
     /// The instance's directory.
     pub(crate) directory: PathBuf,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) user: Option<User>,
     pub(crate) ports: BrokerPorts,
     pub(crate) password: String,
@@ -59,22 +61,22 @@ impl Broker {
     }
 
     /// Starts the broker; returns when it answers.
-    pub(crate) fn start(&self, ledger: &Ledger) -> Result<(), ServersError> {
+    pub(crate) fn start(&self) -> Result<(), ServersError> {
         let was_there = self.home().join("data").is_dir();
-        match self.run(ledger) {
+        match self.run() {
             Err(ServersError::NotReady { .. }) if was_there => {
-                self.kill(ledger);
+                self.kill();
                 self.wipe()?;
-                self.run(ledger)
+                self.run()
             }
             other => other,
         }
     }
 
     /// Starts the broker on the data that are there.
-    pub(crate) fn run(&self, ledger: &Ledger) -> Result<(), ServersError> {
+    pub(crate) fn run(&self) -> Result<(), ServersError> {
         self.configure()?;
-        self.start_port_mapper(ledger)?;
+        self.start_port_mapper()?;
         let _ = std::fs::remove_file(self.log());
         let home = self.home();
         let process = launch(
@@ -87,7 +89,7 @@ impl Broker {
                 directory: &home,
                 log: &self.log(),
             },
-            ledger,
+            &self.ledger,
         )?;
         let mut ended = false;
         let ready = until_blocking(START_DEADLINE, "RabbitMQ", || {
@@ -110,18 +112,18 @@ impl Broker {
     }
 
     /// Stops broker and port mapper in order.
-    pub(crate) fn stop(&self, ledger: &Ledger) {
-        if let Some(process) = ledger.live(NAME) {
+    pub(crate) fn stop(&self) {
+        if let Some(process) = self.ledger.live(NAME) {
             process.stop("TERM", STOP_PATIENCE);
         }
-        if let Some(process) = ledger.live(PORT_MAPPER) {
+        if let Some(process) = self.ledger.live(PORT_MAPPER) {
             process.stop("KILL", STOP_PATIENCE);
         }
     }
 
     /// Kills the broker without a word. The port mapper stays: it holds no data and notices by itself.
-    pub(crate) fn kill(&self, ledger: &Ledger) {
-        if let Some(process) = ledger.live(NAME) {
+    pub(crate) fn kill(&self) {
+        if let Some(process) = self.ledger.live(NAME) {
             process.stop("KILL", STOP_PATIENCE);
         }
     }
@@ -141,8 +143,8 @@ impl Broker {
         )
     }
 
-    fn start_port_mapper(&self, ledger: &Ledger) -> Result<(), ServersError> {
-        if ledger.live(PORT_MAPPER).is_some() {
+    fn start_port_mapper(&self) -> Result<(), ServersError> {
+        if self.ledger.live(PORT_MAPPER).is_some() {
             return Ok(());
         }
         let port = self.ports.port_mapper;
@@ -159,7 +161,7 @@ impl Broker {
                 directory: &home,
                 log: &self.directory.join("epmd.log"),
             },
-            ledger,
+            &self.ledger,
         )?;
         let address = ([127, 0, 0, 1], port).into();
         let answered = until_blocking(Duration::from_secs(10), "epmd", || {

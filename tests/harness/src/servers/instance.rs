@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ pub(crate) struct Plan<'a> {
 
 pub(crate) struct Instance {
     pub(crate) directory: PathBuf,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) postgres: Option<Postgres>,
     pub(crate) broker: Option<Broker>,
 }
@@ -91,7 +92,7 @@ impl Entrance {
 
     /// Reads or makes the instance's settings. Starts nothing.
     pub(crate) fn instance(&self, durability: Durability) -> Result<Instance, ServersError> {
-        let ledger = Ledger::new(&self.directory);
+        let ledger = Arc::new(Ledger::new(&self.directory));
         let path = self.directory.join("instance.json");
         let running = ledger
             .processes()
@@ -117,10 +118,11 @@ impl Entrance {
         Ok(self.assemble(settings, durability, ledger))
     }
 
-    fn assemble(&self, settings: Settings, durability: Durability, ledger: Ledger) -> Instance {
+    fn assemble(&self, settings: Settings, durability: Durability, ledger: Arc<Ledger>) -> Instance {
         let postgres = self.postgres.clone().map(|programs| Postgres {
             programs,
             directory: self.directory.clone(),
+            ledger: Arc::clone(&ledger),
             user: self.users.postgres,
             port: settings.postgres_port,
             password: settings.password.clone(),
@@ -129,6 +131,7 @@ impl Entrance {
         let broker = self.broker.clone().map(|programs| Broker {
             programs,
             directory: self.directory.clone(),
+            ledger: Arc::clone(&ledger),
             user: self.users.broker,
             ports: settings.broker_ports,
             password: settings.password,
@@ -169,8 +172,8 @@ impl Instance {
         if self.ledger.live(super::postgres::NAME).is_some() && postgres.answers() {
             return Ok(false);
         }
-        postgres.stop(&self.ledger);
-        postgres.start(&self.ledger).map(|()| true)
+        postgres.stop();
+        postgres.start().map(|()| true)
     }
 
     fn start_broker(&self) -> Result<bool, ServersError> {
@@ -180,8 +183,8 @@ impl Instance {
         if self.ledger.live(super::broker::NAME).is_some() && broker.answers() {
             return Ok(false);
         }
-        broker.stop(&self.ledger);
-        broker.start(&self.ledger).map(|()| true)
+        broker.stop();
+        broker.start().map(|()| true)
     }
 
     /// Stops what the ledger proves to be ours: in order when the data are to be kept, otherwise at once.
@@ -192,10 +195,10 @@ impl Instance {
         }
         thread::scope(|scope| {
             if let Some(postgres) = &self.postgres {
-                scope.spawn(|| postgres.stop(&self.ledger));
+                scope.spawn(|| postgres.stop());
             }
             if let Some(broker) = &self.broker {
-                scope.spawn(|| broker.stop(&self.ledger));
+                scope.spawn(|| broker.stop());
             }
         });
         stop_all(&self.ledger);

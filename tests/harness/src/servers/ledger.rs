@@ -7,7 +7,8 @@
 //! The ledger is lines of text because the watchdog, a shell script, reads it too:
 //! `boot <id>` and `process <name> <pid> <start time>`.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -172,7 +173,7 @@ impl Ledger {
         let fresh = self.path.with_extension("new");
         let mut text = format!("boot {}\n", boot_id());
         for OwnedProcess { name, pid, started } in processes {
-            text.push_str(&format!("process {name} {pid} {started}\n"));
+            let _ = writeln!(text, "process {name} {pid} {started}");
         }
         std::fs::File::create(&fresh)
             .and_then(|mut file| file.write_all(text.as_bytes()))

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::ServersError;
@@ -22,12 +23,13 @@ pub(crate) const NAME: &str = "postgres";
 /// The superuser of every private PostgreSQL and the only user of every private broker.
 pub(crate) const ACCOUNT: &str = "refrain";
 /// Generous: replay of a 2 GB write-ahead log after a kill, on a loaded machine.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Postgres {
     pub(crate) programs: PostgresPrograms,
     /// The instance's directory.
     pub(crate) directory: PathBuf,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) user: Option<User>,
     pub(crate) port: u16,
     pub(crate) password: String,
@@ -59,25 +61,25 @@ impl Postgres {
     }
 
     /// Starts the server, making its data directory first when there is none; returns when it answers.
-    pub(crate) fn start(&self, ledger: &Ledger) -> Result<(), ServersError> {
+    pub(crate) fn start(&self) -> Result<(), ServersError> {
         if !self.is_initialised() {
             self.initialise()?;
-            return self.run(ledger);
+            return self.run();
         }
         // Data that a former run left unusable are thrown away rather than explained: nobody's truth lives here.
-        match self.run(ledger) {
+        match self.run() {
             Err(ServersError::NotReady { .. }) => {
-                self.stop(ledger);
+                self.stop();
                 self.wipe()?;
                 self.initialise()?;
-                self.run(ledger)
+                self.run()
             }
             other => other,
         }
     }
 
     /// Starts the server on the data that are there.
-    pub(crate) fn run(&self, ledger: &Ledger) -> Result<(), ServersError> {
+    pub(crate) fn run(&self) -> Result<(), ServersError> {
         write_private(
             &self.data().join("postgresql.conf"),
             &self.settings(),
@@ -88,7 +90,7 @@ impl Postgres {
         write_private(&self.data().join("pg_hba.conf"), access, 0o600, self.user)?;
         let started = Instant::now();
         loop {
-            match self.run_once(ledger) {
+            match self.run_once() {
                 // After a kill the last backends may still hold the old shared memory for a moment.
                 Err(ServersError::NotReady { log_tail, .. })
                     if log_tail.contains("still in use") && started.elapsed() < Duration::from_secs(10) => {}
@@ -97,7 +99,7 @@ impl Postgres {
         }
     }
 
-    fn run_once(&self, ledger: &Ledger) -> Result<(), ServersError> {
+    fn run_once(&self) -> Result<(), ServersError> {
         let _ = std::fs::remove_file(self.log());
         let home = self.home();
         let process = launch(
@@ -110,7 +112,7 @@ impl Postgres {
                 directory: &home,
                 log: &self.log(),
             },
-            ledger,
+            &self.ledger,
         )?;
         let mut ended = false;
         let ready = until_blocking(START_DEADLINE, "PostgreSQL", || {
@@ -133,15 +135,15 @@ impl Postgres {
     }
 
     /// Stops the server in order: sessions are ended, a checkpoint is written.
-    pub(crate) fn stop(&self, ledger: &Ledger) {
-        if let Some(process) = ledger.live(NAME) {
+    pub(crate) fn stop(&self) {
+        if let Some(process) = self.ledger.live(NAME) {
             process.stop("INT", Duration::from_secs(20));
         }
     }
 
     /// Kills the server without a word, as a power cut of the process would.
-    pub(crate) fn kill(&self, ledger: &Ledger) {
-        if let Some(process) = ledger.live(NAME) {
+    pub(crate) fn kill(&self) {
+        if let Some(process) = self.ledger.live(NAME) {
             process.stop("KILL", Duration::from_secs(10));
         }
     }

@@ -160,13 +160,13 @@ impl PrivateServers {
 
     /// Stops PostgreSQL in order (fast shutdown) and leaves it down.
     pub async fn stop_postgres(&self) {
-        self.with(|inner| inner.each_postgres(|postgres| postgres.stop(&inner.instance.ledger)))
+        self.with(|inner| inner.each_postgres(super::postgres::Postgres::stop))
             .await;
     }
 
     /// Kills PostgreSQL (SIGKILL) and leaves it down. Returns when its backends are gone.
     pub async fn kill_postgres(&self) {
-        self.with(|inner| inner.each_postgres(|postgres| postgres.kill(&inner.instance.ledger)))
+        self.with(|inner| inner.each_postgres(super::postgres::Postgres::kill))
             .await;
     }
 
@@ -176,21 +176,21 @@ impl PrivateServers {
             let Some(postgres) = &inner.instance.postgres else {
                 return Ok(());
             };
-            postgres.stop(&inner.instance.ledger);
-            postgres.run(&inner.instance.ledger)
+            postgres.stop();
+            postgres.run()
         })
         .await
     }
 
     /// Stops RabbitMQ in order and leaves it down.
     pub async fn stop_broker(&self) {
-        self.with(|inner| inner.each_broker(|broker| broker.stop(&inner.instance.ledger)))
+        self.with(|inner| inner.each_broker(super::broker::Broker::stop))
             .await;
     }
 
     /// Kills RabbitMQ (SIGKILL) and leaves it down.
     pub async fn kill_broker(&self) {
-        self.with(|inner| inner.each_broker(|broker| broker.kill(&inner.instance.ledger)))
+        self.with(|inner| inner.each_broker(super::broker::Broker::kill))
             .await;
     }
 
@@ -200,8 +200,8 @@ impl PrivateServers {
             let Some(broker) = &inner.instance.broker else {
                 return Ok(());
             };
-            broker.stop(&inner.instance.ledger);
-            broker.run(&inner.instance.ledger)
+            broker.stop();
+            broker.run()
         })
         .await
     }
@@ -213,7 +213,7 @@ impl PrivateServers {
             let Some(broker) = &inner.instance.broker else {
                 return Ok(());
             };
-            broker.kill(&inner.instance.ledger);
+            broker.kill();
             broker.wipe()
         })
         .await
