@@ -129,8 +129,8 @@ impl ErlangNode {
         self.dress(&mut command);
         let mut child = command.stdin(Stdio::piped()).spawn().map_err(failed)?;
         if let Some(mut input) = child.stdin.take() {
-            // A program that ended early is told by its output.
-            let _ = input.write_all(expression.as_bytes());
+            // A form ends at a full stop *and* a new line. A program that ended early is told by its output.
+            let _ = writeln!(input, "{expression}");
         }
         child.wait_with_output().map_err(failed)
     }

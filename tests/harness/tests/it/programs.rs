@@ -8,7 +8,7 @@ use harness::wait::eventually;
 use crate::{SOON, connect, query_text};
 
 /// First starts on a loaded machine, packages included.
-const START: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_mins(5);
 
 /// Makes cargo build the program before this test.
 const SERVERS: &str = env!("CARGO_BIN_EXE_servers");
