@@ -232,6 +232,8 @@ impl Broker {
             ("RABBITMQ_PID_FILE", at("broker.pid")),
             ("RABBITMQ_CONF_ENV_FILE", at("no-such-file")),
             ("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf")),
+            // Otherwise the machine's own /etc/rabbitmq/conf.d would be read too.
+            ("RABBITMQ_CONFIG_FILES", at("no-such-directory")),
             ("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins")),
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", additional),

@@ -39,8 +39,9 @@ async fn killed_servers_come_back_on_their_ports_with_what_was_confirmed() {
         "kept"
     );
     let connection = connect(bed.amqp_url()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
     let got = eventually_ok(SOON, "the queue to be back", async || {
+        // A refusal closes the channel, so each attempt has its own.
+        let channel = connection.create_channel().await?;
         channel.basic_get("kept".into(), BasicGetOptions::default()).await
     })
     .await;
