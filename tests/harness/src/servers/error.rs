@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 pub enum ServersError {
     /// A server program is not installed and this process may not install it.
     #[error(
-        "{what} not found.\nNeither DATABASE_URL/AMQP_URL nor an installed server can be used.\nInstall it, then run this again:\n\n    {command}\n"
+        "{what}: not installed, and this user may not install it. Install it, then run this again:\n\n    {command}\n\n\
+         Or set DATABASE_URL and AMQP_URL to servers that run already."
     )]
     Missing {
         /// Which servers.
