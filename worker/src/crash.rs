@@ -61,7 +61,10 @@ pub fn pass(_point: CrashPoint) {}
 
 /// Passes through a named place, or dies there.
 #[cfg(feature = "test-util")]
-#[expect(clippy::disallowed_methods, reason = "compiled for tests only; the variable is the test's own channel")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compiled for tests only; the variable is the test's own channel"
+)]
 pub fn pass(point: CrashPoint) {
     use std::sync::atomic::{AtomicU32, Ordering};
     static PASSED: [AtomicU32; CrashPoint::ALL.len()] = [const { AtomicU32::new(0) }; CrashPoint::ALL.len()];

@@ -110,14 +110,18 @@ pub async fn read_window<C>(
     mut commit: C,
 ) -> Result<ReadEnd, JobError>
 where
-    C: AsyncFnMut(load::PageOutcome<'_>, &mut Tally) -> Result<(), JobError>,
+    C: AsyncFnMut(load::PageOutcome, &mut Tally) -> Result<(), JobError>,
 {
     let started = Instant::now();
     let mut reader = reader::Reader::open(plan, client, window, &context.clock)?;
     let mut page = reader.next(&context.clock).await?;
+    let mut position = window.resume.clone();
     loop {
         pass(CrashPoint::AfterPage);
-        let last = page.last;
+        let last = page.done;
+        if let Some(place) = page.last {
+            position = Some(Position { stamp: place.at, id: place.id.to_string() });
+        }
         let stop = started.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
         let this = load::prepare(context, plan, page);
         // The next page travels while this one is turned into rows; not when it would be thrown away.
@@ -128,9 +132,13 @@ where
             (prepared?, Some(next))
         };
         pass(CrashPoint::AfterTransform);
-        reader.passed(prepared.position.as_ref());
-        let position = prepared.position.clone().or_else(|| reader.position());
-        commit(load::PageOutcome { prepared, ends_window: last, stops: stop && !last, position }, tally).await?;
+        let outcome = load::PageOutcome {
+            prepared,
+            ends_window: last,
+            stops: stop && !last,
+            position: position.clone(),
+        };
+        commit(outcome, tally).await?;
         pass(CrashPoint::AfterCommit);
         match next {
             None if last => return Ok(ReadEnd::Complete),

@@ -85,14 +85,22 @@ impl Lane {
         let granted = self.granted.lock().await;
         let unspent = granted.calls.saturating_sub(self.spent());
         let usage = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        org_limits::org_settle(&self.db, self.lease.org, self.lease.job, self.lease.epoch, unspent, usage).await
+        org_limits::org_settle(&self.db, self.lease.org, self.lease.job, self.lease.epoch, unspent, usage)
+            .await
     }
 
     async fn ask(&self, granted: &mut Granted, calls: u64) -> Result<Option<Refusal>, StoreError> {
         let lane_for = self.call_timeout + MARGIN;
         let asked = Instant::now();
-        let answer =
-            org_limits::org_grant(&self.db, self.lease.org, self.lease.job, self.lease.epoch, calls, lane_for).await?;
+        let answer = org_limits::org_grant(
+            &self.db,
+            self.lease.org,
+            self.lease.job,
+            self.lease.epoch,
+            calls,
+            lane_for,
+        )
+        .await?;
         match answer {
             Ok(grant) => {
                 granted.calls = grant.calls;
@@ -116,7 +124,11 @@ impl Lane {
         // A call may last until its time-out; it must end inside the lane.
         if unpaid || granted.until.saturating_duration_since(Instant::now()) < self.call_timeout {
             let wanted = if unpaid { granted.calls + BLOCK } else { granted.calls };
-            if let Some(refusal) = self.ask(&mut granted, wanted).await.map_err(|error| CallRefused::Failed(failed(error, &self.clock)))? {
+            if let Some(refusal) = self
+                .ask(&mut granted, wanted)
+                .await
+                .map_err(|error| CallRefused::Failed(failed(error, &self.clock)))?
+            {
                 return Err(Held { until: refusal.until, why: refusal.why }.into());
             }
         }
@@ -130,7 +142,11 @@ impl Lane {
 }
 
 fn failed(error: StoreError, clock: &Clock) -> PortError {
-    PortError { what: "ask for a lane and calls", disposition: error.disposition(clock.now()), source: Box::new(error) }
+    PortError {
+        what: "ask for a lane and calls",
+        disposition: error.disposition(clock.now()),
+        source: Box::new(error),
+    }
 }
 
 impl CallGate for Lane {
@@ -145,7 +161,8 @@ impl CallGate for Lane {
             self.crowded.store(true, Ordering::Relaxed);
         }
         if let Some(usage) = report.usage {
-            *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((usage.used, usage.limit));
+            *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Some((usage.used, usage.limit));
         }
     }
 }

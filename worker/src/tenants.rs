@@ -30,7 +30,12 @@ pub struct Tenants(Mutex<HashMap<TenantId, TenantView>>);
 
 impl Tenants {
     /// The tenant's view, from memory or read now.
-    pub async fn view(&self, db: &Database, ring: &KeyRing, scope: &TenantScope) -> Result<TenantView, StoreError> {
+    pub async fn view(
+        &self,
+        db: &Database,
+        ring: &KeyRing,
+        scope: &TenantScope,
+    ) -> Result<TenantView, StoreError> {
         if let Some(view) = self.lock().get(&scope.tenant()) {
             return Ok(view.clone());
         }

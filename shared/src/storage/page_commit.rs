@@ -56,6 +56,8 @@ pub struct QuarantineRow {
 pub enum JobStep {
     /// It goes on; this is how far it is.
     Continue(serde_json::Value),
+    /// It goes behind the others; this is how far it is.
+    Pause(serde_json::Value, AttemptReport),
     /// Its lease ends.
     End(JobEnd, AttemptReport),
 }
@@ -90,30 +92,20 @@ pub struct PageCommit<'a> {
 /// [`StoreError::GateMoved`] and [`StoreError::FenceLost`] mean that nothing was.
 pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Result<i64, StoreError> {
     let scope = crate::tenant::TenantScope::leased(page.lease.tenant);
-    let key = ObjectKey {
-        connection: page.lease.connection,
-        object: page.lease.object,
-    };
+    let key = ObjectKey { connection: page.lease.connection, object: page.lease.object };
     let tx = TenantTx::begin(client, &scope).await?;
     check_gate(gate_share(&tx).await?, page.gate)?;
 
     page.rows.sort_by_key(|row| row.record.id);
     let records: Vec<RecordRow> = page.rows.iter_mut().map(take_record).collect();
-    let written = if records.is_empty() {
-        HashSet::new()
-    } else {
-        records_upsert(&tx, key, &records).await?
-    };
+    let written =
+        if records.is_empty() { HashSet::new() } else { records_upsert(&tx, key, &records).await? };
     let applied: Vec<Applied<'_>> = page
         .rows
         .iter()
         .zip(&records)
         .filter(|(_, record)| written.contains(&record.id))
-        .map(|(row, record)| Applied {
-            id: record.id,
-            record,
-            row,
-        })
+        .map(|(row, record)| Applied { id: record.id, record, row })
         .collect();
     quarantine_upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
@@ -142,35 +134,19 @@ struct Applied<'a> {
 
 impl Applied<'_> {
     fn ticket(&self) -> Option<&TicketRow> {
-        if let Projected::Ticket(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Ticket(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn message(&self) -> Option<&MessageRow> {
-        if let Projected::Message(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Message(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn agent(&self) -> Option<&PersonRow> {
-        if let Projected::Agent(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Agent(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn customer(&self) -> Option<&PersonRow> {
-        if let Projected::Customer(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Customer(row) = &self.row.projected { Some(row) } else { None }
     }
 }
 
@@ -201,14 +177,17 @@ fn check_gate(now: GateEpochs, planned: GateEpochs) -> Result<(), StoreError> {
 async fn finish_job(tx: &TenantTx<'_>, page: &PageCommit<'_>, written: i64) -> Result<(), StoreError> {
     match &page.step {
         JobStep::Continue(progress) => job_touch(tx.sql(), page.lease, Some(progress)).await,
-        JobStep::End(end, report) => {
-            let report = AttemptReport {
-                written: report.written + written,
-                ..report.clone()
-            };
-            job_end(tx.sql(), page.lease, end, &report).await
+        JobStep::Pause(progress, report) => {
+            job_touch(tx.sql(), page.lease, Some(progress)).await?;
+            job_end(tx.sql(), page.lease, &JobEnd::More, &with_page(report, written)).await
         }
+        JobStep::End(end, report) => job_end(tx.sql(), page.lease, end, &with_page(report, written)).await,
     }
+}
+
+/// What this very page wrote is known only here.
+fn with_page(report: &AttemptReport, written: i64) -> AttemptReport {
+    AttemptReport { written: report.written + written, ..report.clone() }
 }
 
 async fn quarantine_upsert(
@@ -228,11 +207,7 @@ async fn quarantine_upsert(
     let tenant = tx.scope().tenant().0;
     if !page.rows.is_empty() {
         let ids: Vec<&str> = page.rows.iter().map(|row| row.record.id.as_str()).collect();
-        let statement = tx
-            .sql()
-            .prepare_cached(HEAL)
-            .await
-            .map_err(StoreError::at("quarantine_heal"))?;
+        let statement = tx.sql().prepare_cached(HEAL).await.map_err(StoreError::at("quarantine_heal"))?;
         tx.sql()
             .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
             .await
@@ -249,16 +224,7 @@ async fn quarantine_upsert(
     tx.sql()
         .execute(
             SQL,
-            &[
-                &tenant,
-                &key.connection.0,
-                &key.object.0,
-                &ids,
-                &reasons,
-                &fields,
-                &payloads,
-                &page.read_at,
-            ],
+            &[&tenant, &key.connection.0, &key.object.0, &ids, &reasons, &fields, &payloads, &page.read_at],
         )
         .await
         .map_err(StoreError::at("quarantine_upsert"))?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use refrain_shared::clock::Timestamp;
 use refrain_shared::job::checkpoint::Position;
+use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageCommit, page_commit};
 use refrain_shared::storage::records::records_known;
 use refrain_shared::tenant::TenantScope;
 
-use super::reader::ReadPage;
 use super::transform::{Transformed, build, parse};
 use super::{ReadPlan, Tally};
 use crate::context::Context;
@@ -22,8 +22,6 @@ pub struct Prepared {
     transformed: Transformed,
     /// The response's Date.
     pub read_at: Timestamp,
-    /// The last usable record.
-    pub position: Option<Position>,
 }
 
 /// A prepared page with its place in the read.
@@ -44,12 +42,16 @@ const QUARANTINE_SHARE: (usize, usize) = (1, 2);
 const QUARANTINE_FROM: usize = 20;
 
 /// Turns a page into rows.
-pub async fn prepare(context: &Context, plan: &Arc<ReadPlan>, page: ReadPage) -> Result<Prepared, JobError> {
-    let read_at = page.page.read_at;
+pub async fn prepare(
+    context: &Context,
+    plan: &Arc<ReadPlan>,
+    page: RecordPage,
+) -> Result<Prepared, JobError> {
+    let read_at = page.read_at;
     let planned = Arc::clone(plan);
     let now = context.clock.now();
     let parsed = blocking(move || {
-        let records = page.page.records().map_err(|error| JobError::of(Step::Extract, &error, now))?;
+        let records = page.records();
         let parsed = parse(&planned, &records)?;
         check_share(&planned, parsed.set_aside(), records.len())?;
         Ok(parsed)
@@ -64,10 +66,9 @@ pub async fn prepare(context: &Context, plan: &Arc<ReadPlan>, page: ReadPage) ->
             .await
             .map_err(|error| JobError::of(Step::Transform, &error, now))?
     };
-    let position = parsed.last.map(|(stamp, id)| Position { stamp, id: id.to_string() });
     let planned = Arc::clone(plan);
     let transformed = blocking(move || build(&planned, parsed, &known, read_at)).await?;
-    Ok(Prepared { transformed, read_at, position })
+    Ok(Prepared { transformed, read_at })
 }
 
 /// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.
@@ -143,6 +144,7 @@ pub async fn commit(
     .await
     .map_err(|error| failed(&error))?;
     tally.written += written;
-    metrics::counter!("sync_records_total", "outcome" => "written").increment(u64::try_from(written).unwrap_or(0));
+    metrics::counter!("sync_records_total", "outcome" => "written")
+        .increment(u64::try_from(written).unwrap_or(0));
     Ok(())
 }

@@ -42,8 +42,6 @@ pub struct Parsed {
     quarantined: Vec<QuarantineRow>,
     /// Records that repeat an id of the same page.
     repeats: i64,
-    /// Stamp and id of the last usable record, in Salesforce's order.
-    pub last: Option<(Timestamp, SalesforceId)>,
 }
 
 impl Parsed {
@@ -61,7 +59,6 @@ pub fn parse(plan: &ReadPlan, records: &[&RawValue]) -> Result<Parsed, JobError>
         heads: Vec::with_capacity(records.len()),
         quarantined: Vec::new(),
         repeats: 0,
-        last: None,
     };
     let mut places: HashMap<SalesforceId, usize> = HashMap::with_capacity(records.len());
     for raw in records {
@@ -70,7 +67,6 @@ pub fn parse(plan: &ReadPlan, records: &[&RawValue]) -> Result<Parsed, JobError>
         match kept {
             Err(problem) => parsed.quarantined.push(set_aside(plan, raw, &problem)?),
             Ok(head) => {
-                parsed.last = Some((head.stamp, head.id));
                 match places.insert(head.id, parsed.heads.len()) {
                     None => parsed.heads.push(head),
                     // Two versions of one record in one page: the later wins, the earlier is superseded.
@@ -92,7 +88,8 @@ fn head(plan: &ReadPlan, records: &PageRecords, index: usize) -> Result<Head, Re
         .text("Id")
         .and_then(|text| SalesforceId::parse(&text).ok())
         .ok_or(RecordProblem::Unidentified { field: "Id" })?;
-    let stamp = record.instant(&plan.cursor).ok_or(RecordProblem::Unidentified { field: "the cursor field" })?;
+    let stamp =
+        record.instant(&plan.cursor).ok_or(RecordProblem::Unidentified { field: "the cursor field" })?;
     let state = if record.boolean("IsDeleted") == Some(true) {
         let merged = record.text("MasterRecordId").is_some();
         RecordState::Tombstone(if merged { StateReason::Merged } else { StateReason::Deleted })
@@ -112,11 +109,24 @@ fn set_aside(plan: &ReadPlan, raw: &RawValue, problem: &RecordProblem) -> Result
     let record_id = serde_json::from_str::<Named<'_>>(raw.get())
         .ok()
         .and_then(|named| SalesforceId::parse(&named.id).ok())
-        .map_or_else(|| format!("#{}", hex::encode(keys.content_hash(raw.get().as_bytes()))), |id| id.to_string());
+        .map_or_else(
+            || format!("#{}", hex::encode(keys.content_hash(raw.get().as_bytes()))),
+            |id| id.to_string(),
+        );
     let mut payload = Vec::new();
-    keys.seal("quarantine.payload", &payload_row_key(plan.key, &record_id), raw.get().as_bytes(), &mut payload)
-        .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
-    Ok(QuarantineRow { record_id, reason: problem.code(), field: problem.field().map(str::to_owned), payload })
+    keys.seal(
+        "quarantine.payload",
+        &payload_row_key(plan.key, &record_id),
+        raw.get().as_bytes(),
+        &mut payload,
+    )
+    .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
+    Ok(QuarantineRow {
+        record_id,
+        reason: problem.code(),
+        field: problem.field().map(str::to_owned),
+        payload,
+    })
 }
 
 /// Rows to write and the outcomes known so far.
@@ -182,21 +192,33 @@ fn verdict(head: &Head, order: ReadOrder, known: Option<&Known>) -> Verdict {
     }
 }
 
-fn row(plan: &ReadPlan, head: &Head, order: ReadOrder, record: &CanonicalRecord<'_>) -> Result<PageRow, JobError> {
+fn row(
+    plan: &ReadPlan,
+    head: &Head,
+    order: ReadOrder,
+    record: &CanonicalRecord<'_>,
+) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
         .identities
         .iter()
         .filter_map(|path| record.text(path))
-        .flat_map(|value| identities_of(&value).map(|identity| keys.identity_token(&identity)).collect::<Vec<_>>())
+        .flat_map(|value| {
+            identities_of(&value).map(|identity| keys.identity_token(&identity)).collect::<Vec<_>>()
+        })
         .collect();
     let suppressed = !plan.view.suppressed.is_empty() && !plan.view.suppressed.is_disjoint(&tokens);
     let state = if suppressed { RecordState::Stub(StateReason::Erased) } else { head.state };
     let mut sealed = None;
     if state == RecordState::Live {
         let mut payload = Vec::with_capacity(record.bytes().len() / 2 + 64);
-        keys.seal("records.payload", &payload_row_key(plan.key, head.id.as_str()), record.bytes(), &mut payload)
-            .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
+        keys.seal(
+            "records.payload",
+            &payload_row_key(plan.key, head.id.as_str()),
+            record.bytes(),
+            &mut payload,
+        )
+        .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
         sealed = Some((head.hash, payload));
     }
     let projected = project(&plan.projection, record, head.stamp);

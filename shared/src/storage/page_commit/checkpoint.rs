@@ -88,11 +88,7 @@ async fn count(
                superseded = superseded + $5, quarantined = quarantined + $6, suppressed = suppressed + $7,
                late = late + $8, api_calls = api_calls + $9, updated_at = now()
          WHERE object_id = $1 AND field_set_id = $10";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_count"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_count"))?;
     let changed = tx
         .sql()
         .execute(
@@ -118,11 +114,7 @@ async fn count(
 async fn inside(tx: &TenantTx<'_>, object: ObjectId, hi: Timestamp, at: &Position) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_inside
         UPDATE checkpoints SET window_hi = $2, position_stamp = $3, position_id = $4 WHERE object_id = $1";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_inside"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_inside"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &hi, &at.stamp, &at.id])
         .await
@@ -136,11 +128,7 @@ async fn window_done(tx: &TenantTx<'_>, object: ObjectId, watermark: Timestamp) 
         UPDATE checkpoints SET watermark_at = greatest(watermark_at, $2), window_hi = NULL, position_stamp = NULL,
                position_id = NULL, passed_at = now()
          WHERE object_id = $1";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_window_done"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_window_done"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &watermark])
         .await
@@ -168,11 +156,7 @@ async fn slice_done(
                loaded_at = CASE WHEN l.newest IS NULL THEN coalesce(c.loaded_at, now()) ELSE c.loaded_at END
           FROM left_open l
          WHERE c.object_id = $1 AND c.generation = $2";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_slice_done"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_slice_done"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &generation, &slice.hi])
         .await
