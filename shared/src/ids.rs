@@ -23,7 +23,10 @@ pub struct InvalidId {
 
 impl InvalidId {
     fn new(given: &str, expected: &'static str) -> Self {
-        Self { given: given.chars().take(40).collect(), expected }
+        Self {
+            given: given.chars().take(40).collect(),
+            expected,
+        }
     }
 }
 
@@ -166,7 +169,11 @@ fn check_characters(first15: &[u8]) -> [u8; 3] {
     let mut suffix = [0u8; 3];
     for (place, chunk) in suffix.iter_mut().zip(first15.chunks(5)) {
         let bits = chunk.iter().enumerate().fold(0usize, |bits, (i, byte)| {
-            if byte.is_ascii_uppercase() { bits | 1 << i } else { bits }
+            if byte.is_ascii_uppercase() {
+                bits | 1 << i
+            } else {
+                bits
+            }
         });
         *place = ALPHABET[bits];
     }

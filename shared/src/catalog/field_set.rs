@@ -79,7 +79,9 @@ impl FieldSet {
     /// The place of a path in a canonical record.
     #[must_use]
     pub fn position(&self, path: &str) -> Option<usize> {
-        self.fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok()
+        self.fields
+            .binary_search_by(|field| field.path.as_str().cmp(path))
+            .ok()
     }
 
     pub(crate) fn root(&self) -> &Node {
@@ -100,12 +102,19 @@ pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<
         .iter()
         .filter(|field| !excluded.contains(&field.name.as_str()))
         .filter_map(|field| {
-            FieldType::from_describe(&field.kind).map(|kind| Field { path: field.name.clone(), kind })
+            FieldType::from_describe(&field.kind).map(|kind| Field {
+                path: field.name.clone(),
+                kind,
+            })
         })
         .collect();
     let mut dropped = Vec::new();
     let linked = standard.map_or(&[][..], |object| object.linked);
-    for path in linked.iter().map(|path| (*path).to_owned()).chain(extra_paths.iter().cloned()) {
+    for path in linked
+        .iter()
+        .map(|path| (*path).to_owned())
+        .chain(extra_paths.iter().cloned())
+    {
         if fields.iter().any(|field| field.path == path) {
             continue;
         }
@@ -117,7 +126,10 @@ pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<
         if walks {
             // A parent's value is kept as text unless its own describe says better; the type of the last
             // step belongs to the parent object and is not needed to read it back.
-            fields.push(Field { path, kind: FieldType::AnyType });
+            fields.push(Field {
+                path,
+                kind: FieldType::AnyType,
+            });
         } else {
             dropped.push(path);
         }
@@ -145,11 +157,30 @@ mod tests {
 
     #[test]
     fn what_no_column_can_hold_or_nobody_may_see_is_left_out() {
-        let (fields, dropped) = choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()]);
+        let (fields, dropped) =
+            choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()]);
         let set = FieldSet::new(FieldSetId(1), fields);
         let paths: Vec<&str> = set.fields().iter().map(|field| field.path.as_str()).collect();
-        assert_eq!(paths, ["Id", "Owner.Alias", "Owner.Name", "Owner.Type", "OwnerId", "SystemModstamp"]);
-        assert_eq!(dropped, ["Contact.Name", "Account.Name", "RecordType.DeveloperName", "Nope.Name"]);
+        assert_eq!(
+            paths,
+            [
+                "Id",
+                "Owner.Alias",
+                "Owner.Name",
+                "Owner.Type",
+                "OwnerId",
+                "SystemModstamp"
+            ]
+        );
+        assert_eq!(
+            dropped,
+            [
+                "Contact.Name",
+                "Account.Name",
+                "RecordType.DeveloperName",
+                "Nope.Name"
+            ]
+        );
         assert_eq!(set.position("OwnerId"), Some(4));
         assert_eq!(describe().cursor_field(), Some("SystemModstamp"));
     }

@@ -81,7 +81,10 @@ impl PageRecords {
     /// An empty page for records of this set.
     #[must_use]
     pub fn new(set: &FieldSet) -> Self {
-        Self { width: set.len(), ..Self::default() }
+        Self {
+            width: set.len(),
+            ..Self::default()
+        }
     }
 
     /// How many records were kept.
@@ -124,7 +127,10 @@ pub fn canonicalize(record: &RawValue, set: &FieldSet, page: &mut PageRecords) -
         if write_scalar(slot.unwrap_or("null"), field.kind, &mut page.bytes).is_none() {
             page.bytes.truncate(start);
             page.spans.truncate(first_span);
-            return Err(RecordProblem::WrongType { field: field.path.clone(), expected: type_word(field.kind) });
+            return Err(RecordProblem::WrongType {
+                field: field.path.clone(),
+                expected: type_word(field.kind),
+            });
         }
         page.spans.push(span(from, page.bytes.len() - start));
     }
@@ -140,7 +146,11 @@ fn span(from: usize, to: usize) -> Range<u32> {
 }
 
 /// Fills the slots that this level of the answer names.
-fn collect<'a>(raw: &'a RawValue, node: &Node, slots: &mut [Option<&'a str>]) -> Result<(), serde_json::Error> {
+fn collect<'a>(
+    raw: &'a RawValue,
+    node: &Node,
+    slots: &mut [Option<&'a str>],
+) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     deserializer.deserialize_map(Level { node, slots })
 }
@@ -289,7 +299,10 @@ fn write_string(text: &str, out: &mut Vec<u8>) -> Option<()> {
 /// REST's `…000+0000` is by far the commonest; it becomes Bulk's `…000Z` by cutting, without parsing.
 fn write_datetime(raw: &str, out: &mut Vec<u8>) -> Option<()> {
     let text = raw.trim_matches('"');
-    let plain = text.strip_suffix("+0000").or_else(|| text.strip_suffix('Z')).filter(|stem| stem.len() == 23);
+    let plain = text
+        .strip_suffix("+0000")
+        .or_else(|| text.strip_suffix('Z'))
+        .filter(|stem| stem.len() == 23);
     let stem = match plain {
         Some(stem) if looks_like_instant(stem) => Cow::Borrowed(stem),
         _ => {
