@@ -120,10 +120,7 @@ impl ErlangNode {
 
     fn eval_by_erl_call(&self, erl_call: &PathBuf, expression: &str) -> Result<Output, AdminError> {
         use std::io::Write;
-        let failed = |source| AdminError::Tool {
-            tool: "erl_call",
-            source,
-        };
+        let failed = |source| AdminError::Tool { tool: "erl_call", source };
         let mut command = Command::new(erl_call);
         command.args(["-sname", &self.node, "-r", "-e"]);
         self.dress(&mut command);
@@ -146,9 +143,7 @@ impl ErlangNode {
         );
         let name = format!("harness-{}@localhost", hex::encode(rand::random::<[u8; 6]>()));
         let mut command = Command::new(&self.erl);
-        command
-            .args(["-noinput", "-hidden", "-sname", &name, "-eval", &script])
-            .stdin(Stdio::null());
+        command.args(["-noinput", "-hidden", "-sname", &name, "-eval", &script]).stdin(Stdio::null());
         self.dress(&mut command);
         let output = command.output().map_err(failed)?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -180,31 +175,20 @@ impl Management {
     /// `AMQP_MANAGEMENT_URL`, or the usual port on the broker's host with the broker's credentials.
     pub(crate) fn beside(amqp: &Url) -> Self {
         let plain = |text: &str| percent_decoded(text);
-        let named = std::env::var("AMQP_MANAGEMENT_URL")
-            .ok()
-            .and_then(|text| Url::parse(&text).ok());
+        let named = std::env::var("AMQP_MANAGEMENT_URL").ok().and_then(|text| Url::parse(&text).ok());
         let base = named.unwrap_or_else(|| {
             let host = amqp.host_str().unwrap_or("localhost");
             Url::parse(&format!("http://{host}:15672")).unwrap_or_else(|_| amqp.clone())
         });
-        let user = if base.username().is_empty() {
-            amqp.username()
-        } else {
-            base.username()
-        };
+        let user = if base.username().is_empty() { amqp.username() } else { base.username() };
         let password = base.password().or(amqp.password()).unwrap_or_default();
-        Self {
-            user: plain(user),
-            password: plain(password),
-            base: base.clone(),
-        }
+        Self { user: plain(user), password: plain(password), base: base.clone() }
     }
 
     async fn create_vhost(&self, vhost: &str, user: &str) -> Result<(), AdminError> {
         self.call(reqwest::Method::PUT, &["vhosts", vhost], "{}").await?;
         let all = r#"{"configure":".*","write":".*","read":".*"}"#;
-        self.call(reqwest::Method::PUT, &["permissions", vhost, user], all)
-            .await
+        self.call(reqwest::Method::PUT, &["permissions", vhost, user], all).await
     }
 
     async fn call(
@@ -217,10 +201,7 @@ impl Management {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let at = url.to_string();
-        let refused = |reason: String| AdminError::Management {
-            at: at.clone(),
-            reason,
-        };
+        let refused = |reason: String| AdminError::Management { at: at.clone(), reason };
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("api").extend(path);
         }
@@ -232,11 +213,7 @@ impl Management {
             .send()
             .await
             .map_err(|error| refused(error.without_url().to_string()))?;
-        if answer.status().is_success() {
-            Ok(())
-        } else {
-            Err(refused(format!("HTTP {}", answer.status())))
-        }
+        if answer.status().is_success() { Ok(()) } else { Err(refused(format!("HTTP {}", answer.status()))) }
     }
 }
 
@@ -246,11 +223,7 @@ pub(crate) fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let decoded = (*first == b'%' && tail.len() >= 2)
-            .then(|| {
-                std::str::from_utf8(&tail[..2])
-                    .ok()
-                    .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            })
+            .then(|| std::str::from_utf8(&tail[..2]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()))
             .flatten();
         bytes.push(decoded.unwrap_or(*first));
         rest = if decoded.is_some() { &tail[2..] } else { tail };

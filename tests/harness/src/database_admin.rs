@@ -16,9 +16,7 @@ async fn with_session<T>(
     work: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
 ) -> Result<T, tokio_postgres::Error> {
     let mut config: tokio_postgres::Config = server.as_str().parse()?;
-    config
-        .connect_timeout(Duration::from_secs(10))
-        .application_name("refrain-harness");
+    config.connect_timeout(Duration::from_secs(10)).application_name("refrain-harness");
     let (client, connection) = config.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
     let result = work(&client).await;
@@ -46,10 +44,7 @@ pub(crate) async fn drop_database(server: &Url, database: &str) -> Result<(), to
 /// Whether that template was finished. One that a killed run left unfinished is not marked as a template.
 pub(crate) async fn template_exists(server: &Url, template: &str) -> Result<bool, tokio_postgres::Error> {
     let query = "SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate";
-    with_session(server, async |client| {
-        Ok(client.query_opt(query, &[&template]).await?.is_some())
-    })
-    .await
+    with_session(server, async |client| Ok(client.query_opt(query, &[&template]).await?.is_some())).await
 }
 
 /// Marks a migrated database as a template that nobody connects to any more.
@@ -61,22 +56,16 @@ pub(crate) async fn seal_template(server: &Url, template: &str) -> Result<(), to
 /// Drops what tests of an earlier run left: their databases and the templates of old schemas.
 pub(crate) async fn drop_leftovers(server: &Url) -> Result<(), tokio_postgres::Error> {
     with_session(server, async |client| {
-        let rows = client
-            .query("SELECT datname::text, datistemplate FROM pg_database", &[])
-            .await?;
+        let rows = client.query("SELECT datname::text, datistemplate FROM pg_database", &[]).await?;
         for row in rows {
             let (name, is_template): (String, bool) = (row.get(0), row.get(1));
             if !name.starts_with(TEST_PREFIX) && !name.starts_with(TEMPLATE_PREFIX) {
                 continue;
             }
             if is_template {
-                client
-                    .batch_execute(&format!("ALTER DATABASE {name} WITH IS_TEMPLATE false"))
-                    .await?;
+                client.batch_execute(&format!("ALTER DATABASE {name} WITH IS_TEMPLATE false")).await?;
             }
-            client
-                .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                .await?;
+            client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         }
         Ok(())
     })

@@ -45,11 +45,7 @@ impl Canaries {
     pub fn assert_absent<'a>(&self, files: impl IntoIterator<Item = &'a Path>) {
         let found = self.find_in(files);
         let places: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert!(
-            found.is_empty(),
-            "logs hold what they must not:\n{}",
-            places.join("\n")
-        );
+        assert!(found.is_empty(), "logs hold what they must not:\n{}", places.join("\n"));
     }
 
     fn find_in_text(&self, text: &str, path: &Path) -> Vec<Finding> {
@@ -57,11 +53,7 @@ impl Canaries {
             self.0
                 .iter()
                 .filter(|(_, canary)| line.contains(canary.as_str()))
-                .map(|(label, _)| Finding {
-                    file: path.to_owned(),
-                    line: index + 1,
-                    canary: label.clone(),
-                })
+                .map(|(label, _)| Finding { file: path.to_owned(), line: index + 1, canary: label.clone() })
                 .collect::<Vec<_>>()
         };
         text.lines().enumerate().flat_map(per_line).collect()
@@ -93,17 +85,11 @@ mod tests {
 
     #[test]
     fn a_finding_names_the_place_and_not_the_words() {
-        let canaries = Canaries::new()
-            .with("token", "s3cr3t-token")
-            .with("customer", "Rosalind");
+        let canaries = Canaries::new().with("token", "s3cr3t-token").with("customer", "Rosalind");
         let found = canaries.find_in_text("fine\nDear Rosalind\n", Path::new("worker.err"));
         assert_eq!(
             found,
-            vec![Finding {
-                file: "worker.err".into(),
-                line: 2,
-                canary: "customer".to_owned()
-            }]
+            vec![Finding { file: "worker.err".into(), line: 2, canary: "customer".to_owned() }]
         );
         assert_eq!(found[0].to_string(), "worker.err:2: customer");
     }

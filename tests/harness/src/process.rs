@@ -86,11 +86,7 @@ pub struct Program {
 impl Program {
     /// `name` as in `target/<profile>/NAME`.
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-        }
+        Self { name: name.to_owned(), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// Adds an argument.
@@ -110,20 +106,13 @@ impl Program {
     /// Starts it. Its output goes to `target/test-logs/<test>/<name>-<number>.{out,err}`.
     pub fn spawn(self, test: &str) -> Result<Running, ProcessError> {
         let path = binary(&self.name)?;
-        let failed = |source| ProcessError::Io {
-            program: self.name.clone(),
-            source,
-        };
+        let failed = |source| ProcessError::Io { program: self.name.clone(), source };
         let base = log_base(test, &self.name).map_err(failed)?;
         let (stdout, stderr) = (base.with_extension("out"), base.with_extension("err"));
         let child = Command::new(path)
             .args(&self.arguments)
             .env_clear()
-            .envs(
-                ["PATH", "HOME", "LANG"]
-                    .iter()
-                    .filter_map(|name| Some((*name, std::env::var_os(name)?))),
-            )
+            .envs(["PATH", "HOME", "LANG"].iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .stdin(Stdio::null())
@@ -131,44 +120,25 @@ impl Program {
             .stderr(File::create(&stderr).map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        Ok(Running {
-            program: self.name,
-            pid: child.id(),
-            child: Mutex::new(child),
-            stdout,
-            stderr,
-        })
+        Ok(Running { program: self.name, pid: child.id(), child: Mutex::new(child), stdout, stderr })
     }
 }
 
 /// The path of one of our binaries: beside the running program, which may be a test in `deps/`.
 pub fn binary(name: &str) -> Result<PathBuf, ProcessError> {
-    let executable = std::env::current_exe().map_err(|source| ProcessError::Io {
-        program: name.to_owned(),
-        source,
-    })?;
+    let executable =
+        std::env::current_exe().map_err(|source| ProcessError::Io { program: name.to_owned(), source })?;
     let directory = executable.parent().unwrap_or(Path::new("."));
-    let profile = if directory.ends_with("deps") {
-        directory.parent().unwrap_or(directory)
-    } else {
-        directory
-    };
+    let profile =
+        if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     let path = profile.join(name);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(ProcessError::NotBuilt(path))
-    }
+    if path.is_file() { Ok(path) } else { Err(ProcessError::NotBuilt(path)) }
 }
 
 fn log_base(test: &str, program: &str) -> std::io::Result<PathBuf> {
     let directory = target_directory().join("test-logs").join(test);
     std::fs::create_dir_all(&directory)?;
-    Ok(directory.join(format!(
-        "{program}-{}-{:08x}",
-        std::process::id(),
-        rand::random::<u32>()
-    )))
+    Ok(directory.join(format!("{program}-{}-{:08x}", std::process::id(), rand::random::<u32>())))
 }
 
 /// A program that was started. Dropping it kills it.
@@ -209,13 +179,7 @@ impl Running {
             match http.get(url).send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
                 Ok(answer) => seen = format!("HTTP {}", answer.status()),
-                Err(error) => {
-                    seen = if seen.starts_with("HTTP") {
-                        seen
-                    } else {
-                        error.to_string()
-                    }
-                }
+                Err(error) => seen = if seen.starts_with("HTTP") { seen } else { error.to_string() },
             }
             if let Some(status) = self.exit_status() {
                 return Err(self.not_ready(&format!("it ended with {status}")));
@@ -231,21 +195,12 @@ impl Running {
         let logs = self.logs();
         let lines: Vec<&str> = logs.lines().collect();
         let log_tail = lines[lines.len().saturating_sub(30)..].join("\n");
-        ProcessError::NotReady {
-            program: self.program.clone(),
-            reason: reason.to_owned(),
-            log_tail,
-        }
+        ProcessError::NotReady { program: self.program.clone(), reason: reason.to_owned(), log_tail }
     }
 
     /// How it ended, if it has.
     pub fn exit_status(&self) -> Option<ExitStatus> {
-        self.child
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .try_wait()
-            .ok()
-            .flatten()
+        self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner).try_wait().ok().flatten()
     }
 
     /// Sends a signal, unless it has ended.
@@ -259,10 +214,7 @@ impl Running {
     pub async fn wait_exit(&self, deadline: Duration) -> Result<ExitStatus, ProcessError> {
         wait::until(deadline, &self.program, async || self.exit_status())
             .await
-            .map_err(|late| ProcessError::StillRunning {
-                program: self.program.clone(),
-                waited: late.waited,
-            })
+            .map_err(|late| ProcessError::StillRunning { program: self.program.clone(), waited: late.waited })
     }
 
     /// SIGTERM, then waits for its end.
@@ -273,10 +225,7 @@ impl Running {
 
     /// SIGKILL, then waits for its end, which is certain.
     pub fn kill(&self) {
-        let mut child = self
-            .child
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut child = self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
     }

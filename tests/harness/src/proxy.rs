@@ -82,12 +82,7 @@ impl FaultProxy {
         let (fault, watched) = watch::channel(Fault::None);
         let shared = Arc::new(Shared::default());
         let accepting = accept(listener, target, watched, Arc::clone(&shared));
-        Ok(Self {
-            address,
-            fault,
-            shared,
-            listener: tokio::spawn(accepting),
-        })
+        Ok(Self { address, fault, shared, listener: tokio::spawn(accepting) })
     }
 
     /// Where clients connect to.
@@ -201,9 +196,7 @@ impl Shared {
         let wanted = wanted as u64;
         let left = self
             .allowance
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                Some(left.saturating_sub(wanted))
-            })
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(wanted)))
             .unwrap_or(0);
         usize::try_from(left.min(wanted)).unwrap_or(0)
     }

@@ -60,10 +60,7 @@ where
     /// `content` identifies the schema (its migrations' bytes, say); `install` gets the URL of an empty database and must
     /// have closed its connections when it returns.
     pub fn new(content: &[u8], install: F) -> Self {
-        Self {
-            hash: blake3::hash(content).to_hex()[..16].to_owned(),
-            install,
-        }
+        Self { hash: blake3::hash(content).to_hex()[..16].to_owned(), install }
     }
 }
 
@@ -124,23 +121,13 @@ impl TestBed {
     }
 
     async fn make(endpoints: Endpoints, test: &str, template: &str) -> Result<Self, BedError> {
-        let name = format!(
-            "{TEST_PREFIX}{}_{}",
-            plain_name(test),
-            hex::encode(rand::random::<[u8; 4]>())
-        );
+        let name = format!("{TEST_PREFIX}{}_{}", plain_name(test), hex::encode(rand::random::<[u8; 4]>()));
         let user = percent_decoded(endpoints.amqp.username());
         let database = async {
             let made = database_admin::create(&endpoints.database, &name, template).await;
             made.map_err(|error| database_error(&name, &error))
         };
-        let vhost = async {
-            endpoints
-                .broker
-                .create_vhost(&name, &user)
-                .await
-                .map_err(BedError::from)
-        };
+        let vhost = async { endpoints.broker.create_vhost(&name, &user).await.map_err(BedError::from) };
         let (database, vhost) = tokio::join!(database, vhost);
         let bed = Self {
             database_url: database_admin::url_of(&endpoints.database, &name),
@@ -183,10 +170,7 @@ impl Drop for TestBed {
             return;
         }
         if std::thread::panicking() {
-            eprintln!(
-                "kept for inspection until the servers start again: database and vhost {}",
-                self.name
-            );
+            eprintln!("kept for inspection until the servers start again: database and vhost {}", self.name);
             return;
         }
         let (endpoints, name) = (self.endpoints.clone(), self.name.clone());
@@ -219,31 +203,16 @@ where
     let template = format!("{TEMPLATE_PREFIX}{}", schema.hash);
     let server = &endpoints.database;
     let failed = |error: tokio_postgres::Error| database_error(&template, &error);
-    if database_admin::template_exists(server, &template)
-        .await
-        .map_err(failed)?
-    {
+    if database_admin::template_exists(server, &template).await.map_err(failed)? {
         return Ok(template);
     }
     let turn = lock_templates().await?;
-    if !database_admin::template_exists(server, &template)
-        .await
-        .map_err(failed)?
-    {
-        database_admin::drop_database(server, &template)
-            .await
-            .map_err(failed)?;
-        database_admin::create(server, &template, "template0")
-            .await
-            .map_err(failed)?;
+    if !database_admin::template_exists(server, &template).await.map_err(failed)? {
+        database_admin::drop_database(server, &template).await.map_err(failed)?;
+        database_admin::create(server, &template, "template0").await.map_err(failed)?;
         let installed = (schema.install)(database_admin::url_of(server, &template)).await;
-        installed.map_err(|error| BedError::Schema {
-            hash: schema.hash,
-            reason: error.to_string(),
-        })?;
-        database_admin::seal_template(server, &template)
-            .await
-            .map_err(failed)?;
+        installed.map_err(|error| BedError::Schema { hash: schema.hash, reason: error.to_string() })?;
+        database_admin::seal_template(server, &template).await.map_err(failed)?;
     }
     drop(turn);
     Ok(template)
@@ -252,16 +221,9 @@ where
 async fn lock_templates() -> Result<File, BedError> {
     blocking(|| {
         let path = target_directory().join("private-servers").join("template.lock");
-        let failed = |source| BedError::Lock {
-            path: path.display().to_string(),
-            source,
-        };
+        let failed = |source| BedError::Lock { path: path.display().to_string(), source };
         std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(failed)?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(failed)?;
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     })
@@ -276,13 +238,8 @@ fn unwrap(bed: Result<TestBed, BedError>) -> TestBed {
 }
 
 fn database_error(database: &str, error: &tokio_postgres::Error) -> BedError {
-    let reason = error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), ToString::to_string);
-    BedError::Database {
-        database: database.to_owned(),
-        reason,
-    }
+    let reason = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+    BedError::Database { database: database.to_owned(), reason }
 }
 
 fn vhost_url(broker: &Url, vhost: &str) -> String {
@@ -294,11 +251,7 @@ fn vhost_url(broker: &Url, vhost: &str) -> String {
 /// What of a test's name may stand in a database's name, which PostgreSQL cuts at 63 bytes.
 fn plain_name(test: &str) -> String {
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }
     };
     test.chars().map(plain).take(36).collect()
 }

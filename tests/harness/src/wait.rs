@@ -25,9 +25,7 @@ struct LastSeen(Option<String>);
 
 impl fmt::Display for LastSeen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .as_ref()
-            .map_or(Ok(()), |seen| write!(f, "; last seen: {seen}"))
+        self.0.as_ref().map_or(Ok(()), |seen| write!(f, "; last seen: {seen}"))
     }
 }
 
@@ -58,11 +56,7 @@ where
             return Ok(value);
         }
         if started.elapsed() >= deadline {
-            return Err(TimedOut {
-                what: what.to_owned(),
-                waited: started.elapsed(),
-                last: LastSeen(None),
-            });
+            return Err(TimedOut { what: what.to_owned(), waited: started.elapsed(), last: LastSeen(None) });
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -84,14 +78,7 @@ where
             Ok(value) => return value,
             Err(reason) if started.elapsed() >= deadline => {
                 let last = LastSeen(Some(reason.to_string()));
-                panic!(
-                    "{}",
-                    TimedOut {
-                        what: what.to_owned(),
-                        waited: started.elapsed(),
-                        last
-                    }
-                );
+                panic!("{}", TimedOut { what: what.to_owned(), waited: started.elapsed(), last });
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
@@ -110,11 +97,7 @@ pub fn until_blocking<T>(
             return Ok(value);
         }
         if started.elapsed() >= deadline {
-            return Err(TimedOut {
-                what: what.to_owned(),
-                waited: started.elapsed(),
-                last: LastSeen(None),
-            });
+            return Err(TimedOut { what: what.to_owned(), waited: started.elapsed(), last: LastSeen(None) });
         }
         std::thread::sleep(PAUSE);
     }

@@ -28,11 +28,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(name: &str) -> Result<(), ServersError> {
-    let unsignalled = |source| ServersError::Io {
-        doing: "listen for signals in",
-        path: "servers".into(),
-        source,
-    };
+    let unsignalled =
+        |source| ServersError::Io { doing: "listen for signals in", path: "servers".into(), source };
     // Before the start, so that an early Ctrl-C is kept and the servers are stopped in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(unsignalled)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unsignalled)?;

@@ -104,11 +104,7 @@ impl Broker {
     }
 
     fn not_ready(&self, reason: &str) -> ServersError {
-        ServersError::NotReady {
-            server: "RabbitMQ",
-            reason: reason.to_owned(),
-            log_tail: tail(&self.log()),
-        }
+        ServersError::NotReady { server: "RabbitMQ", reason: reason.to_owned(), log_tail: tail(&self.log()) }
     }
 
     /// Stops broker and port mapper in order.
@@ -137,10 +133,7 @@ impl Broker {
     /// The broker's address; `vhost` in its plain form.
     pub(crate) fn url(&self, vhost: &str) -> String {
         let vhost = if vhost == "/" { "%2f" } else { vhost };
-        format!(
-            "amqp://{ACCOUNT}:{}@127.0.0.1:{}/{vhost}",
-            self.password, self.ports.amqp
-        )
+        format!("amqp://{ACCOUNT}:{}@127.0.0.1:{}/{vhost}", self.password, self.ports.amqp)
     }
 
     fn start_port_mapper(&self) -> Result<(), ServersError> {
@@ -153,9 +146,7 @@ impl Broker {
             &Launch {
                 name: PORT_MAPPER,
                 program: &self.programs.epmd,
-                arguments: ["-address", "127.0.0.1", "-port", &port.to_string()]
-                    .map(str::to_owned)
-                    .to_vec(),
+                arguments: ["-address", "127.0.0.1", "-port", &port.to_string()].map(str::to_owned).to_vec(),
                 environment: Vec::new(),
                 user: self.user,
                 directory: &home,
@@ -185,11 +176,7 @@ impl Broker {
         put(".erlang.cookie", &self.cookie, 0o400)?;
         put("enabled_plugins", "[].\n", 0o600)?;
         // Consumer time-outs are looked at once per tick; the default minute would make a test of one take a minute.
-        put(
-            "advanced.config",
-            "[{rabbit, [{channel_tick_interval, 1000}]}].\n",
-            0o600,
-        )?;
+        put("advanced.config", "[{rabbit, [{channel_tick_interval, 1000}]}].\n", 0o600)?;
         put("rabbitmq.conf", &self.settings(), 0o600)
     }
 
@@ -205,11 +192,7 @@ impl Broker {
     fn environment(&self) -> Vec<(&'static str, String)> {
         let home = self.home();
         let at = |name: &str| home.join(name).to_string_lossy().into_owned();
-        let BrokerPorts {
-            amqp,
-            distribution,
-            port_mapper,
-        } = self.ports;
+        let BrokerPorts { amqp, distribution, port_mapper } = self.ports;
         // `-sname` here starts distribution at once, which spares RabbitMQ a helper node that looks for epmd.
         let additional = format!(
             "-noinput -sname {NODE} -kernel inet_dist_use_interface {{127,0,0,1}} \

@@ -28,10 +28,7 @@ enum Privilege {
 pub(crate) fn install(packages: &[&str]) -> Result<(), ServersError> {
     let listed = packages.join(" ");
     let Some(apt) = locate::program("apt-get") else {
-        return Err(missing(
-            packages,
-            &format!("<your package manager> install {listed}"),
-        ));
+        return Err(missing(packages, &format!("<your package manager> install {listed}")));
     };
     let by_hand = format!("sudo apt-get update && sudo apt-get install --no-install-recommends -y {listed}");
     let Some(privilege) = privilege() else {
@@ -40,10 +37,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), ServersError> {
     eprintln!(
         "Refrain needs {listed}; installing the distribution's packages now (their services are not started)."
     );
-    let failed = |reason: String| ServersError::Install {
-        packages: listed.clone(),
-        reason,
-    };
+    let failed = |reason: String| ServersError::Install { packages: listed.clone(), reason };
 
     let policy = PolicyGuard::put(&privilege);
     write_as_root(
@@ -55,14 +49,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), ServersError> {
     if !package_lists_present() {
         run(&privilege, &apt, &["-q", "update"]).map_err(&failed)?;
     }
-    let mut arguments = vec![
-        "-q",
-        "-y",
-        "--no-install-recommends",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        "install",
-    ];
+    let mut arguments =
+        vec!["-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "install"];
     arguments.extend(packages);
     let result = run(&privilege, &apt, &arguments).or_else(|_| {
         // A stale package list names files that the mirror no longer has; a fresh one costs seconds.
@@ -76,19 +64,10 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), ServersError> {
 fn missing(packages: &[&str], command: &str) -> ServersError {
     let what = packages
         .iter()
-        .map(|package| {
-            if package.starts_with("postgresql") {
-                "PostgreSQL 15+"
-            } else {
-                "RabbitMQ 3.10+"
-            }
-        })
+        .map(|package| if package.starts_with("postgresql") { "PostgreSQL 15+" } else { "RabbitMQ 3.10+" })
         .collect::<Vec<_>>()
         .join(" and ");
-    ServersError::Missing {
-        what,
-        command: command.to_owned(),
-    }
+    ServersError::Missing { what, command: command.to_owned() }
 }
 
 fn privilege() -> Option<Privilege> {
@@ -113,9 +92,7 @@ pub(crate) fn is_root() -> bool {
 
 fn package_lists_present() -> bool {
     std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
     })
 }
 
@@ -124,9 +101,7 @@ fn run(privilege: &Privilege, program: &Path, arguments: &[&str]) -> Result<(), 
         Privilege::Root => Command::new(program),
         Privilege::Sudo(sudo) => {
             let mut command = Command::new(sudo);
-            command
-                .args(["-n", "env", "DEBIAN_FRONTEND=noninteractive"])
-                .arg(program);
+            command.args(["-n", "env", "DEBIAN_FRONTEND=noninteractive"]).arg(program);
             command
         }
     };
@@ -140,12 +115,7 @@ fn run(privilege: &Privilege, program: &Path, arguments: &[&str]) -> Result<(), 
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("apt-get failed")
-        .to_owned())
+    Err(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("apt-get failed").to_owned())
 }
 
 /// Creates a root-owned file when there is none. A failure shows later as a failed installation, or not at all.

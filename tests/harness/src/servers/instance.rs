@@ -76,13 +76,7 @@ impl Entrance {
         let directory = instance_directory(plan.name, users)?;
         let start_lock = open_lock(&directory.join("start.lock"))?;
         start_lock.lock().map_err(ServersError::io("lock", &directory))?;
-        Ok(Self {
-            directory,
-            users,
-            postgres,
-            broker,
-            _start_lock: start_lock,
-        })
+        Ok(Self { directory, users, postgres, broker, _start_lock: start_lock })
     }
 
     /// The file that users of the instance hold locked.
@@ -94,17 +88,13 @@ impl Entrance {
     pub(crate) fn instance(&self, durability: Durability) -> Result<Instance, ServersError> {
         let ledger = Arc::new(Ledger::new(&self.directory));
         let path = self.directory.join("instance.json");
-        let running = ledger
-            .processes()
-            .iter()
-            .any(|process| process.name != "watchdog" && process.is_alive());
+        let running =
+            ledger.processes().iter().any(|process| process.name != "watchdog" && process.is_alive());
         let settings = match read_settings(&path, durability) {
             Some(settings) if running || settings.ports_are_free() => settings,
-            Some(settings) => Settings {
-                postgres_port: free_port()?,
-                broker_ports: broker_ports()?,
-                ..settings
-            },
+            Some(settings) => {
+                Settings { postgres_port: free_port()?, broker_ports: broker_ports()?, ..settings }
+            }
             None => {
                 // Without settings the passwords are unknown, and running servers cannot be used: end them by proof.
                 stop_all(&ledger);
@@ -137,12 +127,7 @@ impl Entrance {
             password: settings.password,
             cookie: settings.cookie,
         });
-        Instance {
-            directory: self.directory.clone(),
-            ledger,
-            postgres,
-            broker,
-        }
+        Instance { directory: self.directory.clone(), ledger, postgres, broker }
     }
 }
 
@@ -152,16 +137,9 @@ impl Instance {
         thread::scope(|scope| {
             let postgres = scope.spawn(|| self.start_postgres());
             let broker = scope.spawn(|| self.start_broker());
-            let postgres = postgres
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let broker = broker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(Started {
-                postgres: postgres?,
-                broker: broker?,
-            })
+            let postgres = postgres.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let broker = broker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok(Started { postgres: postgres?, broker: broker? })
         })
     }
 
@@ -239,14 +217,8 @@ impl Settings {
     }
 
     fn ports_are_free(&self) -> bool {
-        let BrokerPorts {
-            amqp,
-            distribution,
-            port_mapper,
-        } = self.broker_ports;
-        [self.postgres_port, amqp, distribution, port_mapper]
-            .into_iter()
-            .all(is_free)
+        let BrokerPorts { amqp, distribution, port_mapper } = self.broker_ports;
+        [self.postgres_port, amqp, distribution, port_mapper].into_iter().all(is_free)
     }
 }
 
@@ -259,11 +231,7 @@ fn read_settings(path: &Path, durability: Durability) -> Option<Settings> {
 }
 
 fn broker_ports() -> Result<BrokerPorts, ServersError> {
-    Ok(BrokerPorts {
-        amqp: free_port()?,
-        distribution: free_port()?,
-        port_mapper: free_port()?,
-    })
+    Ok(BrokerPorts { amqp: free_port()?, distribution: free_port()?, port_mapper: free_port()? })
 }
 
 /// 128 random bits as text that needs no quoting anywhere.
@@ -281,20 +249,12 @@ pub(crate) fn stop_all(ledger: &Ledger) {
 }
 
 fn open_lock(path: &Path) -> Result<File, ServersError> {
-    File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(ServersError::io("open", path))
+    File::options().create(true).append(true).open(path).map_err(ServersError::io("open", path))
 }
 
 fn programs(plan: &Plan<'_>) -> Result<(Option<PostgresPrograms>, Option<BrokerPrograms>), ServersError> {
-    let find = || {
-        (
-            plan.postgres.then(locate::postgres).flatten(),
-            plan.broker.then(locate::broker).flatten(),
-        )
-    };
+    let find =
+        || (plan.postgres.then(locate::postgres).flatten(), plan.broker.then(locate::broker).flatten());
     let complete = |found: &(Option<_>, Option<_>)| {
         found.0.is_some() == plan.postgres && found.1.is_some() == plan.broker
     };

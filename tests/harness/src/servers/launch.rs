@@ -39,11 +39,7 @@ pub(crate) fn launch(what: &Launch<'_>, ledger: &Ledger) -> Result<OwnedProcess,
     let errors = log.try_clone().map_err(ServersError::io("open", what.log))?;
     let mut command = Command::new("/bin/sh");
     command
-        .args([
-            "-c",
-            "read -r go && [ \"$go\" = go ] && exec \"$@\" </dev/null",
-            "sh",
-        ])
+        .args(["-c", "read -r go && [ \"$go\" = go ] && exec \"$@\" </dev/null", "sh"])
         .arg(what.program)
         .args(&what.arguments)
         .env_clear()

@@ -29,11 +29,7 @@ impl OwnedProcess {
     /// The identity of a process that runs now.
     pub(crate) fn of(name: &str, pid: u32) -> Option<Self> {
         let started = stat(pid)?.started;
-        Some(Self {
-            name: name.to_owned(),
-            pid,
-            started,
-        })
+        Some(Self { name: name.to_owned(), pid, started })
     }
 
     /// Whether this very process still runs. A pid given to somebody else since then does not count.
@@ -79,11 +75,7 @@ impl OwnedProcess {
             .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
             .filter_map(|pid| Some((pid, stat(pid)?)))
             .filter(|(_, stat)| stat.parent == self.pid)
-            .map(|(pid, stat)| Self {
-                name: self.name.clone(),
-                pid,
-                started: stat.started,
-            })
+            .map(|(pid, stat)| Self { name: self.name.clone(), pid, started: stat.started })
             .collect()
     }
 }
@@ -121,10 +113,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 /// The id of this boot of the machine; start times mean nothing across boots.
 pub(crate) fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// The ledger file of one instance. Its callers hold the instance's start lock.
@@ -136,33 +125,22 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self {
-            path: directory.join("ledger"),
-            turn: Mutex::new(()),
-        }
+        Self { path: directory.join("ledger"), turn: Mutex::new(()) }
     }
 
     /// Every process in the file that was started since this boot, alive or not.
     pub(crate) fn processes(&self) -> Vec<OwnedProcess> {
-        parse(
-            &std::fs::read_to_string(&self.path).unwrap_or_default(),
-            &boot_id(),
-        )
+        parse(&std::fs::read_to_string(&self.path).unwrap_or_default(), &boot_id())
     }
 
     /// The live process of that name.
     pub(crate) fn live(&self, name: &str) -> Option<OwnedProcess> {
-        self.processes()
-            .into_iter()
-            .find(|process| process.name == name && process.is_alive())
+        self.processes().into_iter().find(|process| process.name == name && process.is_alive())
     }
 
     /// Adds a process; those that have ended are dropped.
     pub(crate) fn add(&self, process: &OwnedProcess) -> Result<(), ServersError> {
-        let _turn = self
-            .turn
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut processes = self.processes();
         processes.retain(|old| old.name != process.name && old.is_alive());
         processes.push(process.clone());
@@ -205,10 +183,7 @@ mod tests {
 
     #[test]
     fn a_process_name_with_parentheses_does_not_shift_the_fields() {
-        let tail = (4..=52)
-            .map(|field| field.to_string())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let tail = (4..=52).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
         let stat = parse_stat(&format!("77 (a) b) S {tail}")).unwrap();
         assert_eq!((stat.state, stat.parent, stat.started), ('S', 4, 22));
     }
@@ -216,11 +191,7 @@ mod tests {
     #[test]
     fn a_ledger_of_another_boot_proves_nothing() {
         let text = "boot one\nprocess postgres 12 345\n";
-        let expected = OwnedProcess {
-            name: "postgres".to_owned(),
-            pid: 12,
-            started: 345,
-        };
+        let expected = OwnedProcess { name: "postgres".to_owned(), pid: 12, started: 345 };
         assert_eq!(parse(text, "one"), vec![expected]);
         assert_eq!(parse(text, "two"), vec![]);
     }

@@ -67,16 +67,10 @@ impl Servers {
             None
         };
         let started = |url: fn(&PrivateServers) -> String| private.as_ref().map(url).unwrap_or_default();
-        let database_url = database.map_or_else(
-            || started(|servers| servers.database_url("postgres")),
-            String::from,
-        );
+        let database_url =
+            database.map_or_else(|| started(|servers| servers.database_url("postgres")), String::from);
         let amqp_url = broker.map_or_else(|| started(|servers| servers.amqp_url("/")), String::from);
-        Ok(Self {
-            private,
-            database_url,
-            amqp_url,
-        })
+        Ok(Self { private, database_url, amqp_url })
     }
 
     /// With credentials: do not print it where others read.
@@ -107,18 +101,12 @@ pub(crate) fn environment_url(variable: &'static str, schemes: &[&str]) -> Resul
     let Some(text) = std::env::var(variable).ok().filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let url = Url::parse(&text).map_err(|error| ServersError::BadUrl {
-        variable,
-        reason: error.to_string(),
-    })?;
+    let url =
+        Url::parse(&text).map_err(|error| ServersError::BadUrl { variable, reason: error.to_string() })?;
     if schemes.contains(&url.scheme()) {
         Ok(Some(url))
     } else {
-        let reason = format!(
-            "its scheme is {}, expected {}",
-            url.scheme(),
-            schemes.join(" or ")
-        );
+        let reason = format!("its scheme is {}, expected {}", url.scheme(), schemes.join(" or "));
         Err(ServersError::BadUrl { variable, reason })
     }
 }

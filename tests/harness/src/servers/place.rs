@@ -32,10 +32,7 @@ impl Users {
     /// When the caller is root and the machine has no unprivileged user at all.
     pub(crate) fn choose() -> Result<Self, ServersError> {
         if !is_root() {
-            return Ok(Self {
-                postgres: None,
-                broker: None,
-            });
+            return Ok(Self { postgres: None, broker: None });
         }
         let passwd =
             std::fs::read_to_string("/etc/passwd").map_err(ServersError::io("read", "/etc/passwd"))?;
@@ -76,9 +73,7 @@ pub fn target_directory() -> PathBuf {
         return std::path::absolute(&named).unwrap_or_else(|_| PathBuf::from(named));
     }
     let executable = std::env::current_exe().unwrap_or_default();
-    let marked = executable
-        .ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").is_file() && dir.is_dir());
+    let marked = executable.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file() && dir.is_dir());
     marked.map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
 }
 
@@ -87,10 +82,8 @@ pub(crate) fn instance_directory(name: &str, users: Users) -> Result<PathBuf, Se
     let target = target_directory();
     let preferred = target.join("private-servers").join(name);
     make_directory(&preferred, 0o711)?;
-    let reachable = [users.postgres, users.broker]
-        .into_iter()
-        .flatten()
-        .all(|user| can_enter(&preferred, user));
+    let reachable =
+        [users.postgres, users.broker].into_iter().flatten().all(|user| can_enter(&preferred, user));
     if reachable {
         return Ok(preferred);
     }
@@ -115,10 +108,8 @@ pub(crate) fn make_private(path: &Path, user: Option<User>) -> Result<(), Server
 
 /// Makes `user` the owner of `path`.
 pub(crate) fn give(path: &Path, user: Option<User>) -> Result<(), ServersError> {
-    user.map_or(Ok(()), |user| {
-        std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
-    })
-    .map_err(ServersError::io("change the owner of", path))
+    user.map_or(Ok(()), |user| std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)))
+        .map_err(ServersError::io("change the owner of", path))
 }
 
 /// Writes a file that only `user` may read.
@@ -183,19 +174,13 @@ pub(crate) fn free_port() -> Result<u16, ServersError> {
         .and_then(|text| text.split_whitespace().next()?.parse::<u16>().ok())
         .unwrap_or(32_768);
     let (from, to) = if lowest_outgoing >= 12_000 {
-        (
-            lowest_outgoing.saturating_sub(12_000).max(10_000),
-            lowest_outgoing,
-        )
+        (lowest_outgoing.saturating_sub(12_000).max(10_000), lowest_outgoing)
     } else {
         (20_000, 60_000)
     };
-    (0..500)
-        .map(|_| rand::random_range(from..to))
-        .find(|port| is_free(*port))
-        .ok_or_else(|| {
-            ServersError::io("find a free port on", "127.0.0.1")(std::io::ErrorKind::AddrInUse.into())
-        })
+    (0..500).map(|_| rand::random_range(from..to)).find(|port| is_free(*port)).ok_or_else(|| {
+        ServersError::io("find a free port on", "127.0.0.1")(std::io::ErrorKind::AddrInUse.into())
+    })
 }
 
 /// Whether nobody listens on that loopback port.

@@ -80,12 +80,7 @@ impl Postgres {
 
     /// Starts the server on the data that are there.
     pub(crate) fn run(&self) -> Result<(), ServersError> {
-        write_private(
-            &self.data().join("postgresql.conf"),
-            &self.settings(),
-            0o600,
-            self.user,
-        )?;
+        write_private(&self.data().join("postgresql.conf"), &self.settings(), 0o600, self.user)?;
         let access = "host all all 127.0.0.1/32 scram-sha-256\n";
         write_private(&self.data().join("pg_hba.conf"), access, 0o600, self.user)?;
         let started = Instant::now();
@@ -156,10 +151,7 @@ impl Postgres {
 
     /// The server's address with the superuser's credentials.
     pub(crate) fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{ACCOUNT}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://{ACCOUNT}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     fn initialise(&self) -> Result<(), ServersError> {
@@ -185,16 +177,11 @@ impl Postgres {
             .env("TZ", "UTC")
             .stdin(Stdio::null());
         run_as(&mut command, self.user, &self.home());
-        let output = command
-            .output()
-            .map_err(ServersError::io("run", self.programs.bin.join("initdb")))?;
+        let output = command.output().map_err(ServersError::io("run", self.programs.bin.join("initdb")))?;
         let _ = std::fs::remove_file(&password_file);
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(ServersError::Tool {
-                tool: "initdb",
-                output: said,
-            });
+            return Err(ServersError::Tool { tool: "initdb", output: said });
         }
         // The name `data` appears only when initdb has finished, so a killed run leaves no half cluster.
         std::fs::rename(&unfinished, self.data()).map_err(ServersError::io("rename", &unfinished))?;

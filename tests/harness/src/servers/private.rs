@@ -40,13 +40,7 @@ impl Options {
     /// Servers for one test that breaks them: fresh, without `fsync`, removed at the end.
     pub fn throw_away(test: &str) -> Self {
         let name = format!("own-{test}-{}", &random_word()[..8]);
-        Self {
-            name,
-            durability: Durability::Fast,
-            keep_data: false,
-            postgres: true,
-            broker: true,
-        }
+        Self { name, durability: Durability::Fast, keep_data: false, postgres: true, broker: true }
     }
 
     /// Sets what a crash of the machine may cost.
@@ -113,10 +107,8 @@ impl PrivateServers {
         let entrance = Entrance::open(&plan)?;
         let owner_lock = entrance.clients_lock()?;
         // A watchdog that just woke holds the lock for an instant; a real owner holds it for longer.
-        until_blocking(Duration::from_secs(2), "the instance's former owner", || {
-            owner_lock.try_lock().ok()
-        })
-        .map_err(|_| ServersError::Busy(entrance.directory.clone()))?;
+        until_blocking(Duration::from_secs(2), "the instance's former owner", || owner_lock.try_lock().ok())
+            .map_err(|_| ServersError::Busy(entrance.directory.clone()))?;
         let instance = entrance.instance(options.durability)?;
         instance.stop(true);
         watch(&instance.directory, 0, &instance.ledger)?;
@@ -127,9 +119,7 @@ impl PrivateServers {
             _owner_lock: owner_lock,
         };
         inner.instance.start()?;
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The superuser's address of a database. With a password: do not print it where others read.
@@ -137,12 +127,7 @@ impl PrivateServers {
     /// # Panics
     /// When the servers were started without PostgreSQL.
     pub fn database_url(&self, database: &str) -> String {
-        self.inner
-            .instance
-            .postgres
-            .as_ref()
-            .expect("started with PostgreSQL")
-            .url(database)
+        self.inner.instance.postgres.as_ref().expect("started with PostgreSQL").url(database)
     }
 
     /// The broker's address. With a password: do not print it where others read.
@@ -150,24 +135,17 @@ impl PrivateServers {
     /// # Panics
     /// When the servers were started without RabbitMQ.
     pub fn amqp_url(&self, vhost: &str) -> String {
-        self.inner
-            .instance
-            .broker
-            .as_ref()
-            .expect("started with RabbitMQ")
-            .url(vhost)
+        self.inner.instance.broker.as_ref().expect("started with RabbitMQ").url(vhost)
     }
 
     /// Stops PostgreSQL in order (fast shutdown) and leaves it down.
     pub async fn stop_postgres(&self) {
-        self.with(|inner| inner.each_postgres(super::postgres::Postgres::stop))
-            .await;
+        self.with(|inner| inner.each_postgres(super::postgres::Postgres::stop)).await;
     }
 
     /// Kills PostgreSQL (SIGKILL) and leaves it down. Returns when its backends are gone.
     pub async fn kill_postgres(&self) {
-        self.with(|inner| inner.each_postgres(super::postgres::Postgres::kill))
-            .await;
+        self.with(|inner| inner.each_postgres(super::postgres::Postgres::kill)).await;
     }
 
     /// Starts PostgreSQL again on its old port and data; stops it first when it runs.
@@ -184,14 +162,12 @@ impl PrivateServers {
 
     /// Stops RabbitMQ in order and leaves it down.
     pub async fn stop_broker(&self) {
-        self.with(|inner| inner.each_broker(super::broker::Broker::stop))
-            .await;
+        self.with(|inner| inner.each_broker(super::broker::Broker::stop)).await;
     }
 
     /// Kills RabbitMQ (SIGKILL) and leaves it down.
     pub async fn kill_broker(&self) {
-        self.with(|inner| inner.each_broker(super::broker::Broker::kill))
-            .await;
+        self.with(|inner| inner.each_broker(super::broker::Broker::kill)).await;
     }
 
     /// Starts RabbitMQ again on its old port and data; stops it first when it runs.
@@ -311,9 +287,7 @@ fn remove_abandoned() {
         return;
     };
     for directory in entries.flatten().map(|entry| entry.path()) {
-        let throw_away = directory
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("own-"));
+        let throw_away = directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with("own-"));
         let Ok(lock) = File::options().append(true).open(directory.join("clients.lock")) else {
             continue;
         };

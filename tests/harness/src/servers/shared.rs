@@ -48,9 +48,7 @@ fn attach() -> Result<Endpoints, ServersError> {
     let entrance = Entrance::open(&plan)?;
     let clients = entrance.clients_lock()?;
     // Only the watchdog ever holds this lock alone, for an instant, or under the start lock that we hold.
-    clients
-        .lock_shared()
-        .map_err(ServersError::io("lock", &entrance.directory))?;
+    clients.lock_shared().map_err(ServersError::io("lock", &entrance.directory))?;
     let instance = entrance.instance(plan.durability)?;
     watch(&instance.directory, GRACE_SECONDS, &instance.ledger)?;
     let started = instance.start()?;
@@ -59,9 +57,7 @@ fn attach() -> Result<Endpoints, ServersError> {
     let private_url = |text: Option<String>| text.and_then(|text| text.parse().ok());
     let database_url =
         database.or_else(|| private_url(instance.postgres.as_ref().map(|it| it.url("postgres"))));
-    let amqp_url = amqp
-        .clone()
-        .or_else(|| private_url(instance.broker.as_ref().map(|it| it.url("/"))));
+    let amqp_url = amqp.clone().or_else(|| private_url(instance.broker.as_ref().map(|it| it.url("/"))));
     let endpoints = Endpoints {
         database: database_url.expect("given or started"),
         broker: instance

@@ -30,18 +30,10 @@ async fn each_fault_holds_until_it_is_taken_back() {
     assert_eq!(thawed.unwrap().len(), 100_000);
 
     proxy.set(Fault::None);
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
     proxy.cut_once().await;
-    assert!(
-        tokio::time::timeout(SOON, driver)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_err()
-    );
+    assert!(tokio::time::timeout(SOON, driver).await.unwrap().unwrap().is_err());
     assert!(client.is_closed());
     assert_eq!(ask().await.unwrap().len(), 100_000);
     assert_eq!(proxy.connections(), 6);

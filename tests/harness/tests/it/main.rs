@@ -1,9 +1,6 @@
 //! The test kit's own tests, on real servers. `CARGO_BIN_EXE_servers` makes cargo build the `servers` program.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests fail by panicking, their small functions too"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, their small functions too")]
 
 mod beds;
 mod faults;
