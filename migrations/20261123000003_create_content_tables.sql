@@ -13,7 +13,7 @@ CREATE TABLE records (
     state         smallint    NOT NULL,                   -- 0 live, 1 stub, 2 tombstone
     reason        smallint,                               -- why there is no payload
     content_hash  bytea,                                  -- keyed, 16 bytes, over the canonical record
-    identities    bytea[],                                -- keyed tokens of the people it names
+    identities    bytea,                                  -- keyed tokens of the people it names, 16 bytes each, back to back
     payload       bytea,                           -- sealed canonical record
     PRIMARY KEY (tenant_id, connection_id, object_id, record_id),
     CHECK ((state = 0) = (payload IS NOT NULL)),

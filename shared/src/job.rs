@@ -1,0 +1,7 @@
+//! Jobs: what kinds there are, how one is leased, and how one ends.
+
+pub mod checkpoint;
+pub mod lease;
+
+pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
+pub use lease::{Class, JobEnd, Kind, Lease};

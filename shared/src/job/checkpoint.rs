@@ -1,0 +1,216 @@
+//! Progress of an object sync, and the windows and slices that follow from it. All pure.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::UserMessage;
+use crate::ids::FieldSetId;
+
+/// What a tenant may set for one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectSettings {
+    /// Relationship paths to read along, beside the defaults.
+    pub linked: Vec<String>,
+    /// Mapped fields by which tickets can be filtered.
+    pub facets: Vec<Facet>,
+    /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
+    pub settle_s: u32,
+    /// How far behind the watermark the next window starts, in seconds.
+    pub overlap_s: u32,
+}
+
+impl Default for ObjectSettings {
+    /// One minute and a quarter of an hour: a transaction of the platform's API lasts up to ten minutes.
+    fn default() -> Self {
+        Self {
+            linked: Vec::new(),
+            facets: Vec::new(),
+            settle_s: 60,
+            overlap_s: 900,
+        }
+    }
+}
+
+/// A mapped field that tickets can be filtered by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facet {
+    /// The target name people filter by.
+    pub name: String,
+    /// The path it is read from.
+    pub path: String,
+    /// How it is kept.
+    #[serde(rename = "as")]
+    pub kind: FacetKind,
+}
+
+/// How a facet's values are kept and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FacetKind {
+    /// Compared as text.
+    Text,
+    /// Compared as a moment.
+    Time,
+    /// A decimal number kept as an integer of this many decimals.
+    Number {
+        /// Decimals kept.
+        scale: u8,
+    },
+}
+
+/// A place in the order of an object's records: the last row committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Its stamp.
+    pub stamp: Timestamp,
+    /// Its id; ids are never compared by us, only handed back to Salesforce.
+    pub id: String,
+}
+
+/// A range of stamps `[lo, hi)` to read, from `resume` on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// First stamp inside.
+    pub lo: Timestamp,
+    /// First stamp outside.
+    pub hi: Timestamp,
+    /// The last row already committed.
+    pub resume: Option<Position>,
+}
+
+/// A part of history not read yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// First stamp inside.
+    pub lo: Timestamp,
+    /// First stamp outside.
+    pub hi: Timestamp,
+}
+
+/// Whether an object sync is getting there, is there, or cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncState {
+    /// Nothing planned yet.
+    New,
+    /// History is being read.
+    Loading,
+    /// History is here; changes follow.
+    Current,
+    /// Waits for a person.
+    Parked,
+    /// The org has no such object, or no licence for it: not an error.
+    Absent,
+}
+
+impl SyncState {
+    /// The closed word in SQL and the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Loading => "loading",
+            Self::Current => "current",
+            Self::Parked => "parked",
+            Self::Absent => "absent",
+        }
+    }
+
+    /// Reads the closed word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::New,
+            Self::Loading,
+            Self::Current,
+            Self::Parked,
+            Self::Absent,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
+    }
+}
+
+/// The durable progress of an object sync.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Where it stands.
+    pub state: SyncState,
+    /// What a person must do, when parked.
+    pub ask: Option<UserMessage>,
+    /// Raised by a reset.
+    pub generation: i32,
+    /// The field that orders changes, as describe allows.
+    pub cursor_field: Option<String>,
+    /// The set that reads use now.
+    pub field_set: Option<FieldSetId>,
+    /// Everything stamped before this is here.
+    pub watermark: Option<Timestamp>,
+    /// End of the window being read.
+    pub window_hi: Option<Timestamp>,
+    /// Last row committed in that window.
+    pub position: Option<Position>,
+}
+
+/// The next window to read, or `None` when the watermark is there already.
+///
+/// `now` is our own clock; the caller clamps the watermark to the response's Date minus `settle` (see
+/// [`clamp_watermark`]), so a clock that is wrong costs time, never rows.
+#[must_use]
+pub fn next_window(checkpoint: &Checkpoint, settings: &ObjectSettings, now: Timestamp) -> Option<Window> {
+    let watermark = checkpoint.watermark?;
+    let lo = watermark - Duration::seconds(i64::from(settings.overlap_s));
+    if let Some(hi) = checkpoint.window_hi {
+        return Some(Window {
+            lo,
+            hi,
+            resume: checkpoint.position.clone(),
+        });
+    }
+    let hi = now - Duration::seconds(i64::from(settings.settle_s));
+    (hi > watermark).then_some(Window { lo, hi, resume: None })
+}
+
+/// The watermark that a window's end may claim: never past what Salesforce's own clock has settled.
+#[must_use]
+pub fn clamp_watermark(hi: Timestamp, read_at: Timestamp, settle_s: u32) -> Timestamp {
+    hi.min(read_at - Duration::seconds(i64::from(settle_s)))
+}
+
+/// Cuts history `[oldest, newest)` into slices of about `rows_each` rows, newest first.
+///
+/// Slices meet without gap or overlap; the oldest one is open to the past.
+#[must_use]
+pub fn cut_slices(
+    oldest: Timestamp,
+    newest: Timestamp,
+    rows: u64,
+    rows_each: u64,
+    scope_from: Timestamp,
+) -> Vec<Slice> {
+    const MOST: u64 = 64;
+    let count = i32::try_from(rows.div_ceil(rows_each.max(1)).clamp(1, MOST)).unwrap_or(1);
+    let span = newest - oldest.min(newest);
+    let mut hi = newest;
+    let mut slices = Vec::new();
+    for index in 1..=count {
+        let last = index == count;
+        // Whole seconds: stamps are whole seconds, and a bound between two of them invites mistakes.
+        let lo = newest - Duration::seconds((span / count * index).num_seconds());
+        if last || lo < hi {
+            slices.push(Slice {
+                lo: if last { scope_from } else { lo },
+                hi,
+            });
+            hi = lo;
+        }
+    }
+    slices
+}
+
+#[cfg(test)]
+#[path = "checkpoint_test.rs"]
+mod tests;

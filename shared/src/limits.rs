@@ -1,0 +1,269 @@
+//! What all workers together may ask of one Salesforce org: lanes and rolling-24-hour buckets.
+//!
+//! Pure: a value of [`OrgLimits`] goes in, a decision and the changed value come out. The storage layer locks
+//! the org's one row around it. Two rights are granted at once or not at all: a *lane* (one concurrent caller,
+//! held until its calls are over, whoever died) and a block of prepaid *calls*.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::DeferReason;
+use crate::ids::JobId;
+
+/// How finely the rolling 24 hours are cut.
+const BUCKET: Duration = Duration::minutes(15);
+/// Salesforce counts calls over 24 hours (API Request Limits and Allocations).
+const WINDOW: Duration = Duration::hours(24);
+/// The org's own usage figure is computed behind our back; older than this it no longer brakes.
+const USAGE_FRESH: Duration = Duration::hours(1);
+
+/// The strictest settings of an org's connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OrgSettings {
+    /// Concurrent callers over the whole fleet.
+    pub lanes: u32,
+    /// Calls a second in each lane.
+    pub calls_per_second: u32,
+    /// Our share of the org's daily calls, in percent.
+    pub share_percent: u32,
+    /// What stays for others: no call of ours starts when less than this is left of the org's total, in percent.
+    pub reserve_percent: u32,
+    /// The org's daily allowance as long as Salesforce has not told it.
+    pub assumed_daily: u64,
+}
+
+impl Default for OrgSettings {
+    /// Four lanes against the 25 long calls an org bears; a quarter of the day's calls (the default of an
+    /// older open connector); 15,000 is what the smallest paying org has.
+    fn default() -> Self {
+        Self {
+            lanes: 4,
+            calls_per_second: 50,
+            share_percent: 25,
+            reserve_percent: 10,
+            assumed_daily: 15_000,
+        }
+    }
+}
+
+/// One concurrent caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// The job that calls.
+    pub job: i64,
+    /// Its epoch: a lane is granted once for it.
+    pub epoch: i64,
+    /// No call of this lane is under way after this moment.
+    pub until: Timestamp,
+    /// Prepaid calls, all blocks together.
+    pub calls: u64,
+    /// Start of the bucket that the last block was taken from …
+    pub bucket: Timestamp,
+    /// … and how much of it: no more than this goes back there.
+    pub returnable: u64,
+}
+
+/// Our calls of one quarter of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its start.
+    pub start: Timestamp,
+    /// Calls prepaid or made in it.
+    pub calls: u64,
+}
+
+/// The org's own count of calls, all integrations together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrgUsage {
+    /// Calls used in the org's rolling 24 hours.
+    pub used: u64,
+    /// The org's allowance.
+    pub limit: u64,
+    /// When the org said so.
+    pub at: Timestamp,
+}
+
+/// The one row of an org.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OrgLimits {
+    /// What binds.
+    pub settings: OrgSettings,
+    /// Callers now.
+    pub lanes: Vec<Lane>,
+    /// Our calls of the last 24 hours.
+    pub buckets: Vec<Bucket>,
+    /// What the org said last.
+    pub usage: Option<OrgUsage>,
+}
+
+/// Who asks, and for how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantRequest {
+    /// The job.
+    pub job: JobId,
+    /// Its epoch; the same (job, epoch) is granted the same lane.
+    pub epoch: i64,
+    /// Calls wanted in this block.
+    pub calls: u64,
+    /// Until when the lane is wanted: the last call's own deadline plus a margin.
+    pub until: Timestamp,
+}
+
+/// A lane and the calls prepaid for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Calls that may start.
+    pub calls: u64,
+    /// The lane's end.
+    pub until: Timestamp,
+    /// Pace of the lane.
+    pub calls_per_second: u32,
+}
+
+/// Why nothing was granted, and when to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// In one word.
+    pub why: DeferReason,
+    /// Not before this.
+    pub until: Timestamp,
+}
+
+impl OrgLimits {
+    /// Calls of ours in the rolling 24 hours before `now`.
+    #[must_use]
+    pub fn used(&self, now: Timestamp) -> u64 {
+        self.buckets
+            .iter()
+            .filter(|bucket| bucket.start > now - WINDOW)
+            .map(|bucket| bucket.calls)
+            .sum()
+    }
+
+    /// How many calls we may make in any 24 hours.
+    #[must_use]
+    pub fn cap(&self) -> u64 {
+        let daily = self
+            .usage
+            .map_or(self.settings.assumed_daily, |usage| usage.limit);
+        daily * u64::from(self.settings.share_percent) / 100
+    }
+
+    /// Grants a lane with its calls, or neither. Asking again for the same (job, epoch) prolongs the lane it
+    /// has and tops its calls up to what is wanted; it never takes a second one.
+    pub fn grant(&mut self, request: GrantRequest, now: Timestamp) -> Result<Grant, Refusal> {
+        self.forget_the_past(now);
+        let held = self
+            .lanes
+            .iter()
+            .position(|lane| lane.job == request.job.0 && lane.epoch == request.epoch);
+        if held.is_none() && self.lanes.len() >= self.settings.lanes as usize {
+            let first_free = self.lanes.iter().map(|lane| lane.until).min().unwrap_or(now);
+            return Err(Refusal {
+                why: DeferReason::Lanes,
+                until: first_free.min(now + Duration::seconds(2)),
+            });
+        }
+        let holds = held.map_or(0, |index| self.lanes[index].calls);
+        let wanted = request.calls.saturating_sub(holds);
+        self.check_calls(wanted, now)?;
+
+        let bucket = self.pay(wanted, now);
+        match held {
+            Some(index) => {
+                let lane = &mut self.lanes[index];
+                lane.calls += wanted;
+                lane.until = lane.until.max(request.until);
+                lane.returnable = if lane.bucket == bucket {
+                    lane.returnable + wanted
+                } else {
+                    wanted
+                };
+                lane.bucket = bucket;
+            }
+            None => self.lanes.push(Lane {
+                job: request.job.0,
+                epoch: request.epoch,
+                until: request.until,
+                calls: wanted,
+                bucket,
+                returnable: wanted,
+            }),
+        }
+        Ok(Grant {
+            calls: holds.max(request.calls),
+            until: request.until,
+            calls_per_second: self.settings.calls_per_second,
+        })
+    }
+
+    /// An orderly end: the lane is free and the unspent calls go back to the bucket they came from. A crash
+    /// never comes here, so its calls stay burned: errors fall on the safe side.
+    pub fn settle(&mut self, job: JobId, epoch: i64, unspent: u64) {
+        let Some(index) = self
+            .lanes
+            .iter()
+            .position(|lane| lane.job == job.0 && lane.epoch == epoch)
+        else {
+            return;
+        };
+        let lane = self.lanes.swap_remove(index);
+        if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.start == lane.bucket) {
+            bucket.calls = bucket.calls.saturating_sub(unspent.min(lane.returnable));
+        }
+    }
+
+    /// Takes in what the org says of itself; an older word never replaces a newer one.
+    pub fn note_usage(&mut self, usage: OrgUsage) {
+        if usage.limit > 0 && self.usage.is_none_or(|known| known.at <= usage.at) {
+            self.usage = Some(usage);
+        }
+    }
+
+    fn forget_the_past(&mut self, now: Timestamp) {
+        self.lanes.retain(|lane| lane.until > now);
+        self.buckets.retain(|bucket| bucket.start > now - WINDOW);
+    }
+
+    fn check_calls(&self, wanted: u64, now: Timestamp) -> Result<(), Refusal> {
+        if self.used(now) + wanted > self.cap() {
+            // The oldest bucket is the first to give calls back.
+            let until = self
+                .buckets
+                .iter()
+                .map(|bucket| bucket.start)
+                .min()
+                .map_or(now, |oldest| oldest + WINDOW);
+            return Err(Refusal {
+                why: DeferReason::Budget,
+                until: until.max(now + Duration::minutes(1)),
+            });
+        }
+        if let Some(usage) = self.usage.filter(|usage| usage.at > now - USAGE_FRESH) {
+            let reserve = usage.limit * u64::from(self.settings.reserve_percent) / 100;
+            if usage.used + wanted + reserve > usage.limit {
+                return Err(Refusal {
+                    why: DeferReason::OrgQuota,
+                    until: now + Duration::minutes(15),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn pay(&mut self, calls: u64, now: Timestamp) -> Timestamp {
+        let seconds = now.timestamp() - now.timestamp().rem_euclid(BUCKET.num_seconds());
+        let start = Timestamp::from_timestamp(seconds, 0).unwrap_or(now);
+        match self.buckets.iter_mut().find(|bucket| bucket.start == start) {
+            Some(bucket) => bucket.calls += calls,
+            None => self.buckets.push(Bucket { start, calls }),
+        }
+        start
+    }
+}
+
+#[cfg(test)]
+#[path = "limits_test.rs"]
+mod tests;

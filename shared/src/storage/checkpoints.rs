@@ -1,0 +1,250 @@
+//! What a job needs to plan, and the moves of a checkpoint that are not part of a page.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use super::error::StoreError;
+use super::pool::{Database, TenantTx};
+use crate::catalog::{Field, FieldSet, ObjectDescribe};
+use crate::clock::Timestamp;
+use crate::error::UserMessage;
+use crate::ids::{ConnectionId, FieldSetId, ObjectId};
+use crate::job::checkpoint::{Checkpoint, ObjectSettings, Position, Slice, SyncState};
+use crate::job::lease::{Class, Kind, Lease};
+use crate::tenant::TenantScope;
+
+/// How a connection signs in; its secrets are read apart.
+#[derive(Debug, Clone)]
+pub struct ConnectionFacts {
+    /// The connection.
+    pub id: ConnectionId,
+    /// Where tokens are asked for.
+    pub login_url: String,
+    /// `client_credentials`, `jwt_bearer` or `refresh_token`.
+    pub auth_method: String,
+    /// The app's client id.
+    pub client_id: String,
+    /// JWT bearer's subject.
+    pub username: Option<String>,
+    /// Whether its jobs may run at all.
+    pub active: bool,
+}
+
+/// Everything stored that a plan rests on.
+#[derive(Debug, Clone)]
+pub struct PlanInputs {
+    /// API name of the object.
+    pub api_name: String,
+    /// Whether people want it.
+    pub enabled: bool,
+    /// How often, in seconds.
+    pub interval_s: i32,
+    /// What people set.
+    pub settings: ObjectSettings,
+    /// The connection.
+    pub connection: ConnectionFacts,
+    /// Progress.
+    pub checkpoint: Checkpoint,
+    /// The set that reads use now.
+    pub field_set: Option<FieldSet>,
+    /// Key prefixes of the connection's ticket objects.
+    pub ticket_prefixes: HashMap<String, ObjectId>,
+}
+
+/// Reads a job's plan inputs in one transaction of its tenant.
+pub async fn plan_inputs(
+    db: &Database,
+    scope: &TenantScope,
+    object: ObjectId,
+) -> Result<PlanInputs, StoreError> {
+    const SQL: &str = "-- plan_inputs
+        SELECT o.api_name, o.enabled, o.interval_s, o.settings,
+               c.connection_id, c.login_url, c.auth_method, c.client_id, c.username, c.state = 'active',
+               p.state, p.ask, p.generation, p.cursor_field, p.field_set_id, p.watermark_at, p.window_hi,
+               p.position_stamp, p.position_id, f.fields,
+               (SELECT jsonb_object_agg(t.key_prefix, t.object_id) FROM checkpoints t JOIN object_syncs s USING (object_id)
+                 WHERE t.connection_id = o.connection_id AND s.role = 'ticket' AND t.key_prefix IS NOT NULL)
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
+          LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
+         WHERE o.object_id = $1 AND o.tenant_id = $2";
+    let mut client = db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, scope).await?;
+    let statement = tx
+        .sql()
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("plan_inputs"))?;
+    let row = tx
+        .sql()
+        .query_opt(&statement, &[&object.0, &scope.tenant().0])
+        .await
+        .map_err(StoreError::at("plan_inputs"))?
+        .ok_or(StoreError::Missing("the object sync"))?;
+    tx.commit().await?;
+
+    let settings = serde_json::from_value(row.get::<_, Json<Value>>(3).0)
+        .map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
+    let field_set_id = row.get::<_, Option<i32>>(14).map(FieldSetId);
+    let fields: Option<Json<Vec<Field>>> = row.get(19);
+    let prefixes: Option<Json<HashMap<String, i32>>> = row.get(20);
+    Ok(PlanInputs {
+        api_name: row.get(0),
+        enabled: row.get(1),
+        interval_s: row.get(2),
+        settings,
+        connection: ConnectionFacts {
+            id: ConnectionId(row.get(4)),
+            login_url: row.get(5),
+            auth_method: row.get(6),
+            client_id: row.get(7),
+            username: row.get(8),
+            active: row.get(9),
+        },
+        checkpoint: Checkpoint {
+            state: SyncState::from_word(row.get(10)).ok_or(StoreError::Unreadable("checkpoints.state"))?,
+            ask: row.get::<_, Option<Json<UserMessage>>>(11).map(|ask| ask.0),
+            generation: row.get(12),
+            cursor_field: row.get(13),
+            field_set: field_set_id,
+            watermark: row.get(15),
+            window_hi: row.get(16),
+            position: position(row.get(17), row.get(18)),
+        },
+        field_set: field_set_id
+            .zip(fields)
+            .map(|(id, fields)| FieldSet::new(id, fields.0)),
+        ticket_prefixes: prefixes
+            .map(|prefixes| {
+                prefixes
+                    .0
+                    .into_iter()
+                    .map(|(prefix, id)| (prefix, ObjectId(id)))
+                    .collect()
+            })
+            .unwrap_or_default(),
+    })
+}
+
+fn position(stamp: Option<Timestamp>, id: Option<String>) -> Option<Position> {
+    Some(Position {
+        stamp: stamp?,
+        id: id?,
+    })
+}
+
+/// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
+pub async fn describe_store(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    describe: &ObjectDescribe,
+    fields: &[Field],
+    dropped: &[String],
+    key_prefix: Option<&str>,
+) -> Result<FieldSetId, StoreError> {
+    const DESCRIBE: &str = "-- describe_store
+        INSERT INTO describes (object_id, tenant_id, body, fetched_at) VALUES ($1, $2, $3, now())
+        ON CONFLICT (object_id) DO UPDATE SET body = excluded.body, fetched_at = excluded.fetched_at";
+    // The same list keeps its set: a new one would make every stored row look older than it is.
+    const SET: &str = "-- field_set_store
+        WITH newest AS (SELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1 AND object_id = $2
+                         ORDER BY field_set_id DESC LIMIT 1),
+             made AS (INSERT INTO field_sets (tenant_id, object_id, fields, dropped)
+                      SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM newest WHERE fields = $3)
+                      RETURNING field_set_id)
+        SELECT field_set_id FROM made UNION ALL SELECT field_set_id FROM newest ORDER BY field_set_id DESC LIMIT 1";
+    const POINT: &str = "-- checkpoint_describe
+        UPDATE checkpoints SET field_set_id = $2, cursor_field = $3, key_prefix = $4, updated_at = now()
+         WHERE object_id = $1";
+    let (tenant, object) = (tx.scope().tenant().0, lease.object.0);
+    tx.sql()
+        .execute(DESCRIBE, &[&object, &tenant, &Json(describe)])
+        .await
+        .map_err(StoreError::at("describe_store"))?;
+    // In canonical order, so that equal sets are equal JSON.
+    let canonical = FieldSet::new(FieldSetId(0), fields.to_vec());
+    let row = tx
+        .sql()
+        .query_one(
+            SET,
+            &[&tenant, &object, &Json(canonical.fields()), &Json(dropped)],
+        )
+        .await
+        .map_err(StoreError::at("field_set_store"))?;
+    let set = FieldSetId(row.get(0));
+    tx.sql()
+        .execute(POINT, &[&object, &set.0, &describe.cursor_field(), &key_prefix])
+        .await
+        .map_err(StoreError::at("checkpoint_describe"))?;
+    Ok(set)
+}
+
+/// What the first plan of an object decides: where changes start, and which slices of history to read.
+#[derive(Debug, Clone)]
+pub struct FirstPlan {
+    /// Changes are read from here.
+    pub watermark: Timestamp,
+    /// How many records the org counted.
+    pub expected: i64,
+    /// History, newest first; empty when there is none.
+    pub slices: Vec<Slice>,
+}
+
+/// Stores the first plan: the watermark, the open slices and one job a slice.
+pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan) -> Result<(), StoreError> {
+    const PLAN: &str = "-- checkpoint_first_plan
+        UPDATE checkpoints
+           SET state = CASE WHEN $4 = '[]'::jsonb THEN 'current' ELSE 'loading' END, ask = NULL,
+               watermark_at = $2, window_hi = NULL, position_stamp = NULL, position_id = NULL,
+               expected = $3, open_slices = $4,
+               covered_from = CASE WHEN $4 = '[]'::jsonb THEN scope_from ELSE $2 END,
+               loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
+         WHERE object_id = $1";
+    // The newest slice is due first; the key makes a repeated plan harmless.
+    const JOBS: &str = "-- backfill_jobs_insert
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params)
+        SELECT $1, $2, $3, $4, $5, $6,
+               'backfill/' || $3 || '/' || (SELECT generation FROM checkpoints WHERE object_id = $3) || '/' || n,
+               now() + n * interval '1 millisecond', slice
+          FROM jsonb_array_elements($7) WITH ORDINALITY AS s (slice, n)
+        ON CONFLICT (unique_key) DO NOTHING";
+    let slices = Json(&plan.slices);
+    tx.sql()
+        .execute(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices])
+        .await
+        .map_err(StoreError::at("checkpoint_first_plan"))?;
+    tx.sql()
+        .execute(
+            JOBS,
+            &[
+                &lease.tenant.0,
+                &lease.connection.0,
+                &lease.object.0,
+                &lease.org.as_str(),
+                &Kind::Backfill.word(),
+                &Class::Backfill.number(),
+                &slices,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("backfill_jobs_insert"))?;
+    Ok(())
+}
+
+/// Marks that the object cannot go on (`ask`), or that the org has no such object (no `ask`).
+pub async fn checkpoint_stop(
+    tx: &TenantTx<'_>,
+    object: ObjectId,
+    ask: Option<&UserMessage>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_stop
+        UPDATE checkpoints SET state = CASE WHEN $2::jsonb IS NULL THEN 'absent' ELSE 'parked' END, ask = $2,
+               updated_at = now()
+         WHERE object_id = $1";
+    tx.sql()
+        .execute(SQL, &[&object.0, &ask.map(Json)])
+        .await
+        .map_err(StoreError::at("checkpoint_stop"))?;
+    Ok(())
+}

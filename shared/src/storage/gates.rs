@@ -1,0 +1,81 @@
+//! Conditions shared by many jobs: one small row for a tenant, a connection or an org.
+
+use super::error::StoreError;
+use super::pool::Database;
+use crate::error::UserMessage;
+use crate::ids::ConnectionId;
+use crate::job::lease::Lease;
+
+/// Whom a gate blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateSubject {
+    /// All jobs of a tenant.
+    Tenant(crate::ids::TenantId),
+    /// All jobs of a connection.
+    Connection(ConnectionId),
+    /// All jobs of an org, whichever tenant's.
+    Org(crate::ids::SalesforceId),
+}
+
+impl GateSubject {
+    /// The text in `gates.subject`; the dispatcher's query compares it with a job's own columns as text.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self {
+            Self::Tenant(id) => id.0.to_string(),
+            Self::Connection(id) => id.0.to_string(),
+            Self::Org(id) => id.to_string(),
+        }
+    }
+}
+
+/// Blocks for `seconds` from now; infinity without a number. A longer block is never shortened.
+pub async fn gate_close(
+    db: &Database,
+    subject: GateSubject,
+    reason: &str,
+    seconds: Option<f64>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- gate_close
+        INSERT INTO gates (subject, reason, blocked_until)
+        VALUES ($1, $2, coalesce(now() + $3::float8 * interval '1 second', 'infinity'))
+        ON CONFLICT (subject, reason) DO UPDATE
+            SET blocked_until = greatest(gates.blocked_until, excluded.blocked_until), set_at = now()";
+    let client = db.control().await?;
+    client
+        .execute(SQL, &[&subject.text(), &reason, &seconds])
+        .await
+        .map_err(StoreError::at("gate_close"))?;
+    Ok(())
+}
+
+/// Lifts a block.
+pub async fn gate_open(db: &Database, subject: GateSubject, reason: &str) -> Result<(), StoreError> {
+    let client = db.control().await?;
+    client
+        .execute(
+            "-- gate_open\nDELETE FROM gates WHERE subject = $1 AND reason = $2",
+            &[&subject.text(), &reason],
+        )
+        .await
+        .map_err(StoreError::at("gate_open"))?;
+    Ok(())
+}
+
+/// Parks the connection behind this lease: its state says what a person must do, its gate stops its jobs.
+pub async fn connection_park(db: &Database, lease: &Lease, ask: &UserMessage) -> Result<(), StoreError> {
+    const SQL: &str = "-- connection_park
+        WITH parked AS (
+            UPDATE connections SET state = 'parked', ask = $2, state_since = now(), updated_at = now()
+             WHERE connection_id = $1 AND state IN ('pending', 'active')
+            RETURNING connection_id)
+        INSERT INTO gates (subject, reason, blocked_until)
+        SELECT connection_id::text, 'parked', 'infinity' FROM parked
+        ON CONFLICT (subject, reason) DO UPDATE SET blocked_until = 'infinity', set_at = now()";
+    let client = db.control().await?;
+    client
+        .execute(SQL, &[&lease.connection.0, &tokio_postgres::types::Json(ask)])
+        .await
+        .map_err(StoreError::at("connection_park"))?;
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! The worker's half of a job's life: lease, heartbeat, and every way in which a lease ends.
+//!
+//! All time here is the database's. Each statement repeats epoch and fence and must change exactly one row;
+//! otherwise somebody newer has the job and nothing of ours may last.
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use super::error::StoreError;
+use super::pool::Database;
+use crate::ids::{ConnectionId, JobId, ObjectId, SalesforceId, TenantId, WorkerId};
+use crate::job::lease::{Class, JobEnd, Kind, LEASE, Lease};
+
+/// What an attempt came to, for its history.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptReport {
+    /// `done`, `more`, or the disposition's word.
+    pub outcome: &'static str,
+    /// Where it failed: plan, extract, transform, load.
+    pub step: Option<&'static str>,
+    /// The failure's closed word.
+    pub code: Option<String>,
+    /// For people; never customer content.
+    pub detail: Option<String>,
+    /// Pages committed.
+    pub pages: i32,
+    /// Records read.
+    pub records_read: i64,
+    /// Records written.
+    pub written: i64,
+    /// Calls made to Salesforce.
+    pub api_calls: i32,
+}
+
+/// Takes the lease of a published job; `None` when the message is stale.
+pub async fn job_lease(
+    db: &Database,
+    worker: WorkerId,
+    job: JobId,
+    epoch: i64,
+) -> Result<Option<Lease>, StoreError> {
+    const SQL: &str = "-- job_lease
+        UPDATE jobs SET state = 2, fence = fence + 1, worker_id = $3, reason = NULL, updated_at = now(),
+               lease_until = now() + $4::float8 * interval '1 second'
+         WHERE job_id = $1 AND epoch = $2 AND state = 1
+        RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now()";
+    let client = db.control().await?;
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_lease"))?;
+    let row = client
+        .query_opt(&statement, &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64()])
+        .await
+        .map_err(StoreError::at("job_lease"))?;
+    row.map(|row| {
+        Ok(Lease {
+            job,
+            epoch,
+            fence: row.get(0),
+            tenant: TenantId(row.get(1)),
+            connection: ConnectionId(
+                row.get::<_, Option<_>>(2)
+                    .ok_or(StoreError::Missing("the job's connection"))?,
+            ),
+            object: ObjectId(
+                row.get::<_, Option<_>>(3)
+                    .ok_or(StoreError::Missing("the job's object"))?,
+            ),
+            org: row
+                .get::<_, Option<&str>>(4)
+                .and_then(|text| SalesforceId::parse(text).ok())
+                .ok_or(StoreError::Missing("the job's org"))?,
+            kind: Kind::from_word(row.get(5)).ok_or(StoreError::Unreadable("jobs.kind"))?,
+            class: Class::from_number(row.get(6)).ok_or(StoreError::Unreadable("jobs.class"))?,
+            params: row.get::<_, Json<Value>>(7).0,
+            progress: row.get::<_, Json<Value>>(8).0,
+            attempt: row.get(9),
+            worker,
+            started_at: row.get(10),
+        })
+    })
+    .transpose()
+}
+
+/// Prolongs a lease; [`StoreError::FenceLost`] when it is not ours any more.
+pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<(), StoreError> {
+    let client = db.control().await?;
+    job_touch(&client, lease, None).await
+}
+
+/// Prolongs a lease from within a page commit, storing how far the slice is.
+pub async fn job_touch(
+    client: &impl GenericClient,
+    lease: &Lease,
+    progress: Option<&Value>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- job_touch
+        UPDATE jobs SET lease_until = now() + $4::float8 * interval '1 second', progress = coalesce($5, progress)
+         WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_touch"))?;
+    let changed = client
+        .execute(
+            &statement,
+            &[
+                &lease.job.0,
+                &lease.epoch,
+                &lease.fence,
+                &LEASE.as_secs_f64(),
+                &progress.map(Json),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("job_touch"))?;
+    fenced(changed)
+}
+
+/// Ends the lease as `end` says and writes the attempt's history, in the caller's transaction or alone.
+pub async fn job_end(
+    client: &impl GenericClient,
+    lease: &Lease,
+    end: &JobEnd,
+    report: &AttemptReport,
+) -> Result<(), StoreError> {
+    let changed = match end {
+        JobEnd::Done => delete(client, lease).await?,
+        JobEnd::More => wait(client, lease, 0.0, None, 0).await?,
+        JobEnd::WaitFor {
+            delay,
+            reason,
+            attempt,
+        } => wait(client, lease, delay.as_secs_f64(), Some(reason), *attempt).await?,
+        JobEnd::Park { ask } => park(client, lease, ask).await?,
+    };
+    fenced(changed)?;
+    attempt_insert(client, lease, report).await
+}
+
+fn fenced(changed: u64) -> Result<(), StoreError> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::FenceLost)
+    }
+}
+
+async fn delete(client: &impl GenericClient, lease: &Lease) -> Result<u64, StoreError> {
+    const SQL: &str = "-- job_done
+        DELETE FROM jobs WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_done"))?;
+    client
+        .execute(&statement, &[&lease.job.0, &lease.epoch, &lease.fence])
+        .await
+        .map_err(StoreError::at("job_done"))
+}
+
+/// A trigger that came while the job ran makes it due at once, whatever was to be waited for.
+async fn wait(
+    client: &impl GenericClient,
+    lease: &Lease,
+    seconds: f64,
+    reason: Option<&str>,
+    attempt: i32,
+) -> Result<u64, StoreError> {
+    const SQL: &str = "-- job_wait
+        UPDATE jobs SET state = 0, lease_until = NULL, worker_id = NULL, crashes = 0, reason = $5, attempt = $6,
+               available_at = CASE WHEN rerun_requested THEN now() ELSE now() + $4::float8 * interval '1 second' END,
+               rerun_requested = false, updated_at = now()
+         WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_wait"))?;
+    client
+        .execute(
+            &statement,
+            &[
+                &lease.job.0,
+                &lease.epoch,
+                &lease.fence,
+                &seconds,
+                &reason,
+                &attempt,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("job_wait"))
+}
+
+async fn park(
+    client: &impl GenericClient,
+    lease: &Lease,
+    ask: &crate::error::UserMessage,
+) -> Result<u64, StoreError> {
+    const SQL: &str = "-- job_park
+        UPDATE jobs SET state = 3, lease_until = NULL, worker_id = NULL, crashes = 0, reason = 'parked', ask = $4,
+               updated_at = now()
+         WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_park"))?;
+    client
+        .execute(
+            &statement,
+            &[&lease.job.0, &lease.epoch, &lease.fence, &Json(ask)],
+        )
+        .await
+        .map_err(StoreError::at("job_park"))
+}
+
+async fn attempt_insert(
+    client: &impl GenericClient,
+    lease: &Lease,
+    report: &AttemptReport,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- job_attempt_insert
+        INSERT INTO job_attempts (job_id, fence, tenant_id, object_id, kind, worker_id, started_at, ended_at, outcome,
+                                  step, code, detail, pages, records_read, written, api_calls)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8, $9, $10, $11, $12, $13, $14, $15)";
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("job_attempt_insert"))?;
+    client
+        .execute(
+            &statement,
+            &[
+                &lease.job.0,
+                &lease.fence,
+                &lease.tenant.0,
+                &lease.object.0,
+                &lease.kind.word(),
+                &lease.worker.0,
+                &lease.started_at,
+                &report.outcome,
+                &report.step,
+                &report.code,
+                &report.detail,
+                &report.pages,
+                &report.records_read,
+                &report.written,
+                &report.api_calls,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("job_attempt_insert"))?;
+    Ok(())
+}
+
+/// Says that this worker process lives and how many jobs it can hold.
+pub async fn worker_heartbeat(
+    db: &Database,
+    worker: WorkerId,
+    slots: i32,
+    version: &str,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- worker_heartbeat
+        INSERT INTO workers (worker_id, slots, version) VALUES ($1, $2, $3)
+        ON CONFLICT (worker_id) DO UPDATE SET seen_at = now(), slots = excluded.slots";
+    let client = db.control().await?;
+    let statement = client
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("worker_heartbeat"))?;
+    client
+        .execute(&statement, &[&worker.0, &slots, &version])
+        .await
+        .map_err(StoreError::at("worker_heartbeat"))?;
+    Ok(())
+}
+
+/// Takes the process off the list of the living.
+pub async fn worker_farewell(db: &Database, worker: WorkerId) -> Result<(), StoreError> {
+    let client = db.control().await?;
+    client
+        .execute(
+            "-- worker_farewell\nDELETE FROM workers WHERE worker_id = $1",
+            &[&worker.0],
+        )
+        .await
+        .map_err(StoreError::at("worker_farewell"))?;
+    Ok(())
+}

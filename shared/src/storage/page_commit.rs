@@ -1,0 +1,257 @@
+//! The page commit: rows, projection, identities, checkpoint, job and feed in one transaction.
+//!
+//! Order of locks, the same for every commit, so that two never wait for each other in a circle:
+//! tenant gate (shared) → records in key order → quarantine → messages, agents, customers in key order →
+//! job → checkpoint → feed head → tickets. Tickets are only ever written under the feed's lock: their
+//! aggregates are then computed from all committed messages, whatever the order of commits, and their
+//! sequence numbers are dense and in commit order.
+
+mod checkpoint;
+mod messages;
+mod people;
+mod tickets;
+
+use std::collections::HashSet;
+
+pub use checkpoint::{CheckpointMove, PageCounts};
+use deadpool_postgres::Object;
+
+use super::error::StoreError;
+use super::jobs::{AttemptReport, job_end, job_touch};
+use super::keys::{GateEpochs, gate_share};
+use super::pool::TenantTx;
+use super::records::{ObjectKey, RecordRow, records_upsert};
+use crate::clock::Timestamp;
+use crate::ids::SalesforceId;
+use crate::job::lease::{JobEnd, Lease};
+use crate::ticket::{MessageRow, PersonRow, Projected, TicketRow};
+
+/// A record of the page with what it became.
+#[derive(Debug)]
+pub struct PageRow {
+    /// The record.
+    pub record: RecordRow,
+    /// Its projection.
+    pub projected: Projected,
+    /// Keyed token of the person's e-mail address, for agents and customers.
+    pub email_token: Option<[u8; 16]>,
+}
+
+/// A record set aside.
+#[derive(Debug)]
+pub struct QuarantineRow {
+    /// The id, or a keyed hash where there is none.
+    pub record_id: String,
+    /// Closed word.
+    pub reason: &'static str,
+    /// Path it is about.
+    pub field: Option<String>,
+    /// Sealed, as it came.
+    pub payload: Vec<u8>,
+}
+
+/// What becomes of the job with this commit.
+#[derive(Debug)]
+pub enum JobStep {
+    /// It goes on; this is how far it is.
+    Continue(serde_json::Value),
+    /// Its lease ends.
+    End(JobEnd, AttemptReport),
+}
+
+/// One page, ready to be made to last.
+#[derive(Debug)]
+pub struct PageCommit<'a> {
+    /// The lease under which it was read.
+    pub lease: &'a Lease,
+    /// The gate's values that the plan rested on.
+    pub gate: GateEpochs,
+    /// New and changed records; unchanged ones are only counted.
+    pub rows: Vec<PageRow>,
+    /// Records set aside.
+    pub quarantined: Vec<QuarantineRow>,
+    /// The response's Date.
+    pub read_at: Timestamp,
+    /// Outcomes known before the commit.
+    pub counts: PageCounts,
+    /// Where the checkpoint goes.
+    pub moves: CheckpointMove,
+    /// What becomes of the job.
+    pub step: JobStep,
+}
+
+/// Commits the page; gives how many records were written.
+///
+/// [`StoreError::GateMoved`] and [`StoreError::FenceLost`] mean that nothing was.
+pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Result<i64, StoreError> {
+    let scope = crate::tenant::TenantScope::leased(page.lease.tenant);
+    let key = ObjectKey {
+        connection: page.lease.connection,
+        object: page.lease.object,
+    };
+    let tx = TenantTx::begin(client, &scope).await?;
+    check_gate(gate_share(&tx).await?, page.gate)?;
+
+    page.rows.sort_by_key(|row| row.record.id);
+    let records: Vec<RecordRow> = page.rows.iter_mut().map(take_record).collect();
+    let written = if records.is_empty() {
+        HashSet::new()
+    } else {
+        records_upsert(&tx, key, &records).await?
+    };
+    let applied: Vec<Applied<'_>> = page
+        .rows
+        .iter()
+        .zip(&records)
+        .filter(|(_, record)| written.contains(&record.id))
+        .map(|(row, record)| Applied {
+            id: record.id,
+            record,
+            row,
+        })
+        .collect();
+    quarantine_upsert(&tx, key, &page).await?;
+    let touched = messages::upsert(&tx, key, &applied).await?;
+    people::upsert(&tx, key, &applied).await?;
+
+    let written = i64::try_from(written.len()).unwrap_or(i64::MAX);
+    page.counts.superseded = i64::try_from(records.len()).unwrap_or(i64::MAX) - written;
+    page.counts.written = written;
+    finish_job(&tx, &page, written).await?;
+    checkpoint::advance(&tx, page.lease.object, &page.counts, &page.moves).await?;
+    tickets::write(&tx, key, page.gate.mapping, &applied, &touched).await?;
+    tx.commit().await?;
+    Ok(written)
+}
+
+/// A record that was written, with its projection.
+struct Applied<'a> {
+    id: SalesforceId,
+    record: &'a RecordRow,
+    row: &'a PageRow,
+}
+
+impl Applied<'_> {
+    fn ticket(&self) -> Option<&TicketRow> {
+        if let Projected::Ticket(row) = &self.row.projected {
+            Some(row)
+        } else {
+            None
+        }
+    }
+
+    fn message(&self) -> Option<&MessageRow> {
+        if let Projected::Message(row) = &self.row.projected {
+            Some(row)
+        } else {
+            None
+        }
+    }
+
+    fn agent(&self) -> Option<&PersonRow> {
+        if let Projected::Agent(row) = &self.row.projected {
+            Some(row)
+        } else {
+            None
+        }
+    }
+
+    fn customer(&self) -> Option<&PersonRow> {
+        if let Projected::Customer(row) = &self.row.projected {
+            Some(row)
+        } else {
+            None
+        }
+    }
+}
+
+/// Moves the record out of its row: payloads are large and are sent once.
+fn take_record(row: &mut PageRow) -> RecordRow {
+    RecordRow {
+        id: row.record.id,
+        order: row.record.order,
+        state: row.record.state,
+        sealed: row.record.sealed.take(),
+        identities: std::mem::take(&mut row.record.identities),
+    }
+}
+
+fn check_gate(now: GateEpochs, planned: GateEpochs) -> Result<(), StoreError> {
+    let what = if now.suppression != planned.suppression {
+        "suppression"
+    } else if now.mapping != planned.mapping {
+        "mapping"
+    } else if now.data_key != planned.data_key {
+        "key"
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::GateMoved { what })
+}
+
+async fn finish_job(tx: &TenantTx<'_>, page: &PageCommit<'_>, written: i64) -> Result<(), StoreError> {
+    match &page.step {
+        JobStep::Continue(progress) => job_touch(tx.sql(), page.lease, Some(progress)).await,
+        JobStep::End(end, report) => {
+            let report = AttemptReport {
+                written: report.written + written,
+                ..report.clone()
+            };
+            job_end(tx.sql(), page.lease, end, &report).await
+        }
+    }
+}
+
+async fn quarantine_upsert(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    page: &PageCommit<'_>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- quarantine_upsert
+        INSERT INTO quarantine (tenant_id, connection_id, object_id, record_id, reason, field, read_at, payload)
+        SELECT $1, $2, $3, q.id, q.reason, q.field, $8, q.payload
+          FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[]) AS q (id, reason, field, payload)
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET reason = excluded.reason, field = excluded.field, read_at = excluded.read_at, payload = excluded.payload";
+    // A record that came well again leaves the quarantine.
+    const HEAL: &str = "-- quarantine_heal
+        DELETE FROM quarantine WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+    let tenant = tx.scope().tenant().0;
+    if !page.rows.is_empty() {
+        let ids: Vec<&str> = page.rows.iter().map(|row| row.record.id.as_str()).collect();
+        let statement = tx
+            .sql()
+            .prepare_cached(HEAL)
+            .await
+            .map_err(StoreError::at("quarantine_heal"))?;
+        tx.sql()
+            .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
+            .await
+            .map_err(StoreError::at("quarantine_heal"))?;
+    }
+    if page.quarantined.is_empty() {
+        return Ok(());
+    }
+    let rows = &page.quarantined;
+    let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
+    let reasons: Vec<&str> = rows.iter().map(|row| row.reason).collect();
+    let fields: Vec<Option<&str>> = rows.iter().map(|row| row.field.as_deref()).collect();
+    let payloads: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_slice()).collect();
+    tx.sql()
+        .execute(
+            SQL,
+            &[
+                &tenant,
+                &key.connection.0,
+                &key.object.0,
+                &ids,
+                &reasons,
+                &fields,
+                &payloads,
+                &page.read_at,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("quarantine_upsert"))?;
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, facets
+//! and the sequence of the changes feed.
+
+use std::collections::BTreeSet;
+
+use super::super::error::StoreError;
+use super::super::pool::TenantTx;
+use super::super::records::ObjectKey;
+use super::messages::TicketKey;
+use super::{Applied, TicketRow};
+use crate::clock::Timestamp;
+use crate::record::RecordState;
+use crate::ticket::FacetValue;
+
+pub(super) async fn write(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    mapping_epoch: i64,
+    applied: &[Applied<'_>],
+    touched: &BTreeSet<TicketKey>,
+) -> Result<(), StoreError> {
+    let tickets: Vec<(&Applied<'_>, &TicketRow)> = applied
+        .iter()
+        .filter_map(|row| Some((row, row.ticket()?)))
+        .collect();
+    let changes = i64::try_from(tickets.len() + touched.len()).unwrap_or(i64::MAX);
+    if changes == 0 {
+        return Ok(());
+    }
+    let first = feed_advance(tx, changes).await? - changes + 1;
+    if !tickets.is_empty() {
+        upsert(tx, key, mapping_epoch, first, &tickets).await?;
+        facets_replace(tx, key, &tickets).await?;
+    }
+    if !touched.is_empty() {
+        let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
+        aggregate(tx, key, mapping_epoch, first, touched).await?;
+    }
+    Ok(())
+}
+
+/// Takes the feed's lock until the commit and gives its new head.
+async fn feed_advance(tx: &TenantTx<'_>, changes: i64) -> Result<i64, StoreError> {
+    const SQL: &str = "-- feed_advance
+        UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head";
+    let statement = tx
+        .sql()
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("feed_advance"))?;
+    let row = tx
+        .sql()
+        .query_opt(&statement, &[&tx.scope().tenant().0, &changes])
+        .await
+        .map_err(StoreError::at("feed_advance"))?
+        .ok_or(StoreError::Missing("the tenant's feed"))?;
+    Ok(row.get(0))
+}
+
+async fn upsert(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    mapping_epoch: i64,
+    first: i64,
+    tickets: &[(&Applied<'_>, &TicketRow)],
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- tickets_upsert
+        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
+                                  channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
+                                  mapping_epoch, feed_seq)
+        SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id, i.contact_id,
+               i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
+          FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+                      $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+               WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
+                                     opened_at, closed_at, record_at, n)
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
+               priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
+               contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
+               record_at = excluded.record_at,
+               last_activity_at = greatest(excluded.record_at, t.last_message_at),
+               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
+    let rows = || tickets.iter().map(|(_, row)| *row);
+    let text = |pick: fn(&TicketRow) -> &Option<String>| -> Vec<Option<&str>> {
+        rows().map(|row| pick(row).as_deref()).collect()
+    };
+    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
+    let (states, reasons): (Vec<i16>, Vec<Option<i16>>) = tickets
+        .iter()
+        .map(|(applied, _)| ticket_state(applied.record.state))
+        .unzip();
+    let opened: Vec<Option<Timestamp>> = rows().map(|row| row.opened_at).collect();
+    let closed: Vec<Option<Timestamp>> = rows().map(|row| row.closed_at).collect();
+    let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
+    let statement = tx
+        .sql()
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("tickets_upsert"))?;
+    tx.sql()
+        .execute(
+            &statement,
+            &[
+                &tx.scope().tenant().0,
+                &key.connection.0,
+                &key.object.0,
+                &mapping_epoch,
+                &first,
+                &ids,
+                &states,
+                &reasons,
+                &text(|row| &row.number),
+                &text(|row| &row.status),
+                &text(|row| &row.priority),
+                &text(|row| &row.channel),
+                &text(|row| &row.owner_id),
+                &text(|row| &row.contact_id),
+                &opened,
+                &closed,
+                &active,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("tickets_upsert"))?;
+    Ok(())
+}
+
+fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
+    match state {
+        RecordState::Live => (0, None),
+        RecordState::Stub(reason) | RecordState::Tombstone(reason) => (2, Some(reason as i16)),
+    }
+}
+
+/// Aggregates are counted anew from the committed messages of each touched ticket. Counting under the feed's
+/// lock gives the same numbers in any commit order and survives moved, deleted and repeated messages, which
+/// adding and subtracting would not.
+async fn aggregate(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    mapping_epoch: i64,
+    first: i64,
+    touched: &BTreeSet<TicketKey>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- tickets_aggregate
+        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, messages, customer_messages,
+                                  last_message_at, last_activity_at, mapping_epoch, feed_seq)
+        SELECT $1, $2, k.object_id, k.record_id, 1, a.messages, a.inbound, a.last_message_at,
+               coalesce(a.last_message_at, a.last_event_at, now()), $3, $4 + k.n - 1
+          FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
+         CROSS JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE m.kind <> 'event') AS messages,
+                      count(*) FILTER (WHERE m.direction = 'inbound') AS inbound,
+                      max(m.sent_at) FILTER (WHERE m.kind <> 'event') AS last_message_at,
+                      max(m.sent_at) AS last_event_at
+                 FROM messages m
+                WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_object_id = k.object_id
+                  AND m.ticket_record_id = k.record_id AND m.state = 0) a
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET messages = excluded.messages, customer_messages = excluded.customer_messages,
+               last_message_at = excluded.last_message_at,
+               last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at), t.last_activity_at),
+               feed_seq = excluded.feed_seq";
+    let objects: Vec<i32> = touched.iter().map(|(object, _)| object.0).collect();
+    let records: Vec<&str> = touched.iter().map(|(_, record)| record.as_str()).collect();
+    let statement = tx
+        .sql()
+        .prepare_cached(SQL)
+        .await
+        .map_err(StoreError::at("tickets_aggregate"))?;
+    tx.sql()
+        .execute(
+            &statement,
+            &[
+                &tx.scope().tenant().0,
+                &key.connection.0,
+                &mapping_epoch,
+                &first,
+                &objects,
+                &records,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("tickets_aggregate"))?;
+    Ok(())
+}
+
+async fn facets_replace(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    tickets: &[(&Applied<'_>, &TicketRow)],
+) -> Result<(), StoreError> {
+    const CLEAR: &str = "-- ticket_facets_clear
+        DELETE FROM ticket_facets
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+    const INSERT: &str = "-- ticket_facets_insert
+        INSERT INTO ticket_facets (tenant_id, connection_id, object_id, record_id, facet, text_value, time_value, number_value)
+        SELECT $1, $2, $3, f.* FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int8[]) AS f";
+    let tenant = tx.scope().tenant().0;
+    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
+    let statement = tx
+        .sql()
+        .prepare_cached(CLEAR)
+        .await
+        .map_err(StoreError::at("ticket_facets_clear"))?;
+    tx.sql()
+        .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
+        .await
+        .map_err(StoreError::at("ticket_facets_clear"))?;
+
+    let facets: Vec<(&str, &str, &FacetValue)> = tickets
+        .iter()
+        .filter(|(applied, _)| applied.record.state == RecordState::Live)
+        .flat_map(|(applied, row)| {
+            row.facets
+                .iter()
+                .map(|(name, value)| (applied.id.as_str(), name.as_str(), value))
+        })
+        .collect();
+    if facets.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = facets.iter().map(|(id, _, _)| *id).collect();
+    let names: Vec<&str> = facets.iter().map(|(_, name, _)| *name).collect();
+    let (mut texts, mut times, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, _, value) in &facets {
+        let (text, time, number) = match value {
+            FacetValue::Text(text) => (Some(text.as_str()), None, None),
+            FacetValue::Time(time) => (None, Some(*time), None),
+            FacetValue::Number(number) => (None, None, Some(*number)),
+        };
+        texts.push(text);
+        times.push(time);
+        numbers.push(number);
+    }
+    let statement = tx
+        .sql()
+        .prepare_cached(INSERT)
+        .await
+        .map_err(StoreError::at("ticket_facets_insert"))?;
+    tx.sql()
+        .execute(
+            &statement,
+            &[
+                &tenant,
+                &key.connection.0,
+                &key.object.0,
+                &ids,
+                &names,
+                &texts,
+                &times,
+                &numbers,
+            ],
+        )
+        .await
+        .map_err(StoreError::at("ticket_facets_insert"))?;
+    Ok(())
+}

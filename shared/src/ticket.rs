@@ -1,0 +1,5 @@
+//! From a record to what QA works with: a ticket, an item of its conversation, an agent or a customer. Pure.
+
+pub mod project;
+
+pub use project::{FacetValue, MessageRow, PersonRow, Projected, ProjectionPlan, TicketRow, project};

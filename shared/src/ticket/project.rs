@@ -1,0 +1,225 @@
+//! The projection of one record. What it gives depends on the record alone, so that any order of pages gives
+//! the same tickets; what depends on others (aggregates) is computed in the page commit.
+
+use std::collections::HashMap;
+
+use crate::catalog::{MessageFields, MessageKind, Projection, TicketFields};
+use crate::clock::Timestamp;
+use crate::ids::{ObjectId, SalesforceId};
+use crate::job::checkpoint::{Facet, FacetKind};
+use crate::record::CanonicalRecord;
+
+/// What the projection of an object needs to know beside the record.
+#[derive(Debug, Clone)]
+pub struct ProjectionPlan {
+    /// How records of this object are projected.
+    pub projection: Projection,
+    /// Which of the connection's objects are tickets, by key prefix.
+    pub tickets: HashMap<String, ObjectId>,
+    /// Mapped fields that tickets are filtered by.
+    pub facets: Vec<Facet>,
+}
+
+/// What a record became.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Projected {
+    /// A ticket.
+    Ticket(TicketRow),
+    /// An item of a ticket's conversation.
+    Message(MessageRow),
+    /// A message or event that belongs to no ticket of ours.
+    Unlinked,
+    /// An agent.
+    Agent(PersonRow),
+    /// A customer.
+    Customer(PersonRow),
+    /// Nothing beside the record.
+    Nothing,
+}
+
+/// The standard columns of a ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TicketRow {
+    /// Human number.
+    pub number: Option<String>,
+    /// Status as the org names it.
+    pub status: Option<String>,
+    /// Priority as the org names it.
+    pub priority: Option<String>,
+    /// Channel by which it came.
+    pub channel: Option<String>,
+    /// User or queue.
+    pub owner_id: Option<String>,
+    /// The customer's contact.
+    pub contact_id: Option<String>,
+    /// When it was opened.
+    pub opened_at: Option<Timestamp>,
+    /// When it was closed, while it is.
+    pub closed_at: Option<Timestamp>,
+    /// Last activity of the record itself: opened, closed, last modified.
+    pub record_at: Timestamp,
+    /// Values to filter by.
+    pub facets: Vec<(String, FacetValue)>,
+}
+
+/// A facet's value as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FacetValue {
+    /// Text.
+    Text(String),
+    /// A moment.
+    Time(Timestamp),
+    /// A decimal number without its point.
+    Number(i64),
+}
+
+/// The columns of a conversation's item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageRow {
+    /// The ticket's object.
+    pub ticket_object: ObjectId,
+    /// The ticket's record.
+    pub ticket_record: SalesforceId,
+    /// What it is.
+    pub kind: MessageKind,
+    /// `inbound` from the customer, `outbound` to the customer, `internal`.
+    pub direction: &'static str,
+    /// Whether the customer may read it.
+    pub public: bool,
+    /// The author's record, where the author is one.
+    pub author_id: Option<String>,
+    /// When it was said.
+    pub sent_at: Timestamp,
+    /// Length of its text in characters.
+    pub characters: i32,
+}
+
+/// The columns of an agent or a customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersonRow {
+    /// Whether an agent may work; customers always may.
+    pub active: bool,
+    /// The customer's account.
+    pub account_id: Option<String>,
+    /// E-mail address, for its keyed token.
+    pub email: Option<String>,
+}
+
+/// Projects one record. `stamp` is its cursor value, used where a time of its own is missing.
+#[must_use]
+pub fn project(plan: &ProjectionPlan, record: &CanonicalRecord<'_>, stamp: Timestamp) -> Projected {
+    match plan.projection {
+        Projection::Ticket(fields) => Projected::Ticket(ticket(&fields, &plan.facets, record, stamp)),
+        Projection::Message(fields) => {
+            message(&fields, &plan.tickets, record, stamp).map_or(Projected::Unlinked, Projected::Message)
+        }
+        Projection::Agent => Projected::Agent(PersonRow {
+            active: record.boolean("IsActive").unwrap_or(true),
+            account_id: None,
+            email: owned(record, "Email"),
+        }),
+        Projection::Customer => Projected::Customer(PersonRow {
+            active: true,
+            account_id: owned(record, "AccountId"),
+            email: owned(record, "Email"),
+        }),
+        Projection::None => Projected::Nothing,
+    }
+}
+
+fn ticket(
+    fields: &TicketFields,
+    facets: &[Facet],
+    record: &CanonicalRecord<'_>,
+    stamp: Timestamp,
+) -> TicketRow {
+    let opened_at = record.instant("CreatedDate");
+    let closed_at = record.instant(fields.closed_at);
+    // Not the stamp: mass updates move it on tickets that nobody touched.
+    let record_at = [opened_at, closed_at, record.instant("LastModifiedDate")]
+        .into_iter()
+        .flatten()
+        .max();
+    TicketRow {
+        number: fields.number.and_then(|path| owned(record, path)),
+        status: owned(record, fields.status),
+        priority: owned(record, fields.priority),
+        channel: fields.channel.and_then(|path| owned(record, path)),
+        owner_id: owned(record, "OwnerId"),
+        contact_id: owned(record, fields.contact),
+        opened_at,
+        closed_at,
+        record_at: record_at.unwrap_or(stamp),
+        facets: facets
+            .iter()
+            .filter_map(|facet| Some((facet.name.clone(), facet_value(facet, record)?)))
+            .collect(),
+    }
+}
+
+fn facet_value(facet: &Facet, record: &CanonicalRecord<'_>) -> Option<FacetValue> {
+    match facet.kind {
+        FacetKind::Text => owned(record, &facet.path).map(FacetValue::Text),
+        FacetKind::Time => record.instant(&facet.path).map(FacetValue::Time),
+        FacetKind::Number { scale } => scaled(&record.text(&facet.path)?, scale).map(FacetValue::Number),
+    }
+}
+
+/// A decimal as an integer of `scale` decimals, further ones cut; `None` when it does not fit.
+#[must_use]
+pub fn scaled(text: &str, scale: u8) -> Option<i64> {
+    let canonical = crate::record::number::canonical_decimal(text)?;
+    let (whole, fraction) = canonical.split_once('.').unwrap_or((&canonical, ""));
+    let fraction: String = fraction
+        .chars()
+        .chain(std::iter::repeat('0'))
+        .take(usize::from(scale))
+        .collect();
+    format!("{whole}{fraction}").parse().ok()
+}
+
+fn message(
+    fields: &MessageFields,
+    tickets: &HashMap<String, ObjectId>,
+    record: &CanonicalRecord<'_>,
+    stamp: Timestamp,
+) -> Option<MessageRow> {
+    let (ticket_object, ticket_record) = fields.parents.iter().find_map(|path| {
+        let id = SalesforceId::parse(&record.text(path)?).ok()?;
+        Some((*tickets.get(id.key_prefix())?, id))
+    })?;
+    let author = owned(record, fields.author);
+    let public = fields
+        .public
+        .is_none_or(|path| record.boolean(path).unwrap_or(false));
+    let direction = match (fields.kind, fields.incoming.and_then(|path| record.boolean(path))) {
+        (MessageKind::Event, _) => "internal",
+        (_, Some(true)) => "inbound",
+        (_, Some(false)) => "outbound",
+        (MessageKind::Comment | MessageKind::Email, None) if public => "outbound",
+        (MessageKind::Comment | MessageKind::Email, None) => "internal",
+    };
+    let text = fields.text.iter().find_map(|path| record.text(path));
+    Some(MessageRow {
+        ticket_object,
+        ticket_record,
+        kind: fields.kind,
+        direction,
+        public: public && fields.kind != MessageKind::Event,
+        author_id: author.filter(|id| SalesforceId::parse(id).is_ok()),
+        sent_at: fields
+            .sent_at
+            .iter()
+            .find_map(|path| record.instant(path))
+            .unwrap_or(stamp),
+        characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
+    })
+}
+
+fn owned(record: &CanonicalRecord<'_>, path: &str) -> Option<String> {
+    record.text(path).map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+#[path = "project_test.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! The projection: which ticket an item belongs to, its direction, and what a ticket is filtered by.
+
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::catalog::{Field, FieldSet, FieldType, StandardObject};
+use crate::clock::parse_salesforce_datetime;
+use crate::ids::FieldSetId;
+use crate::record::{PageRecords, canonicalize};
+
+const CASE: &str = "5003000000D8cuIAAR";
+
+fn projected(object: &str, fields: &[(&str, FieldType)], record: &str, facets: Vec<Facet>) -> Projected {
+    let fields = fields
+        .iter()
+        .map(|(path, kind)| Field {
+            path: (*path).to_owned(),
+            kind: *kind,
+        })
+        .collect();
+    let set = FieldSet::new(FieldSetId(1), fields);
+    let raw: &RawValue = serde_json::from_str(record).unwrap();
+    let mut page = PageRecords::new(&set);
+    canonicalize(raw, &set, &mut page).unwrap();
+    let plan = ProjectionPlan {
+        projection: StandardObject::find(object).unwrap().projection,
+        tickets: HashMap::from([("500".to_owned(), ObjectId(7))]),
+        facets,
+    };
+    project(&plan, &page.get(0, &set), instant("2026-01-05T00:00:00.000Z"))
+}
+
+fn instant(text: &str) -> Timestamp {
+    parse_salesforce_datetime(text).unwrap()
+}
+
+#[test]
+fn a_ticket_is_as_active_as_its_last_change_and_not_as_its_stamp() {
+    let facets = vec![
+        Facet {
+            name: "area".to_owned(),
+            path: "Area__c".to_owned(),
+            kind: FacetKind::Text,
+        },
+        Facet {
+            name: "worth".to_owned(),
+            path: "Worth__c".to_owned(),
+            kind: FacetKind::Number { scale: 2 },
+        },
+    ];
+    let fields = [
+        ("CaseNumber", FieldType::Text),
+        ("Status", FieldType::Text),
+        ("CreatedDate", FieldType::Datetime),
+        ("LastModifiedDate", FieldType::Datetime),
+        ("Area__c", FieldType::Text),
+        ("Worth__c", FieldType::Decimal),
+    ];
+    let record = r#"{"CaseNumber":"00001003","Status":"New","CreatedDate":"2026-01-01T00:00:00.000+0000",
+        "LastModifiedDate":"2026-01-02T00:00:00.000+0000","Area__c":"Billing","Worth__c":12.505}"#;
+    let Projected::Ticket(row) = projected("Case", &fields, record, facets) else {
+        panic!("not a ticket")
+    };
+    assert_eq!(row.number.as_deref(), Some("00001003"));
+    assert_eq!(row.record_at, instant("2026-01-02T00:00:00.000Z"));
+    assert_eq!(
+        row.facets,
+        [
+            ("area".to_owned(), FacetValue::Text("Billing".to_owned())),
+            ("worth".to_owned(), FacetValue::Number(1250))
+        ]
+    );
+}
+
+#[test]
+fn an_email_belongs_to_the_first_parent_that_is_a_ticket() {
+    let fields = [
+        ("ParentId", FieldType::Text),
+        ("RelatedToId", FieldType::Text),
+        ("Incoming", FieldType::Boolean),
+        ("FromAddress", FieldType::Text),
+        ("TextBody", FieldType::Text),
+        ("MessageDate", FieldType::Datetime),
+    ];
+    let record = format!(
+        r#"{{"ParentId":null,"RelatedToId":"{CASE}","Incoming":true,"FromAddress":"a@example.com",
+            "TextBody":"héllo","MessageDate":"2026-01-01T00:00:00.000+0000"}}"#
+    );
+    let Projected::Message(row) = projected("EmailMessage", &fields, &record, vec![]) else {
+        panic!("no message")
+    };
+    assert_eq!(
+        (row.ticket_object, row.ticket_record.as_str()),
+        (ObjectId(7), CASE)
+    );
+    assert_eq!(
+        (row.direction, row.characters, row.author_id),
+        ("inbound", 5, None)
+    );
+
+    let elsewhere = r#"{"ParentId":null,"RelatedToId":"001x000000abcDEAAY","Incoming":true}"#;
+    assert_eq!(
+        projected("EmailMessage", &fields, elsewhere, vec![]),
+        Projected::Unlinked
+    );
+}
+
+#[test]
+fn an_event_is_internal_and_never_public() {
+    let fields = [
+        ("CaseId", FieldType::Text),
+        ("CreatedDate", FieldType::Datetime),
+        ("Field", FieldType::Text),
+    ];
+    let record =
+        format!(r#"{{"CaseId":"{CASE}","CreatedDate":"2026-01-01T00:00:00.000+0000","Field":"Status"}}"#);
+    let Projected::Message(row) = projected("CaseHistory", &fields, &record, vec![]) else {
+        panic!("no event")
+    };
+    assert_eq!(
+        (row.kind, row.direction, row.public),
+        (MessageKind::Event, "internal", false)
+    );
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_no_facet() {
+    assert_eq!(scaled("1e300", 2), None);
+    assert_eq!(scaled("-0.5", 1), Some(-5));
+    assert_eq!(scaled("12", 0), Some(12));
+}
