@@ -111,7 +111,9 @@ impl Classify for QueueError {
             | Self::Blocked
             | Self::NotConfirmed { .. }
             | Self::Refused
-            | Self::Returned(_) => Disposition::Retry { backoff: Backoff::Hiccup },
+            | Self::Returned(_) => Disposition::Retry {
+                backoff: Backoff::Hiccup,
+            },
         }
     }
 
