@@ -1,7 +1,9 @@
 //! Jobs: what kinds there are, how one is leased, and how one ends.
 
 pub mod checkpoint;
+pub mod envelope;
 pub mod lease;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
+pub use envelope::{Decoded, Envelope};
 pub use lease::{Class, JobEnd, Kind, Lease};

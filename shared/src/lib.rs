@@ -4,11 +4,12 @@
 //! each own one outside world and are the only modules that do I/O. Reading order:
 //!
 //! - core: [`ids`], [`clock`], [`error`], [`secret`], [`tenant`], [`catalog`], [`record`], [`ticket`], [`job`],
-//!   [`limits`], [`privacy`]
-//! - edges: [`crypto`], [`storage`]
+//!   [`limits`], [`privacy`], [`freshness`]
+//! - edges: [`crypto`], [`storage`], [`queue`], [`config`], [`telemetry`]
 
 pub mod catalog;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod ids;
@@ -16,9 +17,11 @@ pub mod job;
 pub mod limits;
 pub mod ports;
 pub mod privacy;
+pub mod queue;
 pub mod record;
 pub mod salesforce;
 pub mod secret;
 pub mod storage;
+pub mod telemetry;
 pub mod tenant;
 pub mod ticket;
