@@ -18,10 +18,7 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that reads the machine's clock"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
         Self(Arc::new(|| Utc::now().trunc_subsecs(6)))
     }
 
@@ -61,9 +58,7 @@ pub fn format_instant(at: Timestamp) -> String {
 /// Reads the `Date` header of an HTTP response.
 #[must_use]
 pub fn parse_http_date(text: &str) -> Option<Timestamp> {
-    DateTime::parse_from_rfc2822(text)
-        .ok()
-        .map(|at| at.with_timezone(&Utc))
+    DateTime::parse_from_rfc2822(text).ok().map(|at| at.with_timezone(&Utc))
 }
 
 #[cfg(test)]

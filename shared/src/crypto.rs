@@ -45,9 +45,7 @@ impl Classify for CryptoError {
             Self::DoesNotOpen | Self::UnknownFormat | Self::UnknownKey(_) | Self::KeyRing { .. } => {
                 Disposition::Bug
             }
-            Self::NoRandom => Disposition::Retry {
-                backoff: crate::error::Backoff::Hiccup,
-            },
+            Self::NoRandom => Disposition::Retry { backoff: crate::error::Backoff::Hiccup },
         }
     }
 

@@ -84,9 +84,7 @@ impl Backoff {
             Self::Concurrency => Duration::from_secs(30),
         };
         let ceiling = Duration::from_secs(300);
-        let span = first
-            .saturating_mul(1 << attempt.saturating_sub(1).min(16))
-            .min(ceiling);
+        let span = first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(ceiling);
         // Full jitter, but never less than a tenth: a retry at once would be no back-off at all.
         span.mul_f64(jitter.clamp(0.1, 1.0))
     }
@@ -155,12 +153,7 @@ pub struct UserMessage {
 impl UserMessage {
     /// Builds a message from its four parts.
     pub fn new(code: &str, what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            what: what.into(),
-            why: why.into(),
-            fix: fix.into(),
-        }
+        Self { code: code.to_owned(), what: what.into(), why: why.into(), fix: fix.into() }
     }
 }
 

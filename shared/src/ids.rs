@@ -23,10 +23,7 @@ pub struct InvalidId {
 
 impl InvalidId {
     fn new(given: &str, expected: &'static str) -> Self {
-        Self {
-            given: given.chars().take(40).collect(),
-            expected,
-        }
+        Self { given: given.chars().take(40).collect(), expected }
     }
 }
 
@@ -168,13 +165,10 @@ fn check_characters(first15: &[u8]) -> [u8; 3] {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     let mut suffix = [0u8; 3];
     for (place, chunk) in suffix.iter_mut().zip(first15.chunks(5)) {
-        let bits = chunk.iter().enumerate().fold(0usize, |bits, (i, byte)| {
-            if byte.is_ascii_uppercase() {
-                bits | 1 << i
-            } else {
-                bits
-            }
-        });
+        let bits = chunk
+            .iter()
+            .enumerate()
+            .fold(0usize, |bits, (i, byte)| if byte.is_ascii_uppercase() { bits | 1 << i } else { bits });
         *place = ALPHABET[bits];
     }
     suffix

@@ -38,13 +38,7 @@ impl Default for OrgSettings {
     /// Four lanes against the 25 long calls an org bears; a quarter of the day's calls (the default of an
     /// older open connector); 15,000 is what the smallest paying org has.
     fn default() -> Self {
-        Self {
-            lanes: 4,
-            calls_per_second: 50,
-            share_percent: 25,
-            reserve_percent: 10,
-            assumed_daily: 15_000,
-        }
+        Self { lanes: 4, calls_per_second: 50, share_percent: 25, reserve_percent: 10, assumed_daily: 15_000 }
     }
 }
 
@@ -135,19 +129,13 @@ impl OrgLimits {
     /// Calls of ours in the rolling 24 hours before `now`.
     #[must_use]
     pub fn used(&self, now: Timestamp) -> u64 {
-        self.buckets
-            .iter()
-            .filter(|bucket| bucket.start > now - WINDOW)
-            .map(|bucket| bucket.calls)
-            .sum()
+        self.buckets.iter().filter(|bucket| bucket.start > now - WINDOW).map(|bucket| bucket.calls).sum()
     }
 
     /// How many calls we may make in any 24 hours.
     #[must_use]
     pub fn cap(&self) -> u64 {
-        let daily = self
-            .usage
-            .map_or(self.settings.assumed_daily, |usage| usage.limit);
+        let daily = self.usage.map_or(self.settings.assumed_daily, |usage| usage.limit);
         daily * u64::from(self.settings.share_percent) / 100
     }
 
@@ -155,10 +143,8 @@ impl OrgLimits {
     /// has and tops its calls up to what is wanted; it never takes a second one.
     pub fn grant(&mut self, request: GrantRequest, now: Timestamp) -> Result<Grant, Refusal> {
         self.forget_the_past(now);
-        let held = self
-            .lanes
-            .iter()
-            .position(|lane| lane.job == request.job.0 && lane.epoch == request.epoch);
+        let held =
+            self.lanes.iter().position(|lane| lane.job == request.job.0 && lane.epoch == request.epoch);
         if held.is_none() && self.lanes.len() >= self.settings.lanes as usize {
             let first_free = self.lanes.iter().map(|lane| lane.until).min().unwrap_or(now);
             return Err(Refusal {
@@ -176,11 +162,7 @@ impl OrgLimits {
                 let lane = &mut self.lanes[index];
                 lane.calls += wanted;
                 lane.until = lane.until.max(request.until);
-                lane.returnable = if lane.bucket == bucket {
-                    lane.returnable + wanted
-                } else {
-                    wanted
-                };
+                lane.returnable = if lane.bucket == bucket { lane.returnable + wanted } else { wanted };
                 lane.bucket = bucket;
             }
             None => self.lanes.push(Lane {
@@ -202,11 +184,7 @@ impl OrgLimits {
     /// An orderly end: the lane is free and the unspent calls go back to the bucket they came from. A crash
     /// never comes here, so its calls stay burned: errors fall on the safe side.
     pub fn settle(&mut self, job: JobId, epoch: i64, unspent: u64) {
-        let Some(index) = self
-            .lanes
-            .iter()
-            .position(|lane| lane.job == job.0 && lane.epoch == epoch)
-        else {
+        let Some(index) = self.lanes.iter().position(|lane| lane.job == job.0 && lane.epoch == epoch) else {
             return;
         };
         let lane = self.lanes.swap_remove(index);
@@ -230,24 +208,14 @@ impl OrgLimits {
     fn check_calls(&self, wanted: u64, now: Timestamp) -> Result<(), Refusal> {
         if self.used(now) + wanted > self.cap() {
             // The oldest bucket is the first to give calls back.
-            let until = self
-                .buckets
-                .iter()
-                .map(|bucket| bucket.start)
-                .min()
-                .map_or(now, |oldest| oldest + WINDOW);
-            return Err(Refusal {
-                why: DeferReason::Budget,
-                until: until.max(now + Duration::minutes(1)),
-            });
+            let until =
+                self.buckets.iter().map(|bucket| bucket.start).min().map_or(now, |oldest| oldest + WINDOW);
+            return Err(Refusal { why: DeferReason::Budget, until: until.max(now + Duration::minutes(1)) });
         }
         if let Some(usage) = self.usage.filter(|usage| usage.at > now - USAGE_FRESH) {
             let reserve = usage.limit * u64::from(self.settings.reserve_percent) / 100;
             if usage.used + wanted + reserve > usage.limit {
-                return Err(Refusal {
-                    why: DeferReason::OrgQuota,
-                    until: now + Duration::minutes(15),
-                });
+                return Err(Refusal { why: DeferReason::OrgQuota, until: now + Duration::minutes(15) });
             }
         }
         Ok(())

@@ -10,10 +10,7 @@ pub fn identities_of(value: &str) -> impl Iterator<Item = String> + '_ {
 
 fn identity_of(part: &str) -> Option<String> {
     let part = part.trim();
-    let address = part
-        .rsplit_once('<')
-        .map_or(part, |(_, rest)| rest.trim_end_matches('>'))
-        .trim();
+    let address = part.rsplit_once('<').map_or(part, |(_, rest)| rest.trim_end_matches('>')).trim();
     if let Some((local, domain)) = address.split_once('@') {
         let complete = !local.is_empty() && domain.contains('.') && !address.contains(char::is_whitespace);
         return complete.then(|| format!("email:{}", address.to_lowercase()));

@@ -25,9 +25,7 @@ impl ObjectDescribe {
     /// The field of that name, whatever its case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&FieldDescribe> {
-        self.fields
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name))
+        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
     /// The field that orders changes: SystemModstamp, else LastModifiedDate, else CreatedDate.
@@ -35,10 +33,7 @@ impl ObjectDescribe {
     pub fn cursor_field(&self) -> Option<&str> {
         ["SystemModstamp", "LastModifiedDate", "CreatedDate"]
             .into_iter()
-            .find(|name| {
-                self.field(name)
-                    .is_some_and(|field| field.filterable && field.sortable)
-            })
+            .find(|name| self.field(name).is_some_and(|field| field.filterable && field.sortable))
     }
 }
 

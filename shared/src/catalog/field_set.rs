@@ -79,9 +79,7 @@ impl FieldSet {
     /// The place of a path in a canonical record.
     #[must_use]
     pub fn position(&self, path: &str) -> Option<usize> {
-        self.fields
-            .binary_search_by(|field| field.path.as_str().cmp(path))
-            .ok()
+        self.fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok()
     }
 
     pub(crate) fn root(&self) -> &Node {
@@ -102,19 +100,12 @@ pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<
         .iter()
         .filter(|field| !excluded.contains(&field.name.as_str()))
         .filter_map(|field| {
-            FieldType::from_describe(&field.kind).map(|kind| Field {
-                path: field.name.clone(),
-                kind,
-            })
+            FieldType::from_describe(&field.kind).map(|kind| Field { path: field.name.clone(), kind })
         })
         .collect();
     let mut dropped = Vec::new();
     let linked = standard.map_or(&[][..], |object| object.linked);
-    for path in linked
-        .iter()
-        .map(|path| (*path).to_owned())
-        .chain(extra_paths.iter().cloned())
-    {
+    for path in linked.iter().map(|path| (*path).to_owned()).chain(extra_paths.iter().cloned()) {
         if fields.iter().any(|field| field.path == path) {
             continue;
         }
@@ -126,10 +117,7 @@ pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<
         if walks {
             // A parent's value is kept as text unless its own describe says better; the type of the last
             // step belongs to the parent object and is not needed to read it back.
-            fields.push(Field {
-                path,
-                kind: FieldType::AnyType,
-            });
+            fields.push(Field { path, kind: FieldType::AnyType });
         } else {
             dropped.push(path);
         }
@@ -161,26 +149,8 @@ mod tests {
             choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()]);
         let set = FieldSet::new(FieldSetId(1), fields);
         let paths: Vec<&str> = set.fields().iter().map(|field| field.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "Id",
-                "Owner.Alias",
-                "Owner.Name",
-                "Owner.Type",
-                "OwnerId",
-                "SystemModstamp"
-            ]
-        );
-        assert_eq!(
-            dropped,
-            [
-                "Contact.Name",
-                "Account.Name",
-                "RecordType.DeveloperName",
-                "Nope.Name"
-            ]
-        );
+        assert_eq!(paths, ["Id", "Owner.Alias", "Owner.Name", "Owner.Type", "OwnerId", "SystemModstamp"]);
+        assert_eq!(dropped, ["Contact.Name", "Account.Name", "RecordType.DeveloperName", "Nope.Name"]);
         assert_eq!(set.position("OwnerId"), Some(4));
         assert_eq!(describe().cursor_field(), Some("SystemModstamp"));
     }

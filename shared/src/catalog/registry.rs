@@ -158,13 +158,7 @@ pub const STANDARD_OBJECTS: &[StandardObject] = &[
             closed_at: "ClosedDate",
             contact: "ContactId",
         }),
-        linked: &[
-            "Owner.Name",
-            "Owner.Type",
-            "Contact.Name",
-            "Account.Name",
-            "RecordType.DeveloperName",
-        ],
+        linked: &["Owner.Name", "Owner.Type", "Contact.Name", "Account.Name", "RecordType.DeveloperName"],
         // `Comments` is a write-only convenience that reads as null.
         excluded: &["Comments", "LastViewedDate", "LastReferencedDate"],
         identities: &[
@@ -237,15 +231,7 @@ pub const STANDARD_OBJECTS: &[StandardObject] = &[
         projection: Projection::Customer,
         linked: &["Account.Name"],
         excluded: VIEWER_FIELDS,
-        identities: &[
-            "Id",
-            "Email",
-            "Phone",
-            "MobilePhone",
-            "HomePhone",
-            "OtherPhone",
-            "AssistantPhone",
-        ],
+        identities: &["Id", "Email", "Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPhone"],
         key_prefix: "003",
     },
     StandardObject {
@@ -253,12 +239,7 @@ pub const STANDARD_OBJECTS: &[StandardObject] = &[
         role: Role::Reference,
         projection: Projection::Agent,
         linked: &["Profile.Name", "UserRole.Name", "Manager.Name"],
-        excluded: &[
-            "LastViewedDate",
-            "LastReferencedDate",
-            "LastLoginDate",
-            "NumberOfFailedLogins",
-        ],
+        excluded: &["LastViewedDate", "LastReferencedDate", "LastLoginDate", "NumberOfFailedLogins"],
         identities: &["Id", "Email", "Username", "Phone", "MobilePhone"],
         key_prefix: "005",
     },
@@ -298,14 +279,8 @@ mod tests {
     #[test]
     fn every_object_is_found_by_its_name_and_no_prefix_stands_twice() {
         for object in STANDARD_OBJECTS {
-            assert_eq!(
-                StandardObject::find(object.api_name).map(|o| o.key_prefix),
-                Some(object.key_prefix)
-            );
-            let same = STANDARD_OBJECTS
-                .iter()
-                .filter(|o| o.key_prefix == object.key_prefix)
-                .count();
+            assert_eq!(StandardObject::find(object.api_name).map(|o| o.key_prefix), Some(object.key_prefix));
+            let same = STANDARD_OBJECTS.iter().filter(|o| o.key_prefix == object.key_prefix).count();
             assert_eq!(same, 1, "{}", object.api_name);
         }
         assert!(StandardObject::find("case").is_none());

@@ -76,11 +76,7 @@ pub fn seal(
     let aad = associated_data(header, place);
     let tag = key
         .0
-        .seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(aad),
-            &mut out[start..],
-        )
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut out[start..])
         .map_err(|_| CryptoError::NoRandom)?;
     out.extend_from_slice(tag.as_ref());
     Ok(())
@@ -89,9 +85,7 @@ pub fn seal(
 /// The key that an envelope was sealed under.
 pub fn key_id(envelope: &[u8]) -> Result<KeyId, CryptoError> {
     let header = header(envelope)?;
-    Ok(KeyId(i32::from_be_bytes([
-        header[1], header[2], header[3], header[4],
-    ])))
+    Ok(KeyId(i32::from_be_bytes([header[1], header[2], header[3], header[4]])))
 }
 
 /// Opens an envelope that stands at this place.
@@ -101,11 +95,8 @@ pub fn open(key: &SealingKey, place: &Place<'_>, envelope: &[u8]) -> Result<Vec<
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CryptoError::UnknownFormat)?;
     let mut body = body.to_vec();
     let aad = associated_data(header, place);
-    let length = key
-        .0
-        .open_in_place(nonce, Aad::from(aad), &mut body)
-        .map_err(|_| CryptoError::DoesNotOpen)?
-        .len();
+    let length =
+        key.0.open_in_place(nonce, Aad::from(aad), &mut body).map_err(|_| CryptoError::DoesNotOpen)?.len();
     body.truncate(length);
     match header[5] {
         PLAIN => Ok(body),
@@ -118,9 +109,7 @@ fn header(envelope: &[u8]) -> Result<[u8; HEADER], CryptoError> {
     if envelope.len() < HEADER + NONCE_LEN + TAG || envelope[0] != FORMAT || envelope[6..HEADER] != [0; 4] {
         return Err(CryptoError::UnknownFormat);
     }
-    envelope[..HEADER]
-        .try_into()
-        .map_err(|_| CryptoError::UnknownFormat)
+    envelope[..HEADER].try_into().map_err(|_| CryptoError::UnknownFormat)
 }
 
 /// Lengths are written before what they measure, so that no two places give the same bytes.
@@ -171,11 +160,7 @@ mod tests {
     use super::*;
 
     fn place(tenant: TenantId) -> Place<'static> {
-        Place {
-            tenant,
-            column: "records.payload",
-            row: b"row-1",
-        }
+        Place { tenant, column: "records.payload", row: b"row-1" }
     }
 
     #[test]
@@ -188,27 +173,15 @@ mod tests {
         assert_eq!(open(&key, &place(tenant), &sealed).unwrap(), b"hello");
 
         let elsewhere = [
-            Place {
-                row: b"row-2",
-                ..place(tenant)
-            },
-            Place {
-                column: "tickets.fields",
-                ..place(tenant)
-            },
+            Place { row: b"row-2", ..place(tenant) },
+            Place { column: "tickets.fields", ..place(tenant) },
             place(TenantId::generate()),
         ];
         for other in elsewhere {
-            assert!(matches!(
-                open(&key, &other, &sealed),
-                Err(CryptoError::DoesNotOpen)
-            ));
+            assert!(matches!(open(&key, &other, &sealed), Err(CryptoError::DoesNotOpen)));
         }
         let other_key = SealingKey::new(&[8; 32]);
-        assert!(matches!(
-            open(&other_key, &place(tenant), &sealed),
-            Err(CryptoError::DoesNotOpen)
-        ));
+        assert!(matches!(open(&other_key, &place(tenant), &sealed), Err(CryptoError::DoesNotOpen)));
     }
 
     #[test]
@@ -216,23 +189,13 @@ mod tests {
         let key = SealingKey::new(&[7; 32]);
         let tenant = TenantId::generate();
         let mut sealed = Vec::new();
-        seal(
-            &key,
-            KeyId(3),
-            &place(tenant),
-            &b"a long enough text ".repeat(20),
-            &mut sealed,
-        )
-        .unwrap();
+        seal(&key, KeyId(3), &place(tenant), &b"a long enough text ".repeat(20), &mut sealed).unwrap();
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;
             assert!(open(&key, &place(tenant), &damaged).is_err(), "byte {at}");
         }
-        assert!(matches!(
-            open(&key, &place(tenant), &sealed[..20]),
-            Err(CryptoError::UnknownFormat)
-        ));
+        assert!(matches!(open(&key, &place(tenant), &sealed[..20]), Err(CryptoError::UnknownFormat)));
     }
 
     proptest! {

@@ -44,19 +44,10 @@ struct Entry {
 impl KeyRing {
     /// Reads the ring; a file that others may read is refused.
     pub fn load(path: &Path) -> Result<Self, CryptoError> {
-        let fail = |why: String| CryptoError::KeyRing {
-            path: path.display().to_string(),
-            why,
-        };
-        let mode = fs::metadata(path)
-            .map_err(|e| fail(e.to_string()))?
-            .permissions()
-            .mode();
+        let fail = |why: String| CryptoError::KeyRing { path: path.display().to_string(), why };
+        let mode = fs::metadata(path).map_err(|e| fail(e.to_string()))?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(fail(format!(
-                "others may read it (mode {:o}); run chmod 600 on it",
-                mode & 0o777
-            )));
+            return Err(fail(format!("others may read it (mode {:o}); run chmod 600 on it", mode & 0o777)));
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| fail(e.to_string()))?);
         // The parser's own message would quote the line, and the line holds the key.
@@ -64,17 +55,12 @@ impl KeyRing {
             toml::from_str(&text).map_err(|_| fail("it is not a list of [[key]] entries".to_owned()))?;
         let mut keys = Vec::with_capacity(file.key.len());
         for entry in file.key {
-            let material = Zeroizing::new(
-                BASE64_STANDARD
-                    .decode(entry.material.expose())
-                    .unwrap_or_default(),
-            );
-            let material: &[u8; 32] = material.as_slice().try_into().map_err(|_| {
-                fail(format!(
-                    "the material of key {} is not 32 bytes in base64",
-                    entry.id
-                ))
-            })?;
+            let material =
+                Zeroizing::new(BASE64_STANDARD.decode(entry.material.expose()).unwrap_or_default());
+            let material: &[u8; 32] = material
+                .as_slice()
+                .try_into()
+                .map_err(|_| fail(format!("the material of key {} is not 32 bytes in base64", entry.id)))?;
             keys.push((entry.id, SealingKey::new(material)));
         }
         if keys.is_empty() {
@@ -85,10 +71,7 @@ impl KeyRing {
 
     /// Makes a ring with one new key; an existing file is never overwritten.
     pub fn create(path: &Path, id: &str) -> Result<Self, CryptoError> {
-        let fail = |why: String| CryptoError::KeyRing {
-            path: path.display().to_string(),
-            why,
-        };
+        let fail = |why: String| CryptoError::KeyRing { path: path.display().to_string(), why };
         let mut material = Zeroizing::new([0u8; 32]);
         rand::fill(material.as_mut_slice()).map_err(|_| CryptoError::NoRandom)?;
         let text = Zeroizing::new(format!(
@@ -101,9 +84,7 @@ impl KeyRing {
             .mode(0o600)
             .open(path)
             .map_err(|e| fail(e.to_string()))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(|e| fail(e.to_string()))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| fail(e.to_string()))?;
         Self::load(path)
     }
 
@@ -134,28 +115,19 @@ impl KeyRing {
             .find(|(known, _)| known == id)
             .ok_or_else(|| CryptoError::UnknownKey(id.to_owned()))?;
         let material = Zeroizing::new(open(key, &place(tenant, purpose), wrapped)?);
-        let material: [u8; 32] = material
-            .as_slice()
-            .try_into()
-            .map_err(|_| CryptoError::UnknownFormat)?;
+        let material: [u8; 32] = material.as_slice().try_into().map_err(|_| CryptoError::UnknownFormat)?;
         Ok(Zeroizing::new(material))
     }
 }
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.keys.iter().map(|(id, _)| id))
-            .finish()
+        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
     }
 }
 
 fn place(tenant: TenantId, purpose: KeyPurpose) -> Place<'static> {
-    Place {
-        tenant,
-        column: "tenant_keys.wrapped",
-        row: purpose.word().as_bytes(),
-    }
+    Place { tenant, column: "tenant_keys.wrapped", row: purpose.word().as_bytes() }
 }
 
 #[cfg(test)]
@@ -168,34 +140,19 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join("keys.toml");
         let ring = KeyRing::create(&path, "kek-1").unwrap();
-        assert!(
-            KeyRing::create(&path, "kek-2").is_err(),
-            "an existing ring is never overwritten"
-        );
+        assert!(KeyRing::create(&path, "kek-2").is_err(), "an existing ring is never overwritten");
 
         let tenant = TenantId::generate();
         let (id, wrapped) = ring.wrap(tenant, KeyPurpose::Data, &[5; 32]).unwrap();
         let again = KeyRing::load(&path).unwrap();
-        assert_eq!(
-            *again.unwrap(&id, tenant, KeyPurpose::Data, &wrapped).unwrap(),
-            [5; 32]
-        );
+        assert_eq!(*again.unwrap(&id, tenant, KeyPurpose::Data, &wrapped).unwrap(), [5; 32]);
         assert!(again.unwrap(&id, tenant, KeyPurpose::Index, &wrapped).is_err());
-        assert!(
-            again
-                .unwrap(&id, TenantId::generate(), KeyPurpose::Data, &wrapped)
-                .is_err()
-        );
+        assert!(again.unwrap(&id, TenantId::generate(), KeyPurpose::Data, &wrapped).is_err());
         assert!(again.unwrap("kek-9", tenant, KeyPurpose::Data, &wrapped).is_err());
         assert!(!format!("{again:?}").contains("material"));
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(
-            KeyRing::load(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("chmod 600")
-        );
+        assert!(KeyRing::load(&path).unwrap_err().to_string().contains("chmod 600"));
         fs::remove_dir_all(&dir).unwrap();
     }
 }

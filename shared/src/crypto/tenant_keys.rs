@@ -104,39 +104,16 @@ impl TenantKeys {
 
     /// Seals a value for a column and row of this tenant, appending to `out`.
     pub fn seal(&self, column: &str, row: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), CryptoError> {
-        let key = self
-            .data
-            .get(&self.active)
-            .ok_or_else(|| CryptoError::UnknownKey(self.active.to_string()))?;
-        envelope::seal(
-            key,
-            self.active,
-            &Place {
-                tenant: self.tenant,
-                column,
-                row,
-            },
-            value,
-            out,
-        )
+        let key =
+            self.data.get(&self.active).ok_or_else(|| CryptoError::UnknownKey(self.active.to_string()))?;
+        envelope::seal(key, self.active, &Place { tenant: self.tenant, column, row }, value, out)
     }
 
     /// Opens a value of this tenant, whichever of its keys sealed it.
     pub fn open(&self, column: &str, row: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let id = envelope::key_id(sealed)?;
-        let key = self
-            .data
-            .get(&id)
-            .ok_or_else(|| CryptoError::UnknownKey(id.to_string()))?;
-        envelope::open(
-            key,
-            &Place {
-                tenant: self.tenant,
-                column,
-                row,
-            },
-            sealed,
-        )
+        let key = self.data.get(&id).ok_or_else(|| CryptoError::UnknownKey(id.to_string()))?;
+        envelope::open(key, &Place { tenant: self.tenant, column, row }, sealed)
     }
 
     /// The keyed hash of a canonical record.

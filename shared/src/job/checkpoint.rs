@@ -24,12 +24,7 @@ pub struct ObjectSettings {
 impl Default for ObjectSettings {
     /// One minute and a quarter of an hour: a transaction of the platform's API lasts up to ten minutes.
     fn default() -> Self {
-        Self {
-            linked: Vec::new(),
-            facets: Vec::new(),
-            settle_s: 60,
-            overlap_s: 900,
-        }
+        Self { linked: Vec::new(), facets: Vec::new(), settle_s: 60, overlap_s: 900 }
     }
 }
 
@@ -122,15 +117,9 @@ impl SyncState {
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::New,
-            Self::Loading,
-            Self::Current,
-            Self::Parked,
-            Self::Absent,
-        ]
-        .into_iter()
-        .find(|state| state.word() == word)
+        [Self::New, Self::Loading, Self::Current, Self::Parked, Self::Absent]
+            .into_iter()
+            .find(|state| state.word() == word)
     }
 }
 
@@ -164,11 +153,7 @@ pub fn next_window(checkpoint: &Checkpoint, settings: &ObjectSettings, now: Time
     let watermark = checkpoint.watermark?;
     let lo = watermark - Duration::seconds(i64::from(settings.overlap_s));
     if let Some(hi) = checkpoint.window_hi {
-        return Some(Window {
-            lo,
-            hi,
-            resume: checkpoint.position.clone(),
-        });
+        return Some(Window { lo, hi, resume: checkpoint.position.clone() });
     }
     let hi = now - Duration::seconds(i64::from(settings.settle_s));
     (hi > watermark).then_some(Window { lo, hi, resume: None })
@@ -201,10 +186,7 @@ pub fn cut_slices(
         // Whole seconds: stamps are whole seconds, and a bound between two of them invites mistakes.
         let lo = newest - Duration::seconds((span / count * index).num_seconds());
         if last || lo < hi {
-            slices.push(Slice {
-                lo: if last { scope_from } else { lo },
-                hi,
-            });
+            slices.push(Slice { lo: if last { scope_from } else { lo }, hi });
             hi = lo;
         }
     }

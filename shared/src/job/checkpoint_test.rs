@@ -29,22 +29,13 @@ fn a_window_reaches_back_over_the_overlap_and_stops_before_what_has_not_settled(
 
 #[test]
 fn a_watermark_in_the_future_reads_nothing() {
-    assert_eq!(
-        next_window(&checkpoint(Some(5000)), &ObjectSettings::default(), at(2000)),
-        None
-    );
-    assert_eq!(
-        next_window(&checkpoint(None), &ObjectSettings::default(), at(2000)),
-        None
-    );
+    assert_eq!(next_window(&checkpoint(Some(5000)), &ObjectSettings::default(), at(2000)), None);
+    assert_eq!(next_window(&checkpoint(None), &ObjectSettings::default(), at(2000)), None);
 }
 
 #[test]
 fn an_unfinished_window_keeps_its_end_and_goes_on_from_its_last_row() {
-    let position = Position {
-        stamp: at(1200),
-        id: "500000000000001AAA".to_owned(),
-    };
+    let position = Position { stamp: at(1200), id: "500000000000001AAA".to_owned() };
     let mut open = checkpoint(Some(1000));
     open.window_hi = Some(at(1500));
     open.position = Some(position.clone());

@@ -40,9 +40,7 @@ impl Kind {
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Incremental, Self::Backfill]
-            .into_iter()
-            .find(|kind| kind.word() == word)
+        [Self::Incremental, Self::Backfill].into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -176,9 +174,6 @@ mod tests {
         for kind in [Kind::Incremental, Kind::Backfill] {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
-        assert!(
-            HEARTBEAT * 3 <= LEASE,
-            "a holder has three chances to say that it lives"
-        );
+        assert!(HEARTBEAT * 3 <= LEASE, "a holder has three chances to say that it lives");
     }
 }

@@ -81,10 +81,7 @@ impl PageRecords {
     /// An empty page for records of this set.
     #[must_use]
     pub fn new(set: &FieldSet) -> Self {
-        Self {
-            width: set.len(),
-            ..Self::default()
-        }
+        Self { width: set.len(), ..Self::default() }
     }
 
     /// How many records were kept.
@@ -299,10 +296,7 @@ fn write_string(text: &str, out: &mut Vec<u8>) -> Option<()> {
 /// REST's `…000+0000` is by far the commonest; it becomes Bulk's `…000Z` by cutting, without parsing.
 fn write_datetime(raw: &str, out: &mut Vec<u8>) -> Option<()> {
     let text = raw.trim_matches('"');
-    let plain = text
-        .strip_suffix("+0000")
-        .or_else(|| text.strip_suffix('Z'))
-        .filter(|stem| stem.len() == 23);
+    let plain = text.strip_suffix("+0000").or_else(|| text.strip_suffix('Z')).filter(|stem| stem.len() == 23);
     let stem = match plain {
         Some(stem) if looks_like_instant(stem) => Cow::Borrowed(stem),
         _ => {

@@ -7,13 +7,7 @@ use crate::catalog::Field;
 use crate::ids::FieldSetId;
 
 fn set(fields: &[(&str, FieldType)]) -> FieldSet {
-    let fields = fields
-        .iter()
-        .map(|(path, kind)| Field {
-            path: (*path).to_owned(),
-            kind: *kind,
-        })
-        .collect();
+    let fields = fields.iter().map(|(path, kind)| Field { path: (*path).to_owned(), kind: *kind }).collect();
     FieldSet::new(FieldSetId(1), fields)
 }
 
@@ -48,11 +42,7 @@ fn a_record_becomes_typed_scalars_in_path_order() {
 
 #[test]
 fn rest_and_bulk_spellings_give_the_same_bytes() {
-    let set = set(&[
-        ("A", FieldType::Decimal),
-        ("D", FieldType::Datetime),
-        ("T", FieldType::Text),
-    ]);
+    let set = set(&[("A", FieldType::Decimal), ("D", FieldType::Datetime), ("T", FieldType::Text)]);
     let rest = r#"{"A":12.0,"D":"2026-11-23T18:08:09.000+0000","T":null}"#;
     let other = r#"{"T":"","D":"2026-11-23T18:08:09.000Z","A":1.2e1}"#;
     assert_eq!(canonical(rest, &set), canonical(other, &set));
@@ -60,27 +50,14 @@ fn rest_and_bulk_spellings_give_the_same_bytes() {
 
 #[test]
 fn an_invisible_parent_is_null_and_a_value_of_any_type_is_text() {
-    let set = set(&[
-        ("Owner.Name", FieldType::AnyType),
-        ("OldValue", FieldType::AnyType),
-    ]);
-    assert_eq!(
-        canonical(r#"{"Owner":null,"OldValue":true}"#, &set).unwrap(),
-        r#"["true",null]"#
-    );
-    assert_eq!(
-        canonical(r#"{"OldValue":12.50}"#, &set).unwrap(),
-        r#"["12.50",null]"#
-    );
+    let set = set(&[("Owner.Name", FieldType::AnyType), ("OldValue", FieldType::AnyType)]);
+    assert_eq!(canonical(r#"{"Owner":null,"OldValue":true}"#, &set).unwrap(), r#"["true",null]"#);
+    assert_eq!(canonical(r#"{"OldValue":12.50}"#, &set).unwrap(), r#"["12.50",null]"#);
 }
 
 #[test]
 fn one_wrong_value_refuses_its_record_and_names_the_field() {
-    let set = set(&[
-        ("IsClosed", FieldType::Boolean),
-        ("N", FieldType::Integer),
-        ("D", FieldType::Date),
-    ]);
+    let set = set(&[("IsClosed", FieldType::Boolean), ("N", FieldType::Integer), ("D", FieldType::Date)]);
     for (record, field) in [
         (r#"{"IsClosed":"yes"}"#, "IsClosed"),
         (r#"{"N":1.5}"#, "N"),
@@ -88,11 +65,7 @@ fn one_wrong_value_refuses_its_record_and_names_the_field() {
         (r#"{"D":"2026-13-01"}"#, "D"),
         (r#"{"N":[1]}"#, "N"),
     ] {
-        assert_eq!(
-            canonical(record, &set).unwrap_err().field(),
-            Some(field),
-            "{record}"
-        );
+        assert_eq!(canonical(record, &set).unwrap_err().field(), Some(field), "{record}");
     }
     assert_eq!(canonical("17", &set), Err(RecordProblem::NotAnObject));
 }
@@ -100,16 +73,7 @@ fn one_wrong_value_refuses_its_record_and_names_the_field() {
 #[test]
 fn no_character_is_lost() {
     let set = set(&[("T", FieldType::Text)]);
-    for text in [
-        "\u{0}",
-        "\r\n\t",
-        "\u{1F600}",
-        "N/A",
-        "007",
-        "\\",
-        "\"",
-        "\u{2028}",
-    ] {
+    for text in ["\u{0}", "\r\n\t", "\u{1F600}", "N/A", "007", "\\", "\"", "\u{2028}"] {
         let record = json!({ "T": text }).to_string();
         let bytes = canonical(&record, &set).unwrap();
         let back: Vec<String> = serde_json::from_str(&bytes).unwrap();
@@ -122,23 +86,13 @@ fn no_character_is_lost() {
 
 #[test]
 fn a_stored_record_opens_again() {
-    let set = set(&[
-        ("A", FieldType::Text),
-        ("B", FieldType::Datetime),
-        ("C", FieldType::Boolean),
-    ]);
-    let bytes = canonical(
-        r#"{"A":"x, [y] \"z\"","B":"2026-01-02T03:04:05.000+0000","C":true}"#,
-        &set,
-    )
-    .unwrap();
+    let set = set(&[("A", FieldType::Text), ("B", FieldType::Datetime), ("C", FieldType::Boolean)]);
+    let bytes =
+        canonical(r#"{"A":"x, [y] \"z\"","B":"2026-01-02T03:04:05.000+0000","C":true}"#, &set).unwrap();
     let spans = spans_of(bytes.as_bytes(), 3).unwrap();
     let record = CanonicalRecord::stored(bytes.as_bytes(), &spans, &set);
     assert_eq!(record.text("A").unwrap(), "x, [y] \"z\"");
-    assert_eq!(
-        format_instant(record.instant("B").unwrap()),
-        "2026-01-02T03:04:05.000Z"
-    );
+    assert_eq!(format_instant(record.instant("B").unwrap()), "2026-01-02T03:04:05.000Z");
     assert_eq!(record.boolean("C"), Some(true));
     assert_eq!(record.text("Nope"), None);
     assert!(spans_of(b"[1]", 3).is_none());

@@ -118,23 +118,13 @@ mod tests {
 
     fn order(stamp: i64, read_at: i64, field_set: i32) -> ReadOrder {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        ReadOrder {
-            stamp: at(stamp),
-            read_at: at(read_at),
-            field_set: FieldSetId(field_set),
-        }
+        ReadOrder { stamp: at(stamp), read_at: at(read_at), field_set: FieldSetId(field_set) }
     }
 
     #[test]
     fn a_slow_old_page_never_replaces_a_later_read() {
-        assert!(
-            order(10, 20, 1).replaces(order(9, 30, 1)),
-            "a newer stamp wins even when read earlier"
-        );
-        assert!(
-            order(10, 20, 1).replaces(order(10, 19, 1)),
-            "a formula changed without a stamp"
-        );
+        assert!(order(10, 20, 1).replaces(order(9, 30, 1)), "a newer stamp wins even when read earlier");
+        assert!(order(10, 20, 1).replaces(order(10, 19, 1)), "a formula changed without a stamp");
         assert!(!order(10, 18, 1).replaces(order(10, 19, 1)));
         assert!(!order(9, 40, 1).replaces(order(10, 19, 1)));
     }

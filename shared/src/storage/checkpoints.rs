@@ -71,11 +71,7 @@ pub async fn plan_inputs(
          WHERE o.object_id = $1 AND o.tenant_id = $2";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("plan_inputs"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("plan_inputs"))?;
     let row = tx
         .sql()
         .query_opt(&statement, &[&object.0, &scope.tenant().0])
@@ -112,26 +108,15 @@ pub async fn plan_inputs(
             window_hi: row.get(16),
             position: position(row.get(17), row.get(18)),
         },
-        field_set: field_set_id
-            .zip(fields)
-            .map(|(id, fields)| FieldSet::new(id, fields.0)),
+        field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         ticket_prefixes: prefixes
-            .map(|prefixes| {
-                prefixes
-                    .0
-                    .into_iter()
-                    .map(|(prefix, id)| (prefix, ObjectId(id)))
-                    .collect()
-            })
+            .map(|prefixes| prefixes.0.into_iter().map(|(prefix, id)| (prefix, ObjectId(id))).collect())
             .unwrap_or_default(),
     })
 }
 
 fn position(stamp: Option<Timestamp>, id: Option<String>) -> Option<Position> {
-    Some(Position {
-        stamp: stamp?,
-        id: id?,
-    })
+    Some(Position { stamp: stamp?, id: id? })
 }
 
 /// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
@@ -166,10 +151,7 @@ pub async fn describe_store(
     let canonical = FieldSet::new(FieldSetId(0), fields.to_vec());
     let row = tx
         .sql()
-        .query_one(
-            SET,
-            &[&tenant, &object, &Json(canonical.fields()), &Json(dropped)],
-        )
+        .query_one(SET, &[&tenant, &object, &Json(canonical.fields()), &Json(dropped)])
         .await
         .map_err(StoreError::at("field_set_store"))?;
     let set = FieldSetId(row.get(0));
@@ -242,9 +224,6 @@ pub async fn checkpoint_stop(
         UPDATE checkpoints SET state = CASE WHEN $2::jsonb IS NULL THEN 'absent' ELSE 'parked' END, ask = $2,
                updated_at = now()
          WHERE object_id = $1";
-    tx.sql()
-        .execute(SQL, &[&object.0, &ask.map(Json)])
-        .await
-        .map_err(StoreError::at("checkpoint_stop"))?;
+    tx.sql().execute(SQL, &[&object.0, &ask.map(Json)]).await.map_err(StoreError::at("checkpoint_stop"))?;
     Ok(())
 }

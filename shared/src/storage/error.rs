@@ -61,15 +61,11 @@ impl From<PoolError> for StoreError {
 impl Classify for StoreError {
     fn disposition(&self, now: Timestamp) -> Disposition {
         match self {
-            Self::Connect(_) => Disposition::Retry {
-                backoff: Backoff::Hiccup,
-            },
+            Self::Connect(_) => Disposition::Retry { backoff: Backoff::Hiccup },
             Self::Statement { source, .. } => after_statement(source, now),
             Self::Crypto(error) => error.disposition(now),
             Self::FenceLost | Self::TenantClosed => Disposition::Discard,
-            Self::GateMoved { .. } => Disposition::Replan {
-                hint: ReplanHint::GateMoved,
-            },
+            Self::GateMoved { .. } => Disposition::Replan { hint: ReplanHint::GateMoved },
             Self::Missing(_) | Self::Unreadable(_) => Disposition::Bug,
         }
     }
@@ -93,28 +89,17 @@ impl Classify for StoreError {
 fn after_statement(error: &tokio_postgres::Error, now: Timestamp) -> Disposition {
     let Some(state) = error.code() else {
         // No SQLSTATE: the connection broke.
-        return Disposition::Retry {
-            backoff: Backoff::Hiccup,
-        };
+        return Disposition::Retry { backoff: Backoff::Hiccup };
     };
     if *state == SqlState::DISK_FULL {
-        return Disposition::Defer {
-            until: now + chrono::Duration::minutes(5),
-            why: DeferReason::Storage,
-        };
+        return Disposition::Defer { until: now + chrono::Duration::minutes(5), why: DeferReason::Storage };
     }
     match state.code().get(..2) {
         // Connection, resources, operator intervention, transaction rollback, lock time-out, statement time-out.
-        Some("08" | "53" | "57" | "40" | "55") => Disposition::Retry {
-            backoff: Backoff::Hiccup,
-        },
+        Some("08" | "53" | "57" | "40" | "55") => Disposition::Retry { backoff: Backoff::Hiccup },
         // 25P03: the session sat idle in a transaction (a frozen process); the work is simply done again.
-        Some("25") => Disposition::Retry {
-            backoff: Backoff::Hiccup,
-        },
+        Some("25") => Disposition::Retry { backoff: Backoff::Hiccup },
         Some("22" | "23" | "42") => Disposition::Bug,
-        _ => Disposition::Retry {
-            backoff: Backoff::Unknown,
-        },
+        _ => Disposition::Retry { backoff: Backoff::Unknown },
     }
 }

@@ -42,10 +42,7 @@ pub async fn gate_close(
         ON CONFLICT (subject, reason) DO UPDATE
             SET blocked_until = greatest(gates.blocked_until, excluded.blocked_until), set_at = now()";
     let client = db.control().await?;
-    client
-        .execute(SQL, &[&subject.text(), &reason, &seconds])
-        .await
-        .map_err(StoreError::at("gate_close"))?;
+    client.execute(SQL, &[&subject.text(), &reason, &seconds]).await.map_err(StoreError::at("gate_close"))?;
     Ok(())
 }
 

@@ -46,10 +46,7 @@ pub async fn job_lease(
          WHERE job_id = $1 AND epoch = $2 AND state = 1
         RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now()";
     let client = db.control().await?;
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_lease"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_lease"))?;
     let row = client
         .query_opt(&statement, &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64()])
         .await
@@ -61,13 +58,9 @@ pub async fn job_lease(
             fence: row.get(0),
             tenant: TenantId(row.get(1)),
             connection: ConnectionId(
-                row.get::<_, Option<_>>(2)
-                    .ok_or(StoreError::Missing("the job's connection"))?,
+                row.get::<_, Option<_>>(2).ok_or(StoreError::Missing("the job's connection"))?,
             ),
-            object: ObjectId(
-                row.get::<_, Option<_>>(3)
-                    .ok_or(StoreError::Missing("the job's object"))?,
-            ),
+            object: ObjectId(row.get::<_, Option<_>>(3).ok_or(StoreError::Missing("the job's object"))?),
             org: row
                 .get::<_, Option<&str>>(4)
                 .and_then(|text| SalesforceId::parse(text).ok())
@@ -99,20 +92,11 @@ pub async fn job_touch(
     const SQL: &str = "-- job_touch
         UPDATE jobs SET lease_until = now() + $4::float8 * interval '1 second', progress = coalesce($5, progress)
          WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_touch"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_touch"))?;
     let changed = client
         .execute(
             &statement,
-            &[
-                &lease.job.0,
-                &lease.epoch,
-                &lease.fence,
-                &LEASE.as_secs_f64(),
-                &progress.map(Json),
-            ],
+            &[&lease.job.0, &lease.epoch, &lease.fence, &LEASE.as_secs_f64(), &progress.map(Json)],
         )
         .await
         .map_err(StoreError::at("job_touch"))?;
@@ -129,11 +113,9 @@ pub async fn job_end(
     let changed = match end {
         JobEnd::Done => delete(client, lease).await?,
         JobEnd::More => wait(client, lease, 0.0, None, 0).await?,
-        JobEnd::WaitFor {
-            delay,
-            reason,
-            attempt,
-        } => wait(client, lease, delay.as_secs_f64(), Some(reason), *attempt).await?,
+        JobEnd::WaitFor { delay, reason, attempt } => {
+            wait(client, lease, delay.as_secs_f64(), Some(reason), *attempt).await?
+        }
         JobEnd::Park { ask } => park(client, lease, ask).await?,
     };
     fenced(changed)?;
@@ -141,20 +123,13 @@ pub async fn job_end(
 }
 
 fn fenced(changed: u64) -> Result<(), StoreError> {
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::FenceLost)
-    }
+    if changed == 1 { Ok(()) } else { Err(StoreError::FenceLost) }
 }
 
 async fn delete(client: &impl GenericClient, lease: &Lease) -> Result<u64, StoreError> {
     const SQL: &str = "-- job_done
         DELETE FROM jobs WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_done"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_done"))?;
     client
         .execute(&statement, &[&lease.job.0, &lease.epoch, &lease.fence])
         .await
@@ -174,22 +149,9 @@ async fn wait(
                available_at = CASE WHEN rerun_requested THEN now() ELSE now() + $4::float8 * interval '1 second' END,
                rerun_requested = false, updated_at = now()
          WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_wait"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_wait"))?;
     client
-        .execute(
-            &statement,
-            &[
-                &lease.job.0,
-                &lease.epoch,
-                &lease.fence,
-                &seconds,
-                &reason,
-                &attempt,
-            ],
-        )
+        .execute(&statement, &[&lease.job.0, &lease.epoch, &lease.fence, &seconds, &reason, &attempt])
         .await
         .map_err(StoreError::at("job_wait"))
 }
@@ -203,15 +165,9 @@ async fn park(
         UPDATE jobs SET state = 3, lease_until = NULL, worker_id = NULL, crashes = 0, reason = 'parked', ask = $4,
                updated_at = now()
          WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_park"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_park"))?;
     client
-        .execute(
-            &statement,
-            &[&lease.job.0, &lease.epoch, &lease.fence, &Json(ask)],
-        )
+        .execute(&statement, &[&lease.job.0, &lease.epoch, &lease.fence, &Json(ask)])
         .await
         .map_err(StoreError::at("job_park"))
 }
@@ -225,10 +181,7 @@ async fn attempt_insert(
         INSERT INTO job_attempts (job_id, fence, tenant_id, object_id, kind, worker_id, started_at, ended_at, outcome,
                                   step, code, detail, pages, records_read, written, api_calls)
         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8, $9, $10, $11, $12, $13, $14, $15)";
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("job_attempt_insert"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_attempt_insert"))?;
     client
         .execute(
             &statement,
@@ -266,10 +219,7 @@ pub async fn worker_heartbeat(
         INSERT INTO workers (worker_id, slots, version) VALUES ($1, $2, $3)
         ON CONFLICT (worker_id) DO UPDATE SET seen_at = now(), slots = excluded.slots";
     let client = db.control().await?;
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("worker_heartbeat"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("worker_heartbeat"))?;
     client
         .execute(&statement, &[&worker.0, &slots, &version])
         .await
@@ -281,10 +231,7 @@ pub async fn worker_heartbeat(
 pub async fn worker_farewell(db: &Database, worker: WorkerId) -> Result<(), StoreError> {
     let client = db.control().await?;
     client
-        .execute(
-            "-- worker_farewell\nDELETE FROM workers WHERE worker_id = $1",
-            &[&worker.0],
-        )
+        .execute("-- worker_farewell\nDELETE FROM workers WHERE worker_id = $1", &[&worker.0])
         .await
         .map_err(StoreError::at("worker_farewell"))?;
     Ok(())

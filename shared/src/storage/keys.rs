@@ -27,11 +27,7 @@ pub struct GateEpochs {
 pub async fn gate_share(tx: &TenantTx<'_>) -> Result<GateEpochs, StoreError> {
     const SQL: &str = "-- tenant_gate_share
         SELECT state, suppression_epoch, mapping_epoch, data_key_id FROM tenant_gates WHERE tenant_id = $1 FOR SHARE";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("tenant_gate_share"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tenant_gate_share"))?;
     let row = tx
         .sql()
         .query_opt(&statement, &[&tx.scope().tenant().0])
@@ -41,11 +37,7 @@ pub async fn gate_share(tx: &TenantTx<'_>) -> Result<GateEpochs, StoreError> {
     if row.get::<_, &str>(0) != "open" {
         return Err(StoreError::TenantClosed);
     }
-    Ok(GateEpochs {
-        suppression: row.get(1),
-        mapping: row.get(2),
-        data_key: KeyId(row.get(3)),
-    })
+    Ok(GateEpochs { suppression: row.get(1), mapping: row.get(2), data_key: KeyId(row.get(3)) })
 }
 
 /// Reads the gate and unwraps the tenant's keys.
@@ -71,11 +63,7 @@ pub async fn keys_load(
         .iter()
         .map(|row| WrappedKey {
             key_id: KeyId(row.get(0)),
-            purpose: if row.get::<_, &str>(1) == "index" {
-                KeyPurpose::Index
-            } else {
-                KeyPurpose::Data
-            },
+            purpose: if row.get::<_, &str>(1) == "index" { KeyPurpose::Index } else { KeyPurpose::Data },
             kek_id: row.get(2),
             wrapped: row.get(3),
         })
@@ -139,8 +127,5 @@ pub async fn suppressions_load(
         .await
         .map_err(StoreError::at("suppressions_load"))?;
     tx.commit().await?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok())
-        .collect())
+    Ok(rows.iter().filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok()).collect())
 }

@@ -40,19 +40,11 @@ pub async fn schema_state(connection: &mut PgConnection) -> Result<SchemaState, 
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
             .fetch_all(&mut *connection)
             .await?;
-    if let Some(newer) = applied
-        .iter()
-        .rev()
-        .find(|version| !MIGRATOR.version_exists(**version))
-    {
+    if let Some(newer) = applied.iter().rev().find(|version| !MIGRATOR.version_exists(**version)) {
         return Ok(SchemaState::Ahead(*newer));
     }
     let missing = known - applied.len().min(known);
-    Ok(if missing == 0 {
-        SchemaState::Current
-    } else {
-        SchemaState::Behind(missing)
-    })
+    Ok(if missing == 0 { SchemaState::Current } else { SchemaState::Behind(missing) })
 }
 
 /// Closes the connection in good order.

@@ -22,15 +22,7 @@ pub async fn org_grant(
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     let (mut limits, now) = lock(&tx, org).await?;
     let until = now + chrono::Duration::from_std(lane_for).unwrap_or(chrono::Duration::minutes(3));
-    let granted = limits.grant(
-        GrantRequest {
-            job,
-            epoch,
-            calls,
-            until,
-        },
-        now,
-    );
+    let granted = limits.grant(GrantRequest { job, epoch, calls, until }, now);
     if granted.is_ok() {
         store(&tx, org, &limits).await?;
     }
@@ -74,14 +66,9 @@ pub async fn org_limits_get(db: &Database, org: SalesforceId) -> Result<Option<O
 async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Timestamp), StoreError> {
     const SQL: &str = "-- org_limits_lock
         SELECT settings, lanes, buckets, usage, now() FROM org_limits WHERE org_id = $1 FOR UPDATE";
-    let statement = tx
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("org_limits_lock"))?;
-    if let Some(row) = tx
-        .query_opt(&statement, &[&org.as_str()])
-        .await
-        .map_err(StoreError::at("org_limits_lock"))?
+    let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_limits_lock"))?;
+    if let Some(row) =
+        tx.query_opt(&statement, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_lock"))?
     {
         return Ok((from_row(&row), row.get(4)));
     }
@@ -91,10 +78,7 @@ async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Tim
     )
     .await
     .map_err(StoreError::at("org_limits_insert"))?;
-    let row = tx
-        .query_one(&statement, &[&org.as_str()])
-        .await
-        .map_err(StoreError::at("org_limits_lock"))?;
+    let row = tx.query_one(&statement, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_lock"))?;
     Ok((from_row(&row), row.get(4)))
 }
 
@@ -112,18 +96,10 @@ fn from_row(row: &tokio_postgres::Row) -> OrgLimits {
 async fn store(tx: &Transaction<'_>, org: SalesforceId, limits: &OrgLimits) -> Result<(), StoreError> {
     const SQL: &str = "-- org_limits_store
         UPDATE org_limits SET lanes = $2, buckets = $3, usage = $4, updated_at = now() WHERE org_id = $1";
-    let statement = tx
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("org_limits_store"))?;
+    let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_limits_store"))?;
     tx.execute(
         &statement,
-        &[
-            &org.as_str(),
-            &Json(&limits.lanes),
-            &Json(&limits.buckets),
-            &limits.usage.as_ref().map(Json),
-        ],
+        &[&org.as_str(), &Json(&limits.lanes), &Json(&limits.buckets), &limits.usage.as_ref().map(Json)],
     )
     .await
     .map_err(StoreError::at("org_limits_store"))?;

@@ -22,8 +22,9 @@ use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, records_upsert};
 use crate::clock::Timestamp;
-use crate::ids::SalesforceId;
+use crate::ids::{FieldSetId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
+use crate::record::{RecordState, StateReason};
 use crate::ticket::{MessageRow, PersonRow, Projected, TicketRow};
 
 /// A record of the page with what it became.
@@ -55,6 +56,8 @@ pub struct QuarantineRow {
 pub enum JobStep {
     /// It goes on; this is how far it is.
     Continue(serde_json::Value),
+    /// It goes behind the others; this is how far it is.
+    Pause(serde_json::Value, AttemptReport),
     /// Its lease ends.
     End(JobEnd, AttemptReport),
 }
@@ -66,6 +69,8 @@ pub struct PageCommit<'a> {
     pub lease: &'a Lease,
     /// The gate's values that the plan rested on.
     pub gate: GateEpochs,
+    /// The field set of the read; refused when the object is read with another one by now.
+    pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
     /// Records set aside.
@@ -78,6 +83,8 @@ pub struct PageCommit<'a> {
     pub moves: CheckpointMove,
     /// What becomes of the job.
     pub step: JobStep,
+    /// Called when all is sent and nothing is committed; tests die there.
+    pub before_commit: fn(),
 }
 
 /// Commits the page; gives how many records were written.
@@ -85,41 +92,35 @@ pub struct PageCommit<'a> {
 /// [`StoreError::GateMoved`] and [`StoreError::FenceLost`] mean that nothing was.
 pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Result<i64, StoreError> {
     let scope = crate::tenant::TenantScope::leased(page.lease.tenant);
-    let key = ObjectKey {
-        connection: page.lease.connection,
-        object: page.lease.object,
-    };
+    let key = ObjectKey { connection: page.lease.connection, object: page.lease.object };
     let tx = TenantTx::begin(client, &scope).await?;
     check_gate(gate_share(&tx).await?, page.gate)?;
 
     page.rows.sort_by_key(|row| row.record.id);
     let records: Vec<RecordRow> = page.rows.iter_mut().map(take_record).collect();
-    let written = if records.is_empty() {
-        HashSet::new()
-    } else {
-        records_upsert(&tx, key, &records).await?
-    };
+    let written =
+        if records.is_empty() { HashSet::new() } else { records_upsert(&tx, key, &records).await? };
     let applied: Vec<Applied<'_>> = page
         .rows
         .iter()
         .zip(&records)
         .filter(|(_, record)| written.contains(&record.id))
-        .map(|(row, record)| Applied {
-            id: record.id,
-            record,
-            row,
-        })
+        .map(|(row, record)| Applied { id: record.id, record, row })
         .collect();
     quarantine_upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
     people::upsert(&tx, key, &applied).await?;
 
-    let written = i64::try_from(written.len()).unwrap_or(i64::MAX);
-    page.counts.superseded = i64::try_from(records.len()).unwrap_or(i64::MAX) - written;
-    page.counts.written = written;
+    let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
+    let erased = RecordState::Stub(StateReason::Erased);
+    page.counts.suppressed = count(applied.iter().filter(|row| row.record.state == erased).count());
+    page.counts.written = count(applied.len()) - page.counts.suppressed;
+    page.counts.superseded += count(records.len() - applied.len());
+    let written = page.counts.written;
     finish_job(&tx, &page, written).await?;
-    checkpoint::advance(&tx, page.lease.object, &page.counts, &page.moves).await?;
+    checkpoint::advance(&tx, page.lease.object, page.field_set, &page.counts, &page.moves).await?;
     tickets::write(&tx, key, page.gate.mapping, &applied, &touched).await?;
+    (page.before_commit)();
     tx.commit().await?;
     Ok(written)
 }
@@ -133,35 +134,19 @@ struct Applied<'a> {
 
 impl Applied<'_> {
     fn ticket(&self) -> Option<&TicketRow> {
-        if let Projected::Ticket(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Ticket(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn message(&self) -> Option<&MessageRow> {
-        if let Projected::Message(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Message(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn agent(&self) -> Option<&PersonRow> {
-        if let Projected::Agent(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Agent(row) = &self.row.projected { Some(row) } else { None }
     }
 
     fn customer(&self) -> Option<&PersonRow> {
-        if let Projected::Customer(row) = &self.row.projected {
-            Some(row)
-        } else {
-            None
-        }
+        if let Projected::Customer(row) = &self.row.projected { Some(row) } else { None }
     }
 }
 
@@ -192,14 +177,17 @@ fn check_gate(now: GateEpochs, planned: GateEpochs) -> Result<(), StoreError> {
 async fn finish_job(tx: &TenantTx<'_>, page: &PageCommit<'_>, written: i64) -> Result<(), StoreError> {
     match &page.step {
         JobStep::Continue(progress) => job_touch(tx.sql(), page.lease, Some(progress)).await,
-        JobStep::End(end, report) => {
-            let report = AttemptReport {
-                written: report.written + written,
-                ..report.clone()
-            };
-            job_end(tx.sql(), page.lease, end, &report).await
+        JobStep::Pause(progress, report) => {
+            job_touch(tx.sql(), page.lease, Some(progress)).await?;
+            job_end(tx.sql(), page.lease, &JobEnd::More, &with_page(report, written)).await
         }
+        JobStep::End(end, report) => job_end(tx.sql(), page.lease, end, &with_page(report, written)).await,
     }
+}
+
+/// What this very page wrote is known only here.
+fn with_page(report: &AttemptReport, written: i64) -> AttemptReport {
+    AttemptReport { written: report.written + written, ..report.clone() }
 }
 
 async fn quarantine_upsert(
@@ -219,11 +207,7 @@ async fn quarantine_upsert(
     let tenant = tx.scope().tenant().0;
     if !page.rows.is_empty() {
         let ids: Vec<&str> = page.rows.iter().map(|row| row.record.id.as_str()).collect();
-        let statement = tx
-            .sql()
-            .prepare_cached(HEAL)
-            .await
-            .map_err(StoreError::at("quarantine_heal"))?;
+        let statement = tx.sql().prepare_cached(HEAL).await.map_err(StoreError::at("quarantine_heal"))?;
         tx.sql()
             .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
             .await
@@ -240,16 +224,7 @@ async fn quarantine_upsert(
     tx.sql()
         .execute(
             SQL,
-            &[
-                &tenant,
-                &key.connection.0,
-                &key.object.0,
-                &ids,
-                &reasons,
-                &fields,
-                &payloads,
-                &page.read_at,
-            ],
+            &[&tenant, &key.connection.0, &key.object.0, &ids, &reasons, &fields, &payloads, &page.read_at],
         )
         .await
         .map_err(StoreError::at("quarantine_upsert"))?;

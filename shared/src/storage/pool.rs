@@ -52,10 +52,7 @@ const WAIT: Duration = Duration::from_secs(10);
 impl Database {
     /// Builds the pools; connections are opened when first needed.
     pub fn open(options: &ConnectOptions) -> Result<Self, StoreError> {
-        Ok(Self {
-            control: pool(options, "refrain_control")?,
-            tenant: pool(options, "refrain_tenant")?,
-        })
+        Ok(Self { control: pool(options, "refrain_control")?, tenant: pool(options, "refrain_tenant")? })
     }
 
     /// A connection in the control role.
@@ -71,10 +68,7 @@ impl Database {
     /// One round trip, for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let client = self.control().await?;
-        client
-            .simple_query("SELECT 1")
-            .await
-            .map_err(StoreError::at("ping"))?;
+        client.simple_query("SELECT 1").await.map_err(StoreError::at("ping"))?;
         Ok(())
     }
 }
@@ -88,9 +82,7 @@ fn pool(options: &ConnectOptions, role: &str) -> Result<Pool, StoreError> {
     // What a frozen server costs a caller: without it a half-open connection hangs for minutes.
     config.tcp_user_timeout(Duration::from_secs(30));
     // `Fast` sends nothing: transactions are only ever begun through `transaction()`, whose drop rolls back.
-    let manager_config = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
+    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match options.tls {
         TlsMode::Disable => {
             config.ssl_mode(SslMode::Disable);
@@ -98,21 +90,13 @@ fn pool(options: &ConnectOptions, role: &str) -> Result<Pool, StoreError> {
         }
         TlsMode::Require => {
             config.ssl_mode(SslMode::Require);
-            Manager::from_config(
-                config,
-                MakeRustlsConnect::new(tls_config(options)?),
-                manager_config,
-            )
+            Manager::from_config(config, MakeRustlsConnect::new(tls_config(options)?), manager_config)
         }
     };
     Pool::builder(manager)
         .max_size(options.pool_size)
         .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts {
-            wait: Some(WAIT),
-            create: Some(WAIT),
-            recycle: Some(WAIT),
-        })
+        .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
         .build()
         .map_err(|e| StoreError::Connect(Box::new(e)))
 }
@@ -137,9 +121,7 @@ fn tls_config(options: &ConnectOptions) -> Result<rustls::ClientConfig, StoreErr
         for certificate in certificates {
             let certificate =
                 certificate.map_err(|e| fail(format!("read the CA file {}: {e}", path.display())))?;
-            roots
-                .add(certificate)
-                .map_err(|e| fail(format!("use the CA file {}: {e}", path.display())))?;
+            roots.add(certificate).map_err(|e| fail(format!("use the CA file {}: {e}", path.display())))?;
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -67,17 +67,10 @@ pub async fn records_known(
          WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("records_known"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("records_known"))?;
     let rows = tx
         .sql()
-        .query(
-            &statement,
-            &[&scope.tenant().0, &key.connection.0, &key.object.0, &ids],
-        )
+        .query(&statement, &[&scope.tenant().0, &key.connection.0, &key.object.0, &ids])
         .await
         .map_err(StoreError::at("records_known"))?;
     tx.commit().await?;
@@ -92,9 +85,7 @@ pub async fn records_known(
                     field_set: FieldSetId(row.get(3)),
                 },
                 state: RecordState::from_columns(row.get(4), row.get(5)),
-                hash: row
-                    .get::<_, Option<&[u8]>>(6)
-                    .and_then(|hash| hash.try_into().ok()),
+                hash: row.get::<_, Option<&[u8]>>(6).and_then(|hash| hash.try_into().ok()),
             };
             Ok((id, known))
         })
@@ -126,11 +117,7 @@ pub async fn records_upsert(
     rows: &[RecordRow],
 ) -> Result<std::collections::HashSet<SalesforceId>, StoreError> {
     let columns = Columns::of(rows);
-    let statement = tx
-        .sql()
-        .prepare_cached(UPSERT)
-        .await
-        .map_err(StoreError::at("records_upsert"))?;
+    let statement = tx.sql().prepare_cached(UPSERT).await.map_err(StoreError::at("records_upsert"))?;
     let tenant: TenantId = tx.scope().tenant();
     let written = tx
         .sql()
@@ -182,18 +169,12 @@ impl<'a> Columns<'a> {
             field_sets: rows.iter().map(|row| row.order.field_set.0).collect(),
             states: rows.iter().map(|row| row.state.to_columns().0).collect(),
             reasons: rows.iter().map(|row| row.state.to_columns().1).collect(),
-            hashes: rows
-                .iter()
-                .map(|row| sealed(row).map(|(hash, _)| hash.as_slice()))
-                .collect(),
+            hashes: rows.iter().map(|row| sealed(row).map(|(hash, _)| hash.as_slice())).collect(),
             identities: rows
                 .iter()
                 .map(|row| (!row.identities.is_empty()).then_some(row.identities.as_slice()))
                 .collect(),
-            payloads: rows
-                .iter()
-                .map(|row| sealed(row).map(|(_, payload)| payload.as_slice()))
-                .collect(),
+            payloads: rows.iter().map(|row| sealed(row).map(|(_, payload)| payload.as_slice())).collect(),
         }
     }
 }

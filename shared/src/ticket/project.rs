@@ -136,10 +136,7 @@ fn ticket(
     let opened_at = record.instant("CreatedDate");
     let closed_at = record.instant(fields.closed_at);
     // Not the stamp: mass updates move it on tickets that nobody touched.
-    let record_at = [opened_at, closed_at, record.instant("LastModifiedDate")]
-        .into_iter()
-        .flatten()
-        .max();
+    let record_at = [opened_at, closed_at, record.instant("LastModifiedDate")].into_iter().flatten().max();
     TicketRow {
         number: fields.number.and_then(|path| owned(record, path)),
         status: owned(record, fields.status),
@@ -170,11 +167,7 @@ fn facet_value(facet: &Facet, record: &CanonicalRecord<'_>) -> Option<FacetValue
 pub fn scaled(text: &str, scale: u8) -> Option<i64> {
     let canonical = crate::record::number::canonical_decimal(text)?;
     let (whole, fraction) = canonical.split_once('.').unwrap_or((&canonical, ""));
-    let fraction: String = fraction
-        .chars()
-        .chain(std::iter::repeat('0'))
-        .take(usize::from(scale))
-        .collect();
+    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(usize::from(scale)).collect();
     format!("{whole}{fraction}").parse().ok()
 }
 
@@ -189,9 +182,7 @@ fn message(
         Some((*tickets.get(id.key_prefix())?, id))
     })?;
     let author = owned(record, fields.author);
-    let public = fields
-        .public
-        .is_none_or(|path| record.boolean(path).unwrap_or(false));
+    let public = fields.public.is_none_or(|path| record.boolean(path).unwrap_or(false));
     let direction = match (fields.kind, fields.incoming.and_then(|path| record.boolean(path))) {
         (MessageKind::Event, _) => "internal",
         (_, Some(true)) => "inbound",
@@ -207,11 +198,7 @@ fn message(
         direction,
         public: public && fields.kind != MessageKind::Event,
         author_id: author.filter(|id| SalesforceId::parse(id).is_ok()),
-        sent_at: fields
-            .sent_at
-            .iter()
-            .find_map(|path| record.instant(path))
-            .unwrap_or(stamp),
+        sent_at: fields.sent_at.iter().find_map(|path| record.instant(path)).unwrap_or(stamp),
         characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
     })
 }

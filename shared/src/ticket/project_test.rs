@@ -11,13 +11,7 @@ use crate::record::{PageRecords, canonicalize};
 const CASE: &str = "5003000000D8cuIAAR";
 
 fn projected(object: &str, fields: &[(&str, FieldType)], record: &str, facets: Vec<Facet>) -> Projected {
-    let fields = fields
-        .iter()
-        .map(|(path, kind)| Field {
-            path: (*path).to_owned(),
-            kind: *kind,
-        })
-        .collect();
+    let fields = fields.iter().map(|(path, kind)| Field { path: (*path).to_owned(), kind: *kind }).collect();
     let set = FieldSet::new(FieldSetId(1), fields);
     let raw: &RawValue = serde_json::from_str(record).unwrap();
     let mut page = PageRecords::new(&set);
@@ -37,16 +31,8 @@ fn instant(text: &str) -> Timestamp {
 #[test]
 fn a_ticket_is_as_active_as_its_last_change_and_not_as_its_stamp() {
     let facets = vec![
-        Facet {
-            name: "area".to_owned(),
-            path: "Area__c".to_owned(),
-            kind: FacetKind::Text,
-        },
-        Facet {
-            name: "worth".to_owned(),
-            path: "Worth__c".to_owned(),
-            kind: FacetKind::Number { scale: 2 },
-        },
+        Facet { name: "area".to_owned(), path: "Area__c".to_owned(), kind: FacetKind::Text },
+        Facet { name: "worth".to_owned(), path: "Worth__c".to_owned(), kind: FacetKind::Number { scale: 2 } },
     ];
     let fields = [
         ("CaseNumber", FieldType::Text),
@@ -58,9 +44,7 @@ fn a_ticket_is_as_active_as_its_last_change_and_not_as_its_stamp() {
     ];
     let record = r#"{"CaseNumber":"00001003","Status":"New","CreatedDate":"2026-01-01T00:00:00.000+0000",
         "LastModifiedDate":"2026-01-02T00:00:00.000+0000","Area__c":"Billing","Worth__c":12.505}"#;
-    let Projected::Ticket(row) = projected("Case", &fields, record, facets) else {
-        panic!("not a ticket")
-    };
+    let Projected::Ticket(row) = projected("Case", &fields, record, facets) else { panic!("not a ticket") };
     assert_eq!(row.number.as_deref(), Some("00001003"));
     assert_eq!(row.record_at, instant("2026-01-02T00:00:00.000Z"));
     assert_eq!(
@@ -89,38 +73,23 @@ fn an_email_belongs_to_the_first_parent_that_is_a_ticket() {
     let Projected::Message(row) = projected("EmailMessage", &fields, &record, vec![]) else {
         panic!("no message")
     };
-    assert_eq!(
-        (row.ticket_object, row.ticket_record.as_str()),
-        (ObjectId(7), CASE)
-    );
-    assert_eq!(
-        (row.direction, row.characters, row.author_id),
-        ("inbound", 5, None)
-    );
+    assert_eq!((row.ticket_object, row.ticket_record.as_str()), (ObjectId(7), CASE));
+    assert_eq!((row.direction, row.characters, row.author_id), ("inbound", 5, None));
 
     let elsewhere = r#"{"ParentId":null,"RelatedToId":"001x000000abcDEAAY","Incoming":true}"#;
-    assert_eq!(
-        projected("EmailMessage", &fields, elsewhere, vec![]),
-        Projected::Unlinked
-    );
+    assert_eq!(projected("EmailMessage", &fields, elsewhere, vec![]), Projected::Unlinked);
 }
 
 #[test]
 fn an_event_is_internal_and_never_public() {
-    let fields = [
-        ("CaseId", FieldType::Text),
-        ("CreatedDate", FieldType::Datetime),
-        ("Field", FieldType::Text),
-    ];
+    let fields =
+        [("CaseId", FieldType::Text), ("CreatedDate", FieldType::Datetime), ("Field", FieldType::Text)];
     let record =
         format!(r#"{{"CaseId":"{CASE}","CreatedDate":"2026-01-01T00:00:00.000+0000","Field":"Status"}}"#);
     let Projected::Message(row) = projected("CaseHistory", &fields, &record, vec![]) else {
         panic!("no event")
     };
-    assert_eq!(
-        (row.kind, row.direction, row.public),
-        (MessageKind::Event, "internal", false)
-    );
+    assert_eq!((row.kind, row.direction, row.public), (MessageKind::Event, "internal", false));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use crate::clock::Timestamp;
-use crate::ids::ObjectId;
+use crate::ids::{FieldSetId, ObjectId};
 use crate::job::checkpoint::{Position, Slice};
 
 /// What became of each record of the page; the sum is what was read.
@@ -17,7 +17,7 @@ pub struct PageCounts {
     pub superseded: i64,
     /// Set aside.
     pub quarantined: i64,
-    /// Names a person who must not come back.
+    /// Names a person who must not come back; known after the commit.
     pub suppressed: i64,
     /// Of the written: stamped before the watermark, seen after it.
     pub late: i64,
@@ -62,10 +62,11 @@ pub enum CheckpointMove {
 pub(super) async fn advance(
     tx: &TenantTx<'_>,
     object: ObjectId,
+    field_set: FieldSetId,
     counts: &PageCounts,
     moves: &CheckpointMove,
 ) -> Result<(), StoreError> {
-    count(tx, object, counts).await?;
+    count(tx, object, field_set, counts).await?;
     match moves {
         CheckpointMove::InsideSlice => Ok(()),
         CheckpointMove::Inside { hi, position } => inside(tx, object, *hi, position).await,
@@ -74,18 +75,22 @@ pub(super) async fn advance(
     }
 }
 
-async fn count(tx: &TenantTx<'_>, object: ObjectId, counts: &PageCounts) -> Result<(), StoreError> {
+/// Counts the outcomes; refuses a page that was read with another field set than the object's own. Such rows
+/// would lose against rows of the newer set, and the checkpoint must not pass over them.
+async fn count(
+    tx: &TenantTx<'_>,
+    object: ObjectId,
+    field_set: FieldSetId,
+    counts: &PageCounts,
+) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_count
         UPDATE checkpoints SET records_read = records_read + $2, written = written + $3, unchanged = unchanged + $4,
                superseded = superseded + $5, quarantined = quarantined + $6, suppressed = suppressed + $7,
                late = late + $8, api_calls = api_calls + $9, updated_at = now()
-         WHERE object_id = $1";
-    let statement = tx
+         WHERE object_id = $1 AND field_set_id = $10";
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_count"))?;
+    let changed = tx
         .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_count"))?;
-    tx.sql()
         .execute(
             &statement,
             &[
@@ -98,21 +103,18 @@ async fn count(tx: &TenantTx<'_>, object: ObjectId, counts: &PageCounts) -> Resu
                 &counts.suppressed,
                 &counts.late,
                 &counts.api_calls,
+                &field_set.0,
             ],
         )
         .await
         .map_err(StoreError::at("checkpoint_count"))?;
-    Ok(())
+    if changed == 1 { Ok(()) } else { Err(StoreError::GateMoved { what: "field set" }) }
 }
 
 async fn inside(tx: &TenantTx<'_>, object: ObjectId, hi: Timestamp, at: &Position) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_inside
         UPDATE checkpoints SET window_hi = $2, position_stamp = $3, position_id = $4 WHERE object_id = $1";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_inside"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_inside"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &hi, &at.stamp, &at.id])
         .await
@@ -126,11 +128,7 @@ async fn window_done(tx: &TenantTx<'_>, object: ObjectId, watermark: Timestamp) 
         UPDATE checkpoints SET watermark_at = greatest(watermark_at, $2), window_hi = NULL, position_stamp = NULL,
                position_id = NULL, passed_at = now()
          WHERE object_id = $1";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_window_done"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_window_done"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &watermark])
         .await
@@ -158,11 +156,7 @@ async fn slice_done(
                loaded_at = CASE WHEN l.newest IS NULL THEN coalesce(c.loaded_at, now()) ELSE c.loaded_at END
           FROM left_open l
          WHERE c.object_id = $1 AND c.generation = $2";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("checkpoint_slice_done"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_slice_done"))?;
     tx.sql()
         .execute(&statement, &[&object.0, &generation, &slice.hi])
         .await

@@ -19,10 +19,8 @@ pub(super) async fn upsert(
     key: ObjectKey,
     applied: &[Applied<'_>],
 ) -> Result<BTreeSet<TicketKey>, StoreError> {
-    let messages: Vec<(&Applied<'_>, &MessageRow)> = applied
-        .iter()
-        .filter_map(|row| Some((row, row.message()?)))
-        .collect();
+    let messages: Vec<(&Applied<'_>, &MessageRow)> =
+        applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
         .iter()
         .filter(|row| row.row.projected == Projected::Unlinked)
@@ -32,11 +30,7 @@ pub(super) async fn upsert(
         return Ok(BTreeSet::new());
     }
     let mut touched = former_tickets(tx, key, applied).await?;
-    touched.extend(
-        messages
-            .iter()
-            .map(|(_, row)| (row.ticket_object, row.ticket_record.to_string())),
-    );
+    touched.extend(messages.iter().map(|(_, row)| (row.ticket_object, row.ticket_record.to_string())));
     if !unlinked.is_empty() {
         unlink(tx, key, &unlinked).await?;
     }
@@ -56,39 +50,22 @@ async fn former_tickets(
         SELECT DISTINCT ticket_object_id, ticket_record_id FROM messages
          WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("messages_former_tickets"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_former_tickets"))?;
     let rows = tx
         .sql()
-        .query(
-            &statement,
-            &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids],
-        )
+        .query(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
         .await
         .map_err(StoreError::at("messages_former_tickets"))?;
-    Ok(rows
-        .iter()
-        .map(|row| (ObjectId(row.get(0)), row.get(1)))
-        .collect())
+    Ok(rows.iter().map(|row| (ObjectId(row.get(0)), row.get(1))).collect())
 }
 
 async fn unlink(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<(), StoreError> {
     const SQL: &str = "-- messages_unlink
         DELETE FROM messages
          WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("messages_unlink"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_unlink"))?;
     tx.sql()
-        .execute(
-            &statement,
-            &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids],
-        )
+        .execute(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
         .await
         .map_err(StoreError::at("messages_unlink"))?;
     Ok(())
@@ -116,21 +93,14 @@ async fn write(
     let ids: Vec<&str> = messages.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let ticket_objects: Vec<i32> = rows().map(|row| row.ticket_object.0).collect();
     let ticket_records: Vec<&str> = rows().map(|row| row.ticket_record.as_str()).collect();
-    let states: Vec<i16> = messages
-        .iter()
-        .map(|(applied, _)| visible_state(applied.record.state))
-        .collect();
+    let states: Vec<i16> = messages.iter().map(|(applied, _)| visible_state(applied.record.state)).collect();
     let kinds: Vec<&str> = rows().map(|row| row.kind.word()).collect();
     let directions: Vec<&str> = rows().map(|row| row.direction).collect();
     let public: Vec<bool> = rows().map(|row| row.public).collect();
     let authors: Vec<Option<&str>> = rows().map(|row| row.author_id.as_deref()).collect();
     let sent_at: Vec<_> = rows().map(|row| row.sent_at).collect();
     let characters: Vec<i32> = rows().map(|row| row.characters).collect();
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("messages_upsert"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_upsert"))?;
     tx.sql()
         .execute(
             &statement,

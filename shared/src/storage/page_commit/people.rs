@@ -28,11 +28,7 @@ pub(super) async fn upsert(
     let agents = People::of(applied, |row| row.agent());
     if !agents.ids.is_empty() {
         let active: Vec<bool> = agents.rows.iter().map(|row| row.active).collect();
-        let statement = tx
-            .sql()
-            .prepare_cached(AGENTS)
-            .await
-            .map_err(StoreError::at("agents_upsert"))?;
+        let statement = tx.sql().prepare_cached(AGENTS).await.map_err(StoreError::at("agents_upsert"))?;
         tx.sql()
             .execute(
                 &statement,
@@ -51,16 +47,10 @@ pub(super) async fn upsert(
     }
     let customers = People::of(applied, |row| row.customer());
     if !customers.ids.is_empty() {
-        let accounts: Vec<Option<&str>> = customers
-            .rows
-            .iter()
-            .map(|row| row.account_id.as_deref())
-            .collect();
-        let statement = tx
-            .sql()
-            .prepare_cached(CUSTOMERS)
-            .await
-            .map_err(StoreError::at("customers_upsert"))?;
+        let accounts: Vec<Option<&str>> =
+            customers.rows.iter().map(|row| row.account_id.as_deref()).collect();
+        let statement =
+            tx.sql().prepare_cached(CUSTOMERS).await.map_err(StoreError::at("customers_upsert"))?;
         tx.sql()
             .execute(
                 &statement,
@@ -95,10 +85,7 @@ impl<'a> People<'a> {
         Self {
             rows: picked.iter().map(|(_, row)| *row).collect(),
             ids: picked.iter().map(|(applied, _)| applied.id.as_str()).collect(),
-            states: picked
-                .iter()
-                .map(|(applied, _)| visible_state(applied.record.state))
-                .collect(),
+            states: picked.iter().map(|(applied, _)| visible_state(applied.record.state)).collect(),
             tokens: picked
                 .iter()
                 .map(|(applied, _)| applied.row.email_token.as_ref().map(<[u8; 16]>::as_slice))

@@ -19,10 +19,8 @@ pub(super) async fn write(
     applied: &[Applied<'_>],
     touched: &BTreeSet<TicketKey>,
 ) -> Result<(), StoreError> {
-    let tickets: Vec<(&Applied<'_>, &TicketRow)> = applied
-        .iter()
-        .filter_map(|row| Some((row, row.ticket()?)))
-        .collect();
+    let tickets: Vec<(&Applied<'_>, &TicketRow)> =
+        applied.iter().filter_map(|row| Some((row, row.ticket()?))).collect();
     let changes = i64::try_from(tickets.len() + touched.len()).unwrap_or(i64::MAX);
     if changes == 0 {
         return Ok(());
@@ -43,11 +41,7 @@ pub(super) async fn write(
 async fn feed_advance(tx: &TenantTx<'_>, changes: i64) -> Result<i64, StoreError> {
     const SQL: &str = "-- feed_advance
         UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head";
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("feed_advance"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("feed_advance"))?;
     let row = tx
         .sql()
         .query_opt(&statement, &[&tx.scope().tenant().0, &changes])
@@ -86,18 +80,12 @@ async fn upsert(
         rows().map(|row| pick(row).as_deref()).collect()
     };
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
-    let (states, reasons): (Vec<i16>, Vec<Option<i16>>) = tickets
-        .iter()
-        .map(|(applied, _)| ticket_state(applied.record.state))
-        .unzip();
+    let (states, reasons): (Vec<i16>, Vec<Option<i16>>) =
+        tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
     let opened: Vec<Option<Timestamp>> = rows().map(|row| row.opened_at).collect();
     let closed: Vec<Option<Timestamp>> = rows().map(|row| row.closed_at).collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("tickets_upsert"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_upsert"))?;
     tx.sql()
         .execute(
             &statement,
@@ -164,22 +152,11 @@ async fn aggregate(
                feed_seq = excluded.feed_seq";
     let objects: Vec<i32> = touched.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = touched.iter().map(|(_, record)| record.as_str()).collect();
-    let statement = tx
-        .sql()
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("tickets_aggregate"))?;
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_aggregate"))?;
     tx.sql()
         .execute(
             &statement,
-            &[
-                &tx.scope().tenant().0,
-                &key.connection.0,
-                &mapping_epoch,
-                &first,
-                &objects,
-                &records,
-            ],
+            &[&tx.scope().tenant().0, &key.connection.0, &mapping_epoch, &first, &objects, &records],
         )
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
@@ -199,11 +176,7 @@ async fn facets_replace(
         SELECT $1, $2, $3, f.* FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int8[]) AS f";
     let tenant = tx.scope().tenant().0;
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
-    let statement = tx
-        .sql()
-        .prepare_cached(CLEAR)
-        .await
-        .map_err(StoreError::at("ticket_facets_clear"))?;
+    let statement = tx.sql().prepare_cached(CLEAR).await.map_err(StoreError::at("ticket_facets_clear"))?;
     tx.sql()
         .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
         .await
@@ -213,9 +186,7 @@ async fn facets_replace(
         .iter()
         .filter(|(applied, _)| applied.record.state == RecordState::Live)
         .flat_map(|(applied, row)| {
-            row.facets
-                .iter()
-                .map(|(name, value)| (applied.id.as_str(), name.as_str(), value))
+            row.facets.iter().map(|(name, value)| (applied.id.as_str(), name.as_str(), value))
         })
         .collect();
     if facets.is_empty() {
@@ -234,24 +205,11 @@ async fn facets_replace(
         times.push(time);
         numbers.push(number);
     }
-    let statement = tx
-        .sql()
-        .prepare_cached(INSERT)
-        .await
-        .map_err(StoreError::at("ticket_facets_insert"))?;
+    let statement = tx.sql().prepare_cached(INSERT).await.map_err(StoreError::at("ticket_facets_insert"))?;
     tx.sql()
         .execute(
             &statement,
-            &[
-                &tenant,
-                &key.connection.0,
-                &key.object.0,
-                &ids,
-                &names,
-                &texts,
-                &times,
-                &numbers,
-            ],
+            &[&tenant, &key.connection.0, &key.object.0, &ids, &names, &texts, &times, &numbers],
         )
         .await
         .map_err(StoreError::at("ticket_facets_insert"))?;

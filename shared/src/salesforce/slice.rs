@@ -1,0 +1,219 @@
+//! Reading records: a window by keyset pages, or the records behind a list of references.
+//!
+//! The pages look the same whether the field list fits one URL or not. A lost locator is made good here:
+//! the query is issued again after the last record that was given out, so nothing is skipped, and for a
+//! window nothing is given twice.
+
+use std::collections::VecDeque;
+
+use serde_json::value::RawValue;
+
+use super::client::Client;
+use super::error::SalesforceError;
+use super::query::{Page, QueryPages, Scope};
+use super::soql::{FieldPath, ObjectName, Position, Soql, Window};
+use super::split::{self, Parts};
+use crate::clock::{Timestamp, parse_salesforce_datetime};
+use crate::ids::SalesforceId;
+
+/// What is read of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The object.
+    pub object: ObjectName,
+    /// The fields; Id and the cursor come along by themselves.
+    pub fields: Vec<FieldPath>,
+    /// The field that orders changes.
+    pub cursor: FieldPath,
+    /// Whether deleted records are seen.
+    pub scope: Scope,
+}
+
+/// A page of whole records.
+#[derive(Debug)]
+pub struct RecordPage {
+    content: Content,
+    /// Salesforce's clock when the first part of the page was read.
+    pub read_at: Timestamp,
+    /// Rows of the whole query as Salesforce estimated them.
+    pub total_size: u64,
+    /// Whether the window, or the list of references, ends here.
+    pub done: bool,
+    /// Rows that Salesforce gave; of records read in parts, some may be gone since.
+    pub rows: usize,
+    /// Of a window: the last record, after which reading goes on.
+    pub last: Option<Position>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Page),
+    Joined(Vec<Box<RawValue>>),
+}
+
+impl RecordPage {
+    /// The records. May scan the page, so call it once.
+    #[must_use]
+    pub fn records(&self) -> Vec<&RawValue> {
+        match &self.content {
+            Content::Whole(page) => page.records(),
+            Content::Joined(records) => records.iter().map(|record| &**record).collect(),
+        }
+    }
+}
+
+/// What is still to be asked.
+#[derive(Debug)]
+enum Work {
+    Window(Window),
+    References { field: FieldPath, chunks: VecDeque<Vec<SalesforceId>> },
+    Nothing,
+}
+
+/// Records being read, page by page.
+pub struct RecordPages {
+    client: Client,
+    selection: Selection,
+    parts: Parts,
+    work: Work,
+    pages: Option<QueryPages>,
+    reissued: bool,
+}
+
+impl Client {
+    /// Reads a window in its order.
+    #[must_use]
+    pub fn read_window(&self, selection: Selection, window: Window) -> RecordPages {
+        let most = self.settings().max_query_bytes;
+        // The longest form: with a position and a limit. All ids are of one length.
+        let id = SalesforceId::parse("000000000000000").expect("fifteen digits are an id");
+        let after = Some(Position { at: window.from, id });
+        let longest = Window { after, limit: Some(u32::MAX), ..window };
+        let bare = Soql::window(&selection.object, &[], &selection.cursor, &longest).encoded_len();
+        let parts = Parts::cut(&selection.fields, most.saturating_sub(bare), most / 2);
+        self.reader(selection, parts, Work::Window(window))
+    }
+
+    /// Reads the records whose `field` points to one of `ids`: with `Id` the records themselves, with a
+    /// parent reference the children. In no order; ids are asked in as many queries as URLs need.
+    #[must_use]
+    pub fn read_references(
+        &self,
+        selection: Selection,
+        field: FieldPath,
+        ids: &[SalesforceId],
+    ) -> RecordPages {
+        let half = self.settings().max_query_bytes / 2;
+        let parts = Parts::cut(&selection.fields, half, half);
+        let most = split::ids_per_query(self, &selection, &parts.first, &field);
+        let chunks = ids.chunks(most).map(<[SalesforceId]>::to_vec).collect();
+        self.reader(selection, parts, Work::References { field, chunks })
+    }
+
+    fn reader(&self, selection: Selection, parts: Parts, work: Work) -> RecordPages {
+        RecordPages { client: self.clone(), selection, parts, work, pages: None, reissued: false }
+    }
+}
+
+impl RecordPages {
+    /// The next page; `None` after the last.
+    ///
+    /// After an error, or when the future was dropped, asking again begins after the last page that was
+    /// given out; of references, with the list of ids that was being read.
+    pub async fn next_page(&mut self) -> Result<Option<RecordPage>, SalesforceError> {
+        // The query is put back only with the page that it gave: a page that was read and never given out
+        // must be read again.
+        while let Some(mut pages) = self.query_under_way() {
+            let next = match pages.next_page().await {
+                Ok(Some(page)) => self.whole(page).await.map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match next {
+                Ok(Some(page)) => {
+                    self.reissued = false;
+                    self.pages = Some(pages);
+                    return Ok(Some(self.advance(page)));
+                }
+                // Its last page has advanced the work already.
+                Ok(None) => {}
+                Err(SalesforceError::LocatorLost) if !self.reissued => self.reissued = true,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn query_under_way(&mut self) -> Option<QueryPages> {
+        self.pages.take().or_else(|| {
+            let soql = query_of(&self.work, &self.selection, &self.parts)?;
+            Some(self.client.query(soql, self.selection.scope))
+        })
+    }
+
+    /// The page with all parts of its records.
+    async fn whole(&self, page: Page) -> Result<RecordPage, SalesforceError> {
+        let Page { read_at, total_size, done, rows, .. } = page;
+        // Taken from the first part: a record that is read again may have moved past the window.
+        let last = match self.work {
+            Work::Window(_) => last_position(&page, self.selection.cursor.as_str())?,
+            Work::References { .. } | Work::Nothing => None,
+        };
+        let content = if self.parts.rest.is_empty() {
+            Content::Whole(page)
+        } else {
+            Content::Joined(split::join(&self.client, &self.selection, &self.parts, &page).await?)
+        };
+        Ok(RecordPage { content, read_at, total_size, done, rows, last })
+    }
+
+    /// Notes how far reading came, and whether this was the end.
+    fn advance(&mut self, mut page: RecordPage) -> RecordPage {
+        match &mut self.work {
+            Work::Window(window) => {
+                window.after = page.last.or(window.after);
+                let rows = u32::try_from(page.rows).unwrap_or(u32::MAX);
+                window.limit = window.limit.map(|limit| limit.saturating_sub(rows));
+                if page.done {
+                    self.work = Work::Nothing;
+                }
+            }
+            Work::References { chunks, .. } => {
+                if page.done {
+                    chunks.pop_front();
+                }
+                page.done = page.done && chunks.is_empty();
+            }
+            Work::Nothing => {}
+        }
+        page
+    }
+}
+
+fn query_of(work: &Work, selection: &Selection, parts: &Parts) -> Option<Soql> {
+    let Selection { object, cursor, .. } = selection;
+    match work {
+        Work::Window(window) => Some(Soql::window(object, &parts.first, cursor, window)),
+        Work::References { field, chunks } => {
+            chunks.front().map(|ids| Soql::by_references(object, &parts.first, cursor, field, ids))
+        }
+        Work::Nothing => None,
+    }
+}
+
+fn last_position(page: &Page, cursor: &str) -> Result<Option<Position>, SalesforceError> {
+    let Some(last) = page.last_record() else {
+        return Ok(None);
+    };
+    let (id, stamp) = split::key_of(last, cursor)?;
+    let at = parse_salesforce_datetime(stamp.trim_matches('"')).ok_or(SalesforceError::Unreadable {
+        expected: "a moment as cursor",
+        status: 200,
+        received: "another value".to_owned(),
+    })?;
+    Ok(Some(Position { at, id }))
+}
+
+#[cfg(test)]
+#[path = "slice_test.rs"]
+mod tests;

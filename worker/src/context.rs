@@ -1,0 +1,35 @@
+//! What every job of this process shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use refrain_shared::clock::Clock;
+use refrain_shared::crypto::KeyRing;
+use refrain_shared::ids::WorkerId;
+use refrain_shared::salesforce::{ClientSettings, Http};
+use refrain_shared::storage::Database;
+use tokio_util::sync::CancellationToken;
+
+use crate::tenants::Tenants;
+
+/// The process as jobs see it.
+pub struct Context {
+    /// This run of the process.
+    pub worker: WorkerId,
+    /// The database.
+    pub db: Database,
+    /// The key ring.
+    pub ring: Arc<KeyRing>,
+    /// The way out to Salesforce.
+    pub http: Http,
+    /// How queries are asked.
+    pub client: ClientSettings,
+    /// Longest time of one call.
+    pub call_timeout: Duration,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// What is remembered of tenants.
+    pub tenants: Tenants,
+    /// Set when the process is to stop: jobs end at their next commit.
+    pub draining: CancellationToken,
+}

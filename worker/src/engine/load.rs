@@ -1,0 +1,150 @@
+//! Making a page last: the two halves of the transform on a thread that may block, the look-up between them,
+//! and the page commit.
+
+use std::sync::Arc;
+
+use refrain_shared::clock::Timestamp;
+use refrain_shared::job::checkpoint::Position;
+use refrain_shared::salesforce::slice::RecordPage;
+use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageCommit, page_commit};
+use refrain_shared::storage::records::records_known;
+use refrain_shared::tenant::TenantScope;
+
+use super::transform::{Transformed, build, parse};
+use super::{ReadPlan, Tally};
+use crate::context::Context;
+use crate::crash::{CrashPoint, pass};
+use crate::error::{JobError, Step};
+
+/// A page ready to be committed.
+pub struct Prepared {
+    /// Rows and counts.
+    transformed: Transformed,
+    /// The response's Date.
+    pub read_at: Timestamp,
+}
+
+/// A prepared page with its place in the read.
+pub struct PageOutcome {
+    /// The page.
+    pub prepared: Prepared,
+    /// The window ends with it.
+    pub ends_window: bool,
+    /// The job ends with it although the window does not.
+    pub stops: bool,
+    /// Where the next read goes on.
+    pub position: Option<Position>,
+}
+
+/// A page of which more than this share cannot be kept stops its object: something is wrong with all of it.
+const QUARANTINE_SHARE: (usize, usize) = (1, 2);
+/// Fewer records than this prove nothing.
+const QUARANTINE_FROM: usize = 20;
+
+/// Turns a page into rows.
+pub async fn prepare(
+    context: &Context,
+    plan: &Arc<ReadPlan>,
+    page: RecordPage,
+) -> Result<Prepared, JobError> {
+    let read_at = page.read_at;
+    let planned = Arc::clone(plan);
+    let now = context.clock.now();
+    let parsed = blocking(move || {
+        let records = page.records();
+        let parsed = parse(&planned, &records)?;
+        check_share(&planned, parsed.set_aside(), records.len())?;
+        Ok(parsed)
+    })
+    .await?;
+    let ids: Vec<&str> = parsed.heads.iter().map(|head| head.id.as_str()).collect();
+    let scope = TenantScope::leased(plan.lease.tenant);
+    let known = if ids.is_empty() {
+        std::collections::HashMap::new()
+    } else {
+        records_known(&context.db, &scope, plan.key, &ids)
+            .await
+            .map_err(|error| JobError::of(Step::Transform, &error, now))?
+    };
+    let planned = Arc::clone(plan);
+    let transformed = blocking(move || build(&planned, parsed, &known, read_at)).await?;
+    Ok(Prepared { transformed, read_at })
+}
+
+/// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+        Err(JobError {
+            step: Step::Transform,
+            disposition: refrain_shared::error::Disposition::Bug,
+            code: "panic",
+            detail: panic.to_string(),
+        })
+    })
+}
+
+fn check_share(plan: &ReadPlan, set_aside: usize, records: usize) -> Result<(), JobError> {
+    let (part, whole) = QUARANTINE_SHARE;
+    if records < QUARANTINE_FROM || set_aside * whole <= records * part {
+        return Ok(());
+    }
+    let ask = refrain_shared::error::UserMessage::new(
+        "TOO_MANY_QUARANTINED",
+        format!("{set_aside} of {records} records of {} in one page could not be read.", plan.api_name),
+        "Their values do not have the types that Salesforce describes.",
+        "Look at the object's quarantine, then start its sync again.",
+    );
+    Err(JobError {
+        step: Step::Transform,
+        disposition: refrain_shared::error::Disposition::ParkObject { ask },
+        code: "too_many_quarantined",
+        detail: format!("{set_aside} of {records} records set aside"),
+    })
+}
+
+fn before_commit() {
+    pass(CrashPoint::BeforeCommit);
+}
+
+/// Commits a prepared page and adds it to the tally.
+pub async fn commit(
+    context: &Context,
+    plan: &ReadPlan,
+    prepared: Prepared,
+    moves: CheckpointMove,
+    step: impl FnOnce(&Tally) -> JobStep,
+    tally: &mut Tally,
+) -> Result<(), JobError> {
+    let now = context.clock.now();
+    let failed = |error: &refrain_shared::storage::StoreError| JobError::of(Step::Load, error, now);
+    let mut counts = prepared.transformed.counts;
+    counts.api_calls = plan.lane.attempts_taken();
+    tally.calls += counts.api_calls;
+    tally.pages += 1;
+    tally.read += counts.read() + i64::try_from(prepared.transformed.rows.len()).unwrap_or(i64::MAX);
+    let step = step(tally);
+    let mut client = context.db.tenant().await.map_err(|error| failed(&error))?;
+    let written = page_commit(
+        &mut client,
+        PageCommit {
+            lease: &plan.lease,
+            gate: plan.view.gate,
+            field_set: plan.fields.id,
+            rows: prepared.transformed.rows,
+            quarantined: prepared.transformed.quarantined,
+            read_at: prepared.read_at,
+            counts,
+            moves,
+            step,
+            before_commit,
+        },
+    )
+    .await
+    .map_err(|error| failed(&error))?;
+    tally.written += written;
+    metrics::counter!("sync_records_total", "outcome" => "written")
+        .increment(u64::try_from(written).unwrap_or(0));
+    Ok(())
+}

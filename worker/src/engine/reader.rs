@@ -1,0 +1,50 @@
+//! From a read plan to the client's pages.
+
+use refrain_shared::clock::Clock;
+use refrain_shared::job::checkpoint::Window;
+use refrain_shared::salesforce::query::Scope;
+use refrain_shared::salesforce::slice::{RecordPage, RecordPages, Selection};
+use refrain_shared::salesforce::soql::{self, FieldPath, ObjectName};
+use refrain_shared::salesforce::{Client, SalesforceError};
+
+use super::{ReadPlan, soql_position};
+use crate::error::{JobError, Step};
+
+/// A window being read. Lost locators and long field lists are the client's business.
+pub struct Reader {
+    pages: RecordPages,
+}
+
+impl Reader {
+    /// Prepares the query; nothing is sent yet.
+    pub fn open(plan: &ReadPlan, client: &Client, window: &Window, clock: &Clock) -> Result<Self, JobError> {
+        let selection = selection(plan).map_err(|error| JobError::of(Step::Plan, &error, clock.now()))?;
+        let window = soql::Window {
+            from: window.lo,
+            to: window.hi,
+            after: window.resume.as_ref().and_then(soql_position),
+            direction: soql::Direction::Ascending,
+            limit: None,
+        };
+        Ok(Self { pages: client.read_window(selection, window) })
+    }
+
+    /// The next page; the window's last one is marked, and may be empty.
+    pub async fn next(&mut self, clock: &Clock) -> Result<RecordPage, JobError> {
+        let page = self.pages.next_page().await;
+        // A page is asked for only when the one before was not the last.
+        page.and_then(|page| page.ok_or(SalesforceError::LocatorLost))
+            .map_err(|error| JobError::of(Step::Extract, &error, clock.now()))
+    }
+}
+
+fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
+    let fields = plan.fields.fields().iter().map(|field| FieldPath::parse(&field.path));
+    Ok(Selection {
+        object: ObjectName::parse(&plan.api_name)?,
+        fields: fields.collect::<Result<Vec<_>, _>>()?,
+        cursor: FieldPath::parse(&plan.cursor)?,
+        // Deleted records are changes too.
+        scope: Scope::All,
+    })
+}

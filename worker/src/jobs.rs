@@ -1,0 +1,148 @@
+//! One module a kind of job, and what they share: from a lease to an orderly end.
+
+pub mod backfill;
+pub mod first_plan;
+pub mod incremental;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use refrain_shared::error::{Disposition, ReplanHint};
+use refrain_shared::job::checkpoint::SyncState;
+use refrain_shared::job::lease::{JobEnd, Kind, Lease};
+use refrain_shared::salesforce::Client;
+use refrain_shared::storage::StoreError;
+use refrain_shared::storage::checkpoints::{PlanInputs, plan_inputs};
+use refrain_shared::storage::connection_secrets::SecretStore;
+use refrain_shared::tenant::TenantScope;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::crash::{CrashPoint, pass};
+use crate::engine::{self, Tally};
+use crate::error::{JobError, Step};
+use crate::lane::Lane;
+use crate::tenants::TenantView;
+
+/// A job as its handler sees it.
+pub struct Job<'a> {
+    /// The process.
+    pub context: &'a Context,
+    /// The lease.
+    pub lease: &'a Lease,
+    /// The right to call.
+    pub lane: Arc<Lane>,
+    /// The way to the org.
+    pub client: Client,
+    /// What is stored.
+    pub inputs: PlanInputs,
+    /// The tenant as of planning.
+    pub view: TenantView,
+    /// Set when the lease is lost.
+    pub lost: &'a CancellationToken,
+}
+
+/// How a handler left the job.
+pub enum Left {
+    /// Its last commit ended the lease already.
+    Ended,
+    /// The lease is still ours; this is how it ends.
+    Open(JobEnd),
+}
+
+/// An object that a person switched off, or whose connection is not active, is looked at again this much later.
+const IDLE: Duration = Duration::from_secs(300);
+/// An object that the org lacks is asked for again once a day: a licence may come.
+const ABSENT: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs a leased job to its end or its failure.
+pub async fn run(
+    context: &Context,
+    lease: &Lease,
+    lost: &CancellationToken,
+    tally: &mut Tally,
+) -> Result<Left, JobError> {
+    let now = context.clock.now();
+    let plan_failed = |error: StoreError| JobError::of(Step::Plan, &error, now);
+    let scope = TenantScope::leased(lease.tenant);
+    let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
+    if let Some(end) = not_to_run(&inputs) {
+        return Ok(Left::Open(end));
+    }
+    let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
+    let lane = match Lane::take(&context.db, lease, &context.clock, context.call_timeout)
+        .await
+        .map_err(plan_failed)?
+    {
+        Ok(lane) => lane,
+        Err(refusal) => return Err(refused(refusal)),
+    };
+    pass(CrashPoint::AfterGrant);
+    let client = client(context, lease, &lane, &inputs, &view);
+    let job = Job { context, lease, lane: Arc::clone(&lane), client, inputs, view, lost };
+    let left = match lease.kind {
+        Kind::Incremental => incremental::run(job, tally).await,
+        Kind::Backfill => backfill::run(job, tally).await,
+    };
+    tally.calls += lane.attempts_taken();
+    engine::settle(&lane).await;
+    left
+}
+
+fn not_to_run(inputs: &PlanInputs) -> Option<JobEnd> {
+    let wait = |delay, reason| Some(JobEnd::WaitFor { delay, reason, attempt: 0 });
+    if !inputs.enabled {
+        return wait(IDLE, "disabled");
+    }
+    if !inputs.connection.active {
+        return wait(IDLE, "connection");
+    }
+    match inputs.checkpoint.state {
+        SyncState::Parked => wait(IDLE, "parked"),
+        SyncState::New | SyncState::Loading | SyncState::Current | SyncState::Absent => None,
+    }
+}
+
+fn refused(refusal: refrain_shared::limits::Refusal) -> JobError {
+    JobError {
+        step: Step::Plan,
+        disposition: Disposition::Defer { until: refusal.until, why: refusal.why },
+        code: refusal.why.word(),
+        detail: format!("the org's {} allow no call until {}", refusal.why.word(), refusal.until),
+    }
+}
+
+fn client(
+    context: &Context,
+    lease: &Lease,
+    lane: &Arc<Lane>,
+    inputs: &PlanInputs,
+    view: &TenantView,
+) -> Client {
+    let tokens = SecretStore::new(
+        context.db.clone(),
+        TenantScope::leased(lease.tenant),
+        inputs.connection.clone(),
+        Arc::clone(&view.keys),
+        Some(lease.org),
+    );
+    Client::new(
+        context.http.clone(),
+        Arc::new(tokens),
+        Arc::clone(lane) as Arc<dyn refrain_shared::ports::CallGate>,
+        context.clock.clone(),
+        context.client.clone(),
+    )
+}
+
+/// How an absent object's job waits.
+#[must_use]
+pub fn absent() -> JobEnd {
+    JobEnd::WaitFor { delay: ABSENT, reason: "not_licensed", attempt: 0 }
+}
+
+/// Whether a failure asks for a fresh describe before the job is given up.
+#[must_use]
+pub fn wants_describe(error: &JobError) -> bool {
+    matches!(error.disposition, Disposition::Replan { hint: ReplanHint::DescribeAgain })
+}

@@ -1,0 +1,158 @@
+//! The first plan of an object: what it looks like to us, where changes start, and which slices of history to
+//! read. Also the fresh look at an object whose schema moved.
+
+use refrain_shared::catalog::field_set::choose_fields;
+use refrain_shared::catalog::{ObjectDescribe, StandardObject};
+use refrain_shared::clock::Timestamp;
+use refrain_shared::error::{Disposition, UserMessage};
+use refrain_shared::job::checkpoint::{clamp_watermark, cut_slices};
+use refrain_shared::salesforce::SalesforceError;
+use refrain_shared::salesforce::describe::Described;
+use refrain_shared::salesforce::query::Scope;
+use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
+use refrain_shared::storage::checkpoints::{FirstPlan, checkpoint_stop, describe_store, first_plan_store};
+use refrain_shared::storage::{StoreError, TenantTx};
+use refrain_shared::tenant::TenantScope;
+
+use super::Job;
+use crate::error::{JobError, Step};
+
+/// About this many rows make a slice: some seconds of reading, well inside a job's time.
+const SLICE_ROWS: u64 = 25_000;
+
+/// What planning found.
+pub enum Planned {
+    /// The org has no such object, or no licence for it.
+    Absent,
+    /// It can be read.
+    Ready,
+}
+
+/// Describes, counts, cuts, and stores it all in one transaction.
+pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
+    let Some(describe) = describe(job).await? else { return stop_absent(job).await };
+    let cursor = cursor_of(&describe)?;
+    let plan = history(job, &describe, &cursor).await?;
+    store(job, &describe, Some(&plan)).await?;
+    tracing::info!(
+        object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
+    );
+    Ok(Planned::Ready)
+}
+
+/// Looks at the object again and stores what is there now; the checkpoint's place is kept.
+pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
+    let Some(describe) = describe(job).await? else { return stop_absent(job).await };
+    cursor_of(&describe)?;
+    store(job, &describe, None).await?;
+    Ok(Planned::Ready)
+}
+
+async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
+    let object = object_name(job)?;
+    match job.client.describe(&object, None).await.map_err(|e| extract_failed(job, &e))? {
+        Described::Absent => Ok(None),
+        Described::Found { describe, .. } if describe.queryable => Ok(Some(*describe)),
+        Described::Found { describe, .. } => Err(not_readable(&describe.name)),
+        // No condition was sent, so an answer without a body is a broken one.
+        Described::Unchanged => {
+            let received = "nothing".to_owned();
+            let error = SalesforceError::Unreadable { expected: "a describe", status: 304, received };
+            Err(extract_failed(job, &error))
+        }
+    }
+}
+
+fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
+    describe.cursor_field().map(str::to_owned).ok_or_else(|| {
+        let ask = UserMessage::new(
+            "SF_NO_CURSOR_FIELD",
+            format!("{} cannot be followed.", describe.name),
+            "The integration user sees none of SystemModstamp, LastModifiedDate and CreatedDate on it.",
+            "Give the integration user read access to those fields, then start the sync again.",
+        );
+        park(ask, "no_cursor_field")
+    })
+}
+
+/// Changes start at the count's own Date, less what may not have settled; history ends there.
+async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
+    let object = object_name(job)?;
+    let field = FieldPath::parse(cursor).map_err(|e| extract_failed(job, &e.into()))?;
+    let mut pages = job.client.query(Soql::count_all(&object), Scope::All);
+    let page = pages.next_page().await.map_err(|e| extract_failed(job, &e))?;
+    let page = page.ok_or_else(|| extract_failed(job, &SalesforceError::LocatorLost))?;
+    let rows = page.total_size;
+    let watermark = clamp_watermark(Timestamp::MAX_UTC, page.read_at, job.inputs.settings.settle_s);
+    let slices = if rows == 0 {
+        Vec::new()
+    } else {
+        let oldest = if rows > SLICE_ROWS {
+            let soql = Soql::earliest(&object, &field);
+            job.client.earliest(soql, Scope::All).await.map_err(|e| extract_failed(job, &e))?
+        } else {
+            None
+        };
+        cut_slices(oldest.unwrap_or(watermark), watermark, rows, SLICE_ROWS, Timestamp::UNIX_EPOCH)
+    };
+    tracing::debug!(object = %describe.name, rows, "history counted");
+    Ok(FirstPlan { watermark, expected: i64::try_from(rows).unwrap_or(i64::MAX), slices })
+}
+
+async fn store(job: &Job<'_>, describe: &ObjectDescribe, plan: Option<&FirstPlan>) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let (fields, dropped) = choose_fields(describe, &wanted_paths(job));
+    let prefix = describe
+        .key_prefix
+        .as_deref()
+        .or_else(|| StandardObject::find(&describe.name).map(|object| object.key_prefix));
+    let scope = TenantScope::leased(job.lease.tenant);
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    describe_store(&tx, job.lease, describe, &fields, &dropped, prefix).await.map_err(failed)?;
+    if let Some(plan) = plan {
+        first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)
+}
+
+/// The paths that people asked for: linked fields, and facets that walk to a parent.
+fn wanted_paths(job: &Job<'_>) -> Vec<String> {
+    let settings = &job.inputs.settings;
+    let facets = settings.facets.iter().map(|facet| facet.path.clone()).filter(|path| path.contains('.'));
+    settings.linked.iter().cloned().chain(facets).collect()
+}
+
+async fn stop_absent(job: &Job<'_>) -> Result<Planned, JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let scope = TenantScope::leased(job.lease.tenant);
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    checkpoint_stop(&tx, job.lease.object, None).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    tracing::info!(object = %job.inputs.api_name, "the org has no such object, or no licence for it");
+    Ok(Planned::Absent)
+}
+
+fn object_name(job: &Job<'_>) -> Result<ObjectName, JobError> {
+    ObjectName::parse(&job.inputs.api_name).map_err(|e| extract_failed(job, &e.into()))
+}
+
+fn extract_failed(job: &Job<'_>, error: &SalesforceError) -> JobError {
+    JobError::of(Step::Plan, error, job.context.clock.now())
+}
+
+fn not_readable(object: &str) -> JobError {
+    let ask = UserMessage::new(
+        "SF_OBJECT_NO_READ",
+        format!("Salesforce does not let {object} be read."),
+        format!("The integration user lacks Read on {object}."),
+        format!("Grant Read on {object} in the user's permission set, then start the sync again."),
+    );
+    park(ask, "object_not_readable")
+}
+
+fn park(ask: UserMessage, code: &'static str) -> JobError {
+    let detail = ask.to_string();
+    JobError { step: Step::Plan, disposition: Disposition::ParkObject { ask }, code, detail }
+}

@@ -1,0 +1,121 @@
+//! The standing job of an object sync: plan the object when that was not done, then read what changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use refrain_shared::job::checkpoint::{SyncState, clamp_watermark, next_window};
+use refrain_shared::job::lease::JobEnd;
+use refrain_shared::storage::checkpoints::plan_inputs;
+use refrain_shared::storage::jobs::AttemptReport;
+use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
+use refrain_shared::tenant::TenantScope;
+
+use super::first_plan::{self, Planned};
+use super::{Job, Left, absent, wants_describe};
+use crate::engine::load::{PageOutcome, commit};
+use crate::engine::{ReadPlan, Tally, read_window};
+use crate::error::{JobError, Step};
+
+/// Runs the standing job once.
+pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
+    if matches!(job.inputs.checkpoint.state, SyncState::New | SyncState::Absent) {
+        return match first_plan::run(&job).await? {
+            Planned::Absent => Ok(Left::Open(absent())),
+            // The first increment comes soon after: history is being read meanwhile.
+            Planned::Ready => Ok(Left::Open(JobEnd::More)),
+        };
+    }
+    match pass(&job, tally).await {
+        // The schema moved under us: look again and try once more with the fields that are there now.
+        Err(error) if wants_describe(&error) => {
+            if let Planned::Absent = first_plan::describe_again(&job).await? {
+                return Ok(Left::Open(absent()));
+            }
+            let scope = TenantScope::leased(job.lease.tenant);
+            job.inputs = plan_inputs(&job.context.db, &scope, job.lease.object)
+                .await
+                .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
+            pass(&job, tally).await
+        }
+        other => other,
+    }
+}
+
+async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
+    let interval = Duration::from_secs(u64::try_from(job.inputs.interval_s).unwrap_or(3600));
+    let settings = &job.inputs.settings;
+    let Some(window) = next_window(&job.inputs.checkpoint, settings, job.context.clock.now()) else {
+        return Ok(Left::Open(JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 }));
+    };
+    let Some(mut plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
+        return Err(not_described(job));
+    };
+    plan.late_before = job.inputs.checkpoint.watermark;
+    let plan = Arc::new(plan);
+    // Only the first response's Date counts: what was settled when the reading began.
+    let mut settled = None;
+    let hi = window.hi;
+    read_window(
+        job.context,
+        &plan,
+        &job.client,
+        &window,
+        job.lost,
+        tally,
+        async |page: PageOutcome, tally: &mut Tally| {
+            let read_at = page.prepared.read_at;
+            let watermark = *settled.get_or_insert_with(|| clamp_watermark(hi, read_at, settings.settle_s));
+            let ends = page.ends_window || page.stops;
+            let end = if page.ends_window {
+                JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 }
+            } else {
+                JobEnd::More
+            };
+            let moves = match (&page.position, page.ends_window) {
+                (_, true) => CheckpointMove::WindowDone { watermark },
+                // The window's end is kept clamped, so that a later part of it promises no more than the first.
+                (Some(position), false) => {
+                    CheckpointMove::Inside { hi: watermark, position: position.clone() }
+                }
+                (None, false) => CheckpointMove::InsideSlice,
+            };
+            let step = |tally: &Tally| {
+                if ends {
+                    JobStep::End(end, report(tally, page.ends_window))
+                } else {
+                    JobStep::Continue(serde_json::json!({}))
+                }
+            };
+            commit(job.context, &plan, page.prepared, moves, step, tally).await
+        },
+    )
+    .await?;
+    Ok(Left::Ended)
+}
+
+/// The attempt's history line of a read that went well.
+#[must_use]
+pub fn report(tally: &Tally, complete: bool) -> AttemptReport {
+    AttemptReport {
+        outcome: if complete { "done" } else { "more" },
+        pages: tally.pages,
+        records_read: tally.read,
+        written: tally.written,
+        api_calls: i32::try_from(tally.calls).unwrap_or(i32::MAX),
+        ..AttemptReport::default()
+    }
+}
+
+/// A checkpoint that is past its first plan always has a field set.
+pub(super) fn not_described(job: &Job<'_>) -> JobError {
+    JobError {
+        step: Step::Plan,
+        disposition: refrain_shared::error::Disposition::Bug,
+        code: "not_described",
+        detail: format!(
+            "{} has no field set although it is {}",
+            job.inputs.api_name,
+            job.inputs.checkpoint.state.word()
+        ),
+    }
+}

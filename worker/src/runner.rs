@@ -1,0 +1,209 @@
+//! From a message to an acknowledged outcome: lease → handler → disposition → end of the job → ack.
+//!
+//! The message is acknowledged only after its outcome is in the jobs table. A message that no job waits for
+//! any more (an old epoch, a job gone) is acknowledged and forgotten: it costs one statement.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use refrain_shared::clock::Timestamp;
+use refrain_shared::error::{Disposition, ReplanHint, UNKNOWN_ATTEMPTS, UserMessage};
+use refrain_shared::ids::JobId;
+use refrain_shared::job::lease::{JobEnd, Lease};
+use refrain_shared::storage::checkpoints::checkpoint_stop;
+use refrain_shared::storage::gates::{GateSubject, connection_park, gate_close};
+use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease};
+use refrain_shared::storage::{StoreError, TenantTx};
+use refrain_shared::tenant::TenantScope;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::context::Context;
+use crate::crash::{CrashPoint, pass};
+use crate::engine::Tally;
+use crate::error::{JobError, chain};
+use crate::jobs::{self, Left};
+use crate::lease;
+
+/// What the consumer does with the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The outcome is in the jobs table, or there was nothing to do.
+    Ack,
+    /// The database could not be asked: the dispatcher publishes again what stays unclaimed.
+    Unknown,
+}
+
+/// Does what one message asks for.
+pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
+    let lease = match job_lease(&context.db, context.worker, job, epoch).await {
+        Ok(Some(lease)) => lease,
+        Ok(None) => {
+            metrics::counter!("sync_stale_deliveries_total").increment(1);
+            return Verdict::Ack;
+        }
+        Err(error) => {
+            tracing::warn!(job.id = %job, error = %chain(&error), "job not leased");
+            return Verdict::Unknown;
+        }
+    };
+    pass(CrashPoint::AfterLease);
+    let span = tracing::info_span!(
+        "job.run", tenant.id = %lease.tenant, connection.id = %lease.connection, object = %lease.object,
+        job.id = %lease.job, attempt = lease.attempt, kind = lease.kind.word()
+    );
+    let verdict = run_leased(context, &lease).instrument(span).await;
+    pass(CrashPoint::BeforeAck);
+    verdict
+}
+
+async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
+    let (lost, done) = (CancellationToken::new(), CancellationToken::new());
+    let mut tally = Tally::default();
+    let work = async {
+        let left = jobs::run(context, lease, &lost, &mut tally).await;
+        done.cancel();
+        left
+    };
+    let (left, ()) = tokio::join!(work, lease::keep(&context.db, lease, &lost, &done));
+    let (end, report) = match left {
+        Ok(Left::Ended) => {
+            metrics::counter!("sync_attempts_total", "outcome" => "done").increment(1);
+            return Verdict::Ack;
+        }
+        Ok(Left::Open(end)) => (Some(end), report(&tally, "done", None)),
+        Err(error) => {
+            let outcome = error.disposition.word();
+            metrics::counter!("sync_attempts_total", "outcome" => outcome).increment(1);
+            log(&error);
+            match obey(context, lease, &error).await {
+                Ok(end) => (end, report(&tally, outcome, Some(&error))),
+                Err(store) => {
+                    tracing::warn!(error = %chain(&store), "outcome not stored; the lease runs out");
+                    return Verdict::Ack;
+                }
+            }
+        }
+    };
+    let Some(end) = end else { return Verdict::Ack };
+    match finish(context, lease, &end, &report).await {
+        Ok(()) | Err(StoreError::FenceLost) => {}
+        Err(error) => tracing::warn!(error = %chain(&error), "outcome not stored; the lease runs out"),
+    }
+    Verdict::Ack
+}
+
+fn report(tally: &Tally, outcome: &'static str, error: Option<&JobError>) -> AttemptReport {
+    AttemptReport {
+        outcome,
+        step: error.map(|error| error.step.word()),
+        code: error.map(|error| error.code.to_owned()),
+        detail: error.map(|error| error.detail.chars().take(500).collect()),
+        pages: tally.pages,
+        records_read: tally.read,
+        written: tally.written,
+        api_calls: i32::try_from(tally.calls).unwrap_or(i32::MAX),
+    }
+}
+
+/// The failure is logged here and nowhere else.
+fn log(error: &JobError) {
+    let (step, code) = (error.step.word(), error.code);
+    match &error.disposition {
+        Disposition::Bug => {
+            tracing::error!(step, code, detail = %error.detail, "job stopped by a defect of ours")
+        }
+        Disposition::ParkObject { ask } | Disposition::ParkConnection { ask } => {
+            tracing::warn!(step, code, ask = %ask, "a person must act");
+        }
+        Disposition::Retry { .. } | Disposition::Replan { .. } => {
+            tracing::warn!(step, code, detail = %error.detail, "job will be tried again");
+        }
+        Disposition::Defer { .. } | Disposition::Discard => {
+            tracing::info!(step, code, detail = %error.detail, "job put off");
+        }
+    }
+}
+
+/// What the disposition asks for, beside the job itself; gives how the job ends, if it is still ours to end.
+async fn obey(context: &Context, lease: &Lease, error: &JobError) -> Result<Option<JobEnd>, StoreError> {
+    let now = context.clock.now();
+    let attempt = lease.attempt + 1;
+    let again = |delay: Duration, reason| JobEnd::WaitFor { delay, reason, attempt };
+    let jitter = || rand::rng().random::<f64>();
+    Ok(Some(match &error.disposition {
+        Disposition::Discard => return Ok(None),
+        Disposition::Retry { backoff } => {
+            let tries = u32::try_from(attempt).unwrap_or(u32::MAX);
+            if *backoff == refrain_shared::error::Backoff::Unknown && tries > UNKNOWN_ATTEMPTS {
+                JobEnd::Park { ask: defect(error) }
+            } else {
+                again(backoff.delay(tries, jitter()), "retry")
+            }
+        }
+        Disposition::Defer { until, why } => {
+            let reason = why.word();
+            if *why == refrain_shared::error::DeferReason::OrgQuota {
+                let seconds = until_seconds(*until, now).as_secs_f64();
+                gate_close(&context.db, GateSubject::Org(lease.org), "org_quota", Some(seconds)).await?;
+            }
+            JobEnd::WaitFor { delay: until_seconds(*until, now), reason, attempt: lease.attempt }
+        }
+        Disposition::Replan { hint } => {
+            context.tenants.forget(lease.tenant);
+            match hint {
+                ReplanHint::GateMoved => JobEnd::More,
+                ReplanHint::DescribeAgain | ReplanHint::HalveSlice => {
+                    let tries = u32::try_from(attempt).unwrap_or(u32::MAX);
+                    if tries > UNKNOWN_ATTEMPTS {
+                        JobEnd::Park { ask: defect(error) }
+                    } else {
+                        again(refrain_shared::error::Backoff::Hiccup.delay(tries, jitter()), "replan")
+                    }
+                }
+            }
+        }
+        Disposition::ParkObject { ask } => {
+            park_object(context, lease, ask).await?;
+            JobEnd::WaitFor { delay: Duration::from_secs(300), reason: "parked", attempt: 0 }
+        }
+        Disposition::ParkConnection { ask } => {
+            connection_park(&context.db, lease, ask).await?;
+            JobEnd::WaitFor { delay: Duration::from_secs(300), reason: "connection", attempt: 0 }
+        }
+        Disposition::Bug => JobEnd::Park { ask: defect(error) },
+    }))
+}
+
+fn until_seconds(until: Timestamp, now: Timestamp) -> Duration {
+    (until - now).to_std().unwrap_or(Duration::from_millis(200)).min(Duration::from_secs(24 * 3600))
+}
+
+fn defect(error: &JobError) -> UserMessage {
+    UserMessage::new(
+        "DEFECT",
+        "This job stopped because of a defect in Refrain.",
+        format!("{} failed in a way that is not foreseen ({}).", error.step.word(), error.code),
+        "Nothing was lost. Tell the operator; the attempt's history has the detail.",
+    )
+}
+
+async fn park_object(context: &Context, lease: &Lease, ask: &UserMessage) -> Result<(), StoreError> {
+    let mut client = context.db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, &TenantScope::leased(lease.tenant)).await?;
+    checkpoint_stop(&tx, lease.object, Some(ask)).await?;
+    tx.commit().await
+}
+
+/// Ends the lease and writes the attempt, both or neither.
+async fn finish(
+    context: &Context,
+    lease: &Lease,
+    end: &JobEnd,
+    report: &AttemptReport,
+) -> Result<(), StoreError> {
+    let mut client = context.db.control().await?;
+    let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+    job_end(&tx, lease, end, report).await?;
+    tx.commit().await.map_err(StoreError::at("commit"))
+}
