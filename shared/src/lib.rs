@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod error;
+pub mod freshness;
 pub mod ids;
 pub mod job;
 pub mod limits;

@@ -13,6 +13,8 @@
 
 pub mod checkpoints;
 pub mod connection_secrets;
+pub mod control;
+pub mod dispatch;
 pub mod error;
 pub mod gates;
 pub mod jobs;

@@ -1,0 +1,17 @@
+//! The scheduler's half of a job's life: claim what is due, take back what was lost, keep jobs in step with intent.
+//!
+//! Everything here may run on any number of replicas at once, in any order, and twice. Time is the database's.
+
+pub mod claim;
+pub mod inspect;
+pub mod reap;
+pub mod reconcile;
+pub mod stats;
+pub mod trigger;
+
+pub use claim::{ClaimLimits, Claimed, dispatch_claim, dispatch_undo};
+pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_get, jobs_list};
+pub use reap::{Reaped, leases_reap, workers_sweep};
+pub use reconcile::{Reconciled, jobs_reconcile};
+pub use stats::{ClassStats, dispatch_stats};
+pub use trigger::{Trigger, object_trigger};

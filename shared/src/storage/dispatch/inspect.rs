@@ -1,0 +1,307 @@
+//! Jobs for people: where each one is, and why it does not run.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
+
+use super::super::error::StoreError;
+use super::super::pool::Database;
+use crate::clock::Timestamp;
+use crate::error::UserMessage;
+use crate::ids::{ConnectionId, JobId, ObjectId, WorkerId};
+use crate::job::lease::Class;
+use crate::tenant::TenantScope;
+
+/// A job as people see it.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// The connection it reads through.
+    pub connection: Option<ConnectionId>,
+    /// The object it reads.
+    pub object: Option<ObjectId>,
+    /// What it does.
+    pub kind: String,
+    /// Its queue.
+    pub class: Class,
+    /// Where it is.
+    pub state: JobState,
+    /// Due from here on.
+    pub available_at: Timestamp,
+    /// Why it waits, as its last attempt said.
+    pub reason: Option<String>,
+    /// Failed tries in a row.
+    pub attempt: i32,
+    /// Whether it will run once more after this run.
+    pub rerun_requested: bool,
+    /// Why it does not run now; `None` when it runs.
+    pub waits_for: Option<WaitsFor>,
+    /// What a person must do, when parked.
+    pub ask: Option<UserMessage>,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// In the table, for its time or its turn.
+    Waiting,
+    /// A message about it is with the broker.
+    Published,
+    /// A worker has it.
+    Leased,
+    /// Until a person acts.
+    Parked,
+}
+
+impl JobState {
+    /// Every state, in the order of its number.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Published, Self::Leased, Self::Parked];
+
+    /// The closed word in the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Published => "published",
+            Self::Leased => "leased",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// Reads the closed word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    fn number(self) -> i16 {
+        match self {
+            Self::Waiting => 0,
+            Self::Published => 1,
+            Self::Leased => 2,
+            Self::Parked => 3,
+        }
+    }
+}
+
+/// Why a job does not run, in a closed word, and until when if that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitsFor {
+    /// `blackout`, `budget`, `org_quota`, `paused`, `parked`, `closing` (gates); `cadence` or the last attempt's
+    /// reason (its time); `turn` (due, not chosen yet); `worker` (published, not taken yet); `person`.
+    pub reason: String,
+    /// When that ends, where it is known.
+    pub until: Option<Timestamp>,
+}
+
+/// One attempt of a job.
+#[derive(Debug, Clone)]
+pub struct AttemptView {
+    /// Counts leases.
+    pub fence: i64,
+    /// Who had it.
+    pub worker: Option<WorkerId>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: String,
+    /// Where it failed.
+    pub step: Option<String>,
+    /// The failure's closed word.
+    pub code: Option<String>,
+    /// For people.
+    pub detail: Option<String>,
+    /// Pages committed.
+    pub pages: i32,
+    /// Records read.
+    pub records_read: i64,
+    /// Records written.
+    pub written: i64,
+    /// Calls made.
+    pub api_calls: i32,
+}
+
+/// A job with the longest of the gates that block it.
+const JOBS: &str = "
+    SELECT j.job_id, j.connection_id, j.object_id, j.kind, j.class, j.state, j.available_at, j.reason, j.attempt,
+           j.rerun_requested, j.ask, j.updated_at, now(), g.reason, g.blocked_until
+      FROM jobs j LEFT JOIN LATERAL (
+            SELECT reason, blocked_until FROM gates
+             WHERE subject IN (j.tenant_id::text, j.connection_id::text, j.org_id) AND blocked_until > now()
+             ORDER BY blocked_until DESC LIMIT 1) g ON true
+     WHERE j.tenant_id = $1";
+
+/// The tenant's jobs in the order of their ids, after the cursor's.
+pub async fn jobs_list(
+    db: &Database,
+    scope: &TenantScope,
+    state: Option<JobState>,
+    after: Option<JobId>,
+    limit: u16,
+) -> Result<Vec<JobView>, StoreError> {
+    let sql = format!(
+        "-- jobs_list
+        {JOBS} AND ($2::int2 IS NULL OR j.state = $2) AND ($3::bigint IS NULL OR j.job_id > $3)
+        ORDER BY j.job_id LIMIT $4"
+    );
+    let client = db.control().await?;
+    let rows = client
+        .query(
+            &sql,
+            &[
+                &scope.tenant().0,
+                &state.map(JobState::number),
+                &after.map(|id| id.0),
+                &i64::from(limit),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("jobs_list"))?;
+    rows.iter().map(view).collect()
+}
+
+/// One job of the tenant.
+pub async fn job_get(db: &Database, scope: &TenantScope, job: JobId) -> Result<Option<JobView>, StoreError> {
+    let sql = format!("-- job_get\n{JOBS} AND j.job_id = $2");
+    let client = db.control().await?;
+    let row = client
+        .query_opt(&sql, &[&scope.tenant().0, &job.0])
+        .await
+        .map_err(StoreError::at("job_get"))?;
+    row.as_ref().map(view).transpose()
+}
+
+/// The newest attempts of a job; they outlive a finished one-shot.
+pub async fn attempts_list(
+    db: &Database,
+    scope: &TenantScope,
+    job: JobId,
+    limit: u16,
+) -> Result<Vec<AttemptView>, StoreError> {
+    const SQL: &str = "-- attempts_list
+        SELECT fence, worker_id, started_at, ended_at, outcome, step, code, detail, pages, records_read, written, api_calls
+          FROM job_attempts WHERE tenant_id = $1 AND job_id = $2 ORDER BY fence DESC LIMIT $3";
+    let client = db.control().await?;
+    let rows = client
+        .query(SQL, &[&scope.tenant().0, &job.0, &i64::from(limit)])
+        .await
+        .map_err(StoreError::at("attempts_list"))?;
+    Ok(rows
+        .iter()
+        .map(|row| AttemptView {
+            fence: row.get(0),
+            worker: row.get::<_, Option<_>>(1).map(WorkerId),
+            started_at: row.get(2),
+            ended_at: row.get(3),
+            outcome: row.get(4),
+            step: row.get(5),
+            code: row.get(6),
+            detail: row.get(7),
+            pages: row.get(8),
+            records_read: row.get(9),
+            written: row.get(10),
+            api_calls: row.get(11),
+        })
+        .collect())
+}
+
+fn view(row: &Row) -> Result<JobView, StoreError> {
+    let state = usize::try_from(row.get::<_, i16>(5))
+        .ok()
+        .and_then(|number| JobState::ALL.get(number).copied())
+        .ok_or(StoreError::Unreadable("jobs.state"))?;
+    let gate = row.get::<_, Option<String>>(13).map(|reason| WaitsFor {
+        reason,
+        until: match row.get::<_, Option<SqlTimestamp<Timestamp>>>(14) {
+            Some(SqlTimestamp::Value(until)) => Some(until),
+            _ => None,
+        },
+    });
+    let (available_at, reason, now) = (row.get(6), row.get::<_, Option<String>>(7), row.get(12));
+    Ok(JobView {
+        id: JobId(row.get(0)),
+        connection: row.get::<_, Option<_>>(1).map(ConnectionId),
+        object: row.get::<_, Option<_>>(2).map(ObjectId),
+        kind: row.get(3),
+        class: Class::from_number(row.get(4)).ok_or(StoreError::Unreadable("jobs.class"))?,
+        state,
+        available_at,
+        waits_for: waits_for(state, gate, available_at, reason.as_deref(), now),
+        reason,
+        attempt: row.get(8),
+        rerun_requested: row.get(9),
+        ask: row.get::<_, Option<Json<UserMessage>>>(10).map(|ask| ask.0),
+        updated_at: row.get(11),
+    })
+}
+
+fn waits_for(
+    state: JobState,
+    gate: Option<WaitsFor>,
+    available_at: Timestamp,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Option<WaitsFor> {
+    let plain = |reason: &str| {
+        Some(WaitsFor {
+            reason: reason.to_owned(),
+            until: None,
+        })
+    };
+    match state {
+        JobState::Leased => None,
+        JobState::Parked => plain("person"),
+        JobState::Published => plain("worker"),
+        JobState::Waiting if gate.is_some() => gate,
+        JobState::Waiting if available_at > now => Some(WaitsFor {
+            reason: reason.unwrap_or("cadence").to_owned(),
+            until: Some(available_at),
+        }),
+        JobState::Waiting => plain("turn"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_for_waiting_is_the_one_that_decides() {
+        let now: Timestamp = "2026-11-23T14:00:00Z".parse().unwrap();
+        let later = now + chrono::Duration::minutes(5);
+        let gate = Some(WaitsFor {
+            reason: "blackout".to_owned(),
+            until: Some(later),
+        });
+        assert_eq!(waits_for(JobState::Waiting, gate.clone(), now, None, now), gate);
+        let word = |waits: Option<WaitsFor>| waits.map(|waits| waits.reason);
+        assert_eq!(
+            word(waits_for(JobState::Leased, gate.clone(), now, None, now)),
+            None
+        );
+        assert_eq!(
+            word(waits_for(JobState::Waiting, None, later, None, now)).as_deref(),
+            Some("cadence")
+        );
+        assert_eq!(
+            word(waits_for(JobState::Waiting, None, later, Some("lanes"), now)).as_deref(),
+            Some("lanes")
+        );
+        assert_eq!(
+            word(waits_for(JobState::Waiting, None, now, Some("lanes"), now)).as_deref(),
+            Some("turn")
+        );
+        assert_eq!(
+            word(waits_for(JobState::Published, gate, now, None, now)).as_deref(),
+            Some("worker")
+        );
+        assert_eq!(
+            word(waits_for(JobState::Parked, None, now, None, now)).as_deref(),
+            Some("person")
+        );
+    }
+}

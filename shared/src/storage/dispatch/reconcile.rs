@@ -1,0 +1,74 @@
+//! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, any
+//! other has no job. Takes no input; comparing once more changes nothing.
+
+use super::super::error::StoreError;
+use super::super::pool::Database;
+use crate::job::lease::{Class, Kind};
+
+/// What one round changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Checkpoints made.
+    pub checkpoints: u64,
+    /// Standing jobs made.
+    pub jobs: u64,
+    /// Jobs removed: their object sync is disabled or gone.
+    pub removed: u64,
+    /// Rows of org limits made.
+    pub orgs: u64,
+}
+
+/// The standing job's unique key.
+#[must_use]
+pub fn standing_key(object: crate::ids::ObjectId) -> String {
+    format!("incremental/{}", object.0)
+}
+
+/// Compares and repairs. Leased jobs are left alone: the next round finds them.
+pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
+    const ORGS: &str = "-- org_limits_reconcile
+        INSERT INTO org_limits (org_id)
+        SELECT DISTINCT org_id FROM connections WHERE org_id IS NOT NULL AND state IN ('active', 'parked')
+        ON CONFLICT DO NOTHING";
+    const CHECKPOINTS: &str = "-- checkpoints_reconcile
+        INSERT INTO checkpoints (object_id, tenant_id, connection_id)
+        SELECT o.object_id, o.tenant_id, o.connection_id FROM object_syncs o
+         WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
+        ON CONFLICT DO NOTHING";
+    // A connection that is parked keeps its jobs: its gate stops them, and they go on when it opens.
+    const JOBS: &str = "-- standing_jobs_reconcile
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
+        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'incremental/' || o.object_id
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+         WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = 'incremental/' || o.object_id)
+        ON CONFLICT (unique_key) DO NOTHING";
+    const REMOVED: &str = "-- jobs_remove_unwanted
+        DELETE FROM jobs j
+         WHERE j.state <> 2 AND j.object_id IS NOT NULL
+           AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
+                            WHERE o.object_id = j.object_id AND o.enabled AND c.state <> 'revoked')";
+    let client = db.control().await?;
+    let orgs = client
+        .execute(ORGS, &[])
+        .await
+        .map_err(StoreError::at("org_limits_reconcile"))?;
+    let checkpoints = client
+        .execute(CHECKPOINTS, &[])
+        .await
+        .map_err(StoreError::at("checkpoints_reconcile"))?;
+    let jobs = client
+        .execute(JOBS, &[&Kind::Incremental.word(), &Class::Incremental.number()])
+        .await
+        .map_err(StoreError::at("standing_jobs_reconcile"))?;
+    let removed = client
+        .execute(REMOVED, &[])
+        .await
+        .map_err(StoreError::at("jobs_remove_unwanted"))?;
+    Ok(Reconciled {
+        checkpoints,
+        jobs,
+        removed,
+        orgs,
+    })
+}

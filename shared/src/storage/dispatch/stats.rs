@@ -1,0 +1,58 @@
+//! What people and autoscalers watch: runnable jobs by class and how long they have been due.
+
+use super::super::error::StoreError;
+use super::super::pool::Database;
+use crate::job::lease::Class;
+
+/// One class of the jobs table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassStats {
+    /// The class.
+    pub class: Class,
+    /// Due and not blocked, not in flight.
+    pub runnable: i64,
+    /// Age of the longest-due runnable one, in seconds.
+    pub oldest_due_s: f64,
+    /// Published or leased.
+    pub in_flight: i64,
+    /// Waiting for a person.
+    pub parked: i64,
+}
+
+/// Every class that has jobs, and the slots of live workers.
+pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), StoreError> {
+    const SQL: &str = "-- dispatch_stats
+        SELECT class, count(*) FILTER (WHERE runnable),
+               coalesce(extract(epoch FROM now() - min(available_at) FILTER (WHERE runnable)), 0)::float8,
+               count(*) FILTER (WHERE state IN (1, 2)), count(*) FILTER (WHERE state = 3)
+          FROM (SELECT class, state, available_at,
+                       state = 0 AND available_at <= now() AND NOT EXISTS (
+                           SELECT FROM gates g WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id)
+                                                 AND g.blocked_until > now()) AS runnable
+                  FROM jobs j) s
+         GROUP BY class";
+    const SLOTS: &str = "-- worker_slots
+        SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > now() - interval '30 seconds'";
+    let client = db.control().await?;
+    let rows = client
+        .query(SQL, &[])
+        .await
+        .map_err(StoreError::at("dispatch_stats"))?;
+    let slots = client
+        .query_one(SLOTS, &[])
+        .await
+        .map_err(StoreError::at("worker_slots"))?;
+    let stats = rows
+        .iter()
+        .filter_map(|row| {
+            Some(ClassStats {
+                class: Class::from_number(row.get(0))?,
+                runnable: row.get(1),
+                oldest_due_s: row.get(2),
+                in_flight: row.get(3),
+                parked: row.get(4),
+            })
+        })
+        .collect();
+    Ok((stats, slots.get(0)))
+}

@@ -1,0 +1,51 @@
+//! A person's "sync now": the standing job becomes due, or runs once more after this run.
+
+use super::super::error::StoreError;
+use super::super::pool::Database;
+use crate::ids::{ObjectId, TenantId};
+
+/// What the trigger did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The job is due now.
+    Due,
+    /// The job runs; it will run once more.
+    Again,
+    /// There is no job yet; the reconciler makes one that is due at once.
+    NotYet,
+}
+
+/// Makes an object's standing job due. Parked work of the object is tried again: a person asks for it.
+pub async fn object_trigger(
+    db: &Database,
+    tenant: TenantId,
+    object: ObjectId,
+) -> Result<Trigger, StoreError> {
+    const JOBS: &str = "-- object_trigger
+        UPDATE jobs SET rerun_requested = rerun_requested OR state = 2,
+               available_at = CASE WHEN state IN (0, 3) THEN least(available_at, now()) ELSE available_at END,
+               attempt = CASE WHEN state IN (0, 3) THEN 0 ELSE attempt END,
+               crashes = CASE WHEN state = 3 THEN 0 ELSE crashes END,
+               reason = CASE WHEN state IN (0, 3) THEN NULL ELSE reason END,
+               ask = NULL, state = CASE WHEN state = 3 THEN 0 ELSE state END, updated_at = now()
+         WHERE tenant_id = $1 AND object_id = $2 AND (state = 3 OR kind = 'incremental')
+        RETURNING kind = 'incremental', state = 2";
+    const CHECKPOINT: &str = "-- checkpoint_unpark
+        UPDATE checkpoints SET ask = NULL, updated_at = now(),
+               state = CASE WHEN loaded_at IS NOT NULL THEN 'current' WHEN watermark_at IS NOT NULL THEN 'loading' ELSE 'new' END
+         WHERE tenant_id = $1 AND object_id = $2 AND state IN ('parked', 'absent')";
+    let client = db.control().await?;
+    client
+        .execute(CHECKPOINT, &[&tenant.0, &object.0])
+        .await
+        .map_err(StoreError::at("checkpoint_unpark"))?;
+    let rows = client
+        .query(JOBS, &[&tenant.0, &object.0])
+        .await
+        .map_err(StoreError::at("object_trigger"))?;
+    Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {
+        None => Trigger::NotYet,
+        Some(row) if row.get::<_, bool>(1) => Trigger::Again,
+        Some(_) => Trigger::Due,
+    })
+}
