@@ -7,13 +7,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use refrain_shared::clock::Clock;
-use refrain_shared::config::Config;
+use refrain_shared::config::{Config, LogFormat};
 use refrain_shared::crypto::KeyRing;
 use refrain_shared::ids::WorkerId;
 use refrain_shared::salesforce::{ClientSettings, Http};
 use refrain_shared::storage::Database;
+use refrain_shared::storage::control::login_options;
 use refrain_shared::storage::migrations::{self, SchemaState};
 use refrain_shared::telemetry::{init_logs, init_metrics};
+use refrain_shared::wiring;
 use refrain_worker::context::Context;
 use refrain_worker::serve::serve;
 use refrain_worker::tenants::Tenants;
@@ -75,20 +77,20 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("install the TLS provider"))?;
-    init_logs(config.log.json(), &config.log.filter)?;
+    init_logs(config.log.format == LogFormat::Json, &config.log.filter)?;
     let telemetry = init_metrics()?;
     if let Some(refusal) = schema_refusal(config).await? {
         eprintln!("{refusal}");
         return Ok(ExitCode::from(EXIT_SCHEMA));
     }
-    let http_settings = config.http_settings()?;
+    let http_settings = wiring::http_settings(config).context("read the CA file for Salesforce")?;
     let call_timeout = http_settings.total_timeout;
     let context = Arc::new(Context {
         worker: WorkerId::generate(),
-        db: Database::open(&config.database_options()).context("open the database pools")?,
+        db: Database::open(&wiring::database_options(config)).context("open the database pools")?,
         ring: Arc::new(KeyRing::load(&config.keys.file)?),
         http: Http::new(&http_settings)?,
-        client: ClientSettings { api_version: config.api_version()?, ..ClientSettings::default() },
+        client: ClientSettings { api_version: wiring::api_version(config)?, ..ClientSettings::default() },
         call_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),
@@ -108,7 +110,7 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn schema_refusal(config: &Config) -> anyhow::Result<Option<String>> {
     let mut connection =
-        migrations::connect(config.migration_options()?).await.context("reach PostgreSQL to check its schema")?;
+        migrations::connect(login_options(&wiring::database_options(config))?).await.context("reach PostgreSQL to check its schema")?;
     let state = migrations::schema_state(&mut connection).await.context("check the schema's version")?;
     migrations::close(connection).await;
     Ok(match state {

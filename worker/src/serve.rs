@@ -11,7 +11,8 @@ use refrain_shared::job::envelope::Decoded;
 use refrain_shared::job::lease::Class;
 use refrain_shared::queue::{Consumer, ConsumerOptions, Delivery};
 use refrain_shared::storage::jobs::{worker_farewell, worker_heartbeat};
-use refrain_shared::telemetry::{Health, Telemetry, health_router};
+use refrain_shared::telemetry::{Check, Health, Telemetry, health_router};
+use refrain_shared::wiring;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
@@ -38,7 +39,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let slots = config.worker.slots;
     let mut consumer = Consumer::start(ConsumerOptions {
-        broker: config.broker_options(),
+        broker: wiring::broker_options(config),
         name: format!("refrain worker {}", context.worker),
         prefetch: prefetch(slots),
         watch_every: Duration::from_secs(15),
@@ -99,7 +100,7 @@ fn prefetch(slots: u16) -> Vec<(Class, u16)> {
 fn checks(
     context: &Arc<Context>,
     consumer: &Consumer,
-) -> Vec<(&'static str, refrain_shared::telemetry::Check)> {
+) -> Vec<(&'static str, Check)> {
     let (database, broker) = (context.db.clone(), consumer.connected_flag());
     vec![
         (
@@ -128,7 +129,7 @@ async fn deal_with(context: &Context, delivery: Delivery) {
             let _ = delivery.ack().await;
             return;
         }
-        Decoded::Undecodable => {
+        Decoded::Undecodable(_) => {
             tracing::error!(class = delivery.class.word(), "an undecodable message was put aside");
             let _ = delivery.dead_letter().await;
             return;
