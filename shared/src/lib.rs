@@ -26,3 +26,4 @@ pub mod storage;
 pub mod telemetry;
 pub mod tenant;
 pub mod ticket;
+pub mod wiring;

@@ -6,5 +6,5 @@ pub mod health;
 pub mod init;
 pub mod names;
 
-pub use health::{Health, health_router};
+pub use health::{Check, Health, health_router};
 pub use init::{Telemetry, TelemetryError, init_logs, init_metrics};

@@ -14,5 +14,6 @@ pub mod jobs;
 pub mod lane;
 pub mod lease;
 pub mod runner;
+pub mod serve;
 
 pub mod tenants;

@@ -18,4 +18,5 @@ mod broker_admin;
 mod database_admin;
 mod testbed;
 
+pub use broker_admin::AdminError;
 pub use testbed::{BedError, Schema, TestBed};

@@ -1,0 +1,172 @@
+//! The process: consume while there are free slots, serve health, and leave in good order.
+//!
+//! Drain: not ready → stop consuming → running jobs end at their next commit → farewell. What does not end in
+//! time is left to its lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use refrain_shared::config::Config;
+use refrain_shared::job::envelope::Decoded;
+use refrain_shared::job::lease::Class;
+use refrain_shared::queue::{Consumer, ConsumerOptions, Delivery};
+use refrain_shared::storage::jobs::{worker_farewell, worker_heartbeat};
+use refrain_shared::telemetry::{Check, Health, Telemetry, health_router};
+use refrain_shared::wiring;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::context::Context;
+use crate::crash::{CrashPoint, pass};
+use crate::error::chain;
+use crate::runner::{Verdict, run_message};
+
+/// How long running jobs get to reach a commit: well inside a pod's grace period of a minute.
+const DRAIN: Duration = Duration::from_secs(25);
+/// How often a worker says that it lives; the dispatcher forgets it after three times that.
+const ALIVE: Duration = Duration::from_secs(10);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs until `stop`, then drains.
+pub async fn serve(
+    context: Arc<Context>,
+    config: &Config,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let slots = config.worker.slots;
+    let mut consumer = Consumer::start(ConsumerOptions {
+        broker: wiring::broker_options(config),
+        name: format!("refrain worker {}", context.worker),
+        prefetch: prefetch(slots),
+        watch_every: Duration::from_secs(15),
+    });
+    let health = Health::new(checks(&context, &consumer));
+    let listener = TcpListener::bind(config.worker.listen).await?;
+    tracing::info!(listen = %listener.local_addr()?, slots, worker.id = %context.worker, "worker runs");
+    let tasks = TaskTracker::new();
+    let closed = CancellationToken::new();
+    tasks.spawn(serve_health(listener, health_router(health.clone(), Some(telemetry)), closed.clone()));
+    tasks.spawn(say_alive(Arc::clone(&context), i32::from(slots), closed.clone()));
+
+    let jobs = TaskTracker::new();
+    let free = Arc::new(Semaphore::new(usize::from(slots)));
+    loop {
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = Arc::clone(&free).acquire_owned() => permit?,
+        };
+        let delivery = tokio::select! {
+            () = stop.cancelled() => break,
+            delivery = consumer.next() => delivery,
+        };
+        let Some(delivery) = delivery else { break };
+        let context = Arc::clone(&context);
+        jobs.spawn(async move {
+            deal_with(&context, delivery).await;
+            drop(permit);
+        });
+    }
+
+    tracing::info!("worker drains");
+    health.drain();
+    context.draining.cancel();
+    consumer.stop();
+    jobs.close();
+    if tokio::time::timeout(DRAIN, jobs.wait()).await.is_err() {
+        tracing::warn!("some jobs did not reach a commit in time; their leases run out");
+    }
+    consumer.close().await;
+    if let Err(error) = worker_farewell(&context.db, context.worker).await {
+        tracing::warn!(error = %chain(&error), "no farewell; the row ages out");
+    }
+    closed.cancel();
+    tasks.close();
+    tasks.wait().await;
+    tracing::info!("worker stopped");
+    Ok(())
+}
+
+/// Every class may use every slot but one: a slot is kept free of backfill, so that what people wait for is
+/// never stuck behind history.
+fn prefetch(slots: u16) -> Vec<(Class, u16)> {
+    let spare = slots.saturating_sub(1).max(1);
+    vec![(Class::Interactive, slots), (Class::Incremental, slots), (Class::Backfill, spare)]
+}
+
+fn checks(
+    context: &Arc<Context>,
+    consumer: &Consumer,
+) -> Vec<(&'static str, Check)> {
+    let (database, broker) = (context.db.clone(), consumer.connected_flag());
+    vec![
+        (
+            "database",
+            Arc::new(move || {
+                let database = database.clone();
+                Box::pin(async move { database.ping().await.map_err(|error| chain(&error)) })
+            }),
+        ),
+        (
+            "broker",
+            Arc::new(move || {
+                let connected = broker.load(std::sync::atomic::Ordering::Relaxed);
+                Box::pin(async move { if connected { Ok(()) } else { Err("not connected".to_owned()) } })
+            }),
+        ),
+    ]
+}
+
+async fn deal_with(context: &Context, delivery: Delivery) {
+    let envelope = match &delivery.message {
+        Decoded::Envelope(envelope) => envelope.clone(),
+        Decoded::NewerVersion(version) => {
+            // Acknowledged, not lost: the job stays due and is published again until a newer build takes it.
+            tracing::warn!(version, "a message of a newer build was left for it");
+            let _ = delivery.ack().await;
+            return;
+        }
+        Decoded::Undecodable(_) => {
+            tracing::error!(class = delivery.class.word(), "an undecodable message was put aside");
+            let _ = delivery.dead_letter().await;
+            return;
+        }
+    };
+    match run_message(context, envelope.job, envelope.epoch).await {
+        Verdict::Ack => {
+            if let Err(error) = delivery.ack().await {
+                // It comes again with an epoch that matches nothing any more.
+                tracing::debug!(error = %chain(&error), "message not acknowledged");
+            }
+            pass(CrashPoint::AfterAck);
+        }
+        Verdict::Unknown => drop(delivery),
+    }
+}
+
+async fn say_alive(context: Arc<Context>, slots: i32, closed: CancellationToken) {
+    let mut ticks = interval(ALIVE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = closed.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if context.draining.is_cancelled() {
+            return;
+        }
+        if let Err(error) = worker_heartbeat(&context.db, context.worker, slots, VERSION).await {
+            tracing::warn!(error = %chain(&error), "could not say that this worker lives");
+        }
+    }
+}
+
+async fn serve_health(listener: TcpListener, router: axum::Router, closed: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(closed.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "health is not served any more");
+    }
+}
