@@ -13,6 +13,7 @@
 
 pub mod checkpoints;
 pub mod connection_secrets;
+pub mod content;
 pub mod control;
 pub mod dispatch;
 pub mod error;

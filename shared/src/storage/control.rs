@@ -19,6 +19,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use super::pool::{ConnectOptions, TlsMode};
 pub use error::ControlError;
 
+/// The control plane's pool. Cheap to clone.
+pub type ControlPool = PgPool;
+
 /// How long a request waits for a connection.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ pub fn login_options(options: &ConnectOptions) -> Result<PgConnectOptions, Contr
 }
 
 /// The control plane's pool; connections are opened when first needed.
-pub fn control_pool(options: &ConnectOptions) -> Result<PgPool, ControlError> {
+pub fn control_pool(options: &ConnectOptions) -> Result<ControlPool, ControlError> {
     let login = login_options(options)?
         .application_name("refrain-control")
         .options([

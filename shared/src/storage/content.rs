@@ -1,0 +1,27 @@
+//! Reading one tenant's content: status, tickets, conversations, changes, people, quarantine.
+//!
+//! Every function takes the tenant's scope and runs in one transaction of the tenant role; row-level security
+//! stands behind each WHERE. Nothing here writes. Text is opened from the sealed records, never from a copy.
+
+pub mod changes;
+pub mod conversation;
+pub mod opened;
+pub mod people;
+pub mod quarantine;
+pub mod status;
+pub mod tickets;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConnectionId, ObjectId, SalesforceId};
+
+/// A record's place among a tenant's: connection, object, id. Also the cursor of lists in that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordKey {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The object.
+    pub object: ObjectId,
+    /// The record.
+    pub record: SalesforceId,
+}

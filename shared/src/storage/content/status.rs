@@ -1,0 +1,151 @@
+//! Where every object sync of a tenant stands, with numbers that add up.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
+
+use crate::clock::Timestamp;
+use crate::error::UserMessage;
+use crate::freshness::CoveredFrom;
+use crate::ids::{ConnectionId, ObjectId};
+use crate::job::SyncState;
+use crate::storage::{Database, StoreError, TenantTx};
+use crate::tenant::TenantScope;
+
+/// One object sync.
+#[derive(Debug, Clone)]
+pub struct ObjectStatus {
+    /// The object sync.
+    pub object: ObjectId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The object's API name.
+    pub api_name: String,
+    /// What it is to a ticket.
+    pub role: String,
+    /// Whether it is wanted.
+    pub enabled: bool,
+    /// How often it is read, in seconds.
+    pub interval_s: i32,
+    /// Progress; none before the reconciler has seen it.
+    pub progress: Option<ObjectProgress>,
+    /// Live records here.
+    pub stored: i64,
+    /// Records set aside.
+    pub set_aside: i64,
+}
+
+/// Its checkpoint.
+#[derive(Debug, Clone)]
+pub struct ObjectProgress {
+    /// Where it stands.
+    pub state: SyncState,
+    /// What a person must do.
+    pub ask: Option<UserMessage>,
+    /// Everything stamped before this is here.
+    pub watermark_at: Option<Timestamp>,
+    /// History is complete from here.
+    pub covered_from: Option<CoveredFrom>,
+    /// `COUNT()` when the first load was planned.
+    pub expected: Option<i64>,
+    /// Records read; equal to the sum of the next five.
+    pub records_read: i64,
+    /// Written.
+    pub written: i64,
+    /// Had the same content already.
+    pub unchanged: i64,
+    /// An equal or newer read was here already.
+    pub superseded: i64,
+    /// Set aside.
+    pub quarantined: i64,
+    /// Of people who must not come back.
+    pub suppressed: i64,
+    /// Found by the overlap.
+    pub late: i64,
+    /// Calls made.
+    pub api_calls: i64,
+    /// First load complete.
+    pub loaded_at: Option<Timestamp>,
+    /// Last window complete.
+    pub passed_at: Option<Timestamp>,
+}
+
+/// Everything of a tenant at one moment.
+#[derive(Debug, Clone)]
+pub struct TenantStatus {
+    /// Each object sync, in the order of their making.
+    pub objects: Vec<ObjectStatus>,
+    /// Live tickets.
+    pub tickets: i64,
+    /// Tickets whose record has not come yet.
+    pub awaiting_parent: i64,
+    /// Live items of conversations.
+    pub messages: i64,
+}
+
+/// Reads it in one snapshot, so that the numbers belong together.
+pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStatus, StoreError> {
+    const OBJECTS: &str = "-- status_objects
+        WITH stored AS (SELECT object_id, count(*) AS live FROM records WHERE tenant_id = $1 AND state = 0 GROUP BY object_id),
+             aside AS (SELECT object_id, count(*) AS n FROM quarantine WHERE tenant_id = $1 GROUP BY object_id)
+        SELECT o.object_id, o.connection_id, o.api_name, o.role, o.enabled, o.interval_s,
+               coalesce(s.live, 0), coalesce(a.n, 0),
+               c.state, c.ask, c.watermark_at, c.covered_from, c.expected, c.records_read, c.written, c.unchanged,
+               c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at
+          FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
+          LEFT JOIN stored s USING (object_id) LEFT JOIN aside a USING (object_id)
+         WHERE o.tenant_id = $1 ORDER BY o.object_id";
+    const TOTALS: &str = "-- status_totals
+        SELECT (SELECT count(*) FROM tickets WHERE tenant_id = $1 AND state = 0),
+               (SELECT count(*) FROM tickets WHERE tenant_id = $1 AND state = 1),
+               (SELECT count(*) FROM messages WHERE tenant_id = $1 AND state = 0)";
+    let mut client = db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, scope).await?;
+    let tenant = scope.tenant().0;
+    let objects = tx.sql().query(OBJECTS, &[&tenant]).await.map_err(StoreError::at("status_objects"))?;
+    let totals = tx.sql().query_one(TOTALS, &[&tenant]).await.map_err(StoreError::at("status_totals"))?;
+    tx.commit().await?;
+    Ok(TenantStatus {
+        objects: objects.iter().map(object).collect::<Result<_, _>>()?,
+        tickets: totals.get(0),
+        awaiting_parent: totals.get(1),
+        messages: totals.get(2),
+    })
+}
+
+fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
+    Ok(ObjectStatus {
+        object: ObjectId(row.get(0)),
+        connection: ConnectionId(row.get(1)),
+        api_name: row.get(2),
+        role: row.get(3),
+        enabled: row.get(4),
+        interval_s: row.get(5),
+        stored: row.get(6),
+        set_aside: row.get(7),
+        progress: row.get::<_, Option<&str>>(8).map(|state| progress(state, row)).transpose()?,
+    })
+}
+
+fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
+    Ok(ObjectProgress {
+        state: SyncState::from_word(state).ok_or(StoreError::Unreadable("checkpoints.state"))?,
+        ask: row.get::<_, Option<Json<UserMessage>>>(9).map(|ask| ask.0),
+        watermark_at: row.get(10),
+        covered_from: match row.get::<_, Option<SqlTimestamp<Timestamp>>>(11) {
+            Some(SqlTimestamp::Value(at)) => Some(CoveredFrom::At(at)),
+            Some(SqlTimestamp::NegInfinity) => Some(CoveredFrom::Start),
+            Some(SqlTimestamp::PosInfinity) | None => None,
+        },
+        expected: row.get(12),
+        records_read: row.get(13),
+        written: row.get(14),
+        unchanged: row.get(15),
+        superseded: row.get(16),
+        quarantined: row.get(17),
+        suppressed: row.get(18),
+        late: row.get(19),
+        api_calls: row.get(20),
+        loaded_at: row.get(21),
+        passed_at: row.get(22),
+    })
+}
