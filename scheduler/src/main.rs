@@ -1,0 +1,3 @@
+//! `scheduler`: wiring only.
+
+fn main() {}
