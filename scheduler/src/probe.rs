@@ -9,7 +9,8 @@ use refrain_shared::clock::{Clock, Timestamp};
 use refrain_shared::error::{Classify, Disposition, UserMessage};
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::ports::{
-    CallGate, CallKind, CallRefused, CallReport, Credentials, Exchange, PortError, Session, TokenAnswer, TokenStore,
+    CallGate, CallKind, CallRefused, CallReport, Credentials, Exchange, PortError, Session, TokenAnswer,
+    TokenStore,
 };
 use refrain_shared::salesforce::{Client, ClientSettings, Http, SalesforceError};
 use std::sync::Arc;
@@ -73,9 +74,9 @@ impl SalesforceProbe {
 
 impl ConnectionProbe for SalesforceProbe {
     fn prove(&self, credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>> {
-        Box::pin(async move {
-            self.ask(credentials).await.map_err(|error| unproved(&error, self.clock.now()))
-        })
+        Box::pin(
+            async move { self.ask(credentials).await.map_err(|error| unproved(&error, self.clock.now())) },
+        )
     }
 }
 
@@ -104,7 +105,11 @@ impl MemoryTokens {
 }
 
 fn session(answer: &TokenAnswer) -> Session {
-    Session { access_token: answer.access_token.clone(), instance_url: answer.instance_url.clone(), generation: 1 }
+    Session {
+        access_token: answer.access_token.clone(),
+        instance_url: answer.instance_url.clone(),
+        generation: 1,
+    }
 }
 
 impl TokenStore for MemoryTokens {

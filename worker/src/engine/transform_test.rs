@@ -136,8 +136,7 @@ fn what_is_gone_leaves_a_tombstone_that_says_why() {
                 "SystemModstamp":"2026-01-03T00:00:00.000+0000"}}"#
         )
     };
-    for (master, reason) in
-        [("null", StateReason::Deleted), ("\"0033000000D8cuJAAR\"", StateReason::Merged)]
+    for (master, reason) in [("null", StateReason::Deleted), ("\"0033000000D8cuJAAR\"", StateReason::Merged)]
     {
         let rows = run(&plan, &[gone(master)], &HashMap::new()).rows;
         assert_eq!(rows[0].record.state, RecordState::Tombstone(reason));
