@@ -17,6 +17,14 @@ pub struct Permissions {
 }
 
 impl Permissions {
+    /// Everything may be seen.
+    pub fn everything(changed_at: i64) -> Self {
+        Self {
+            changed_at,
+            ..Self::default()
+        }
+    }
+
     /// A set that hides the named objects and fields (`Case.Status`).
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::time;
 
 /// A word.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Token {
+pub(super) enum Token {
     /// A name or keyword, as written.
     Word(String),
     /// A quoted text, unescaped.
@@ -27,7 +27,7 @@ pub enum Token {
 
 impl Token {
     /// The token as an error message shows it.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Self::Word(word) => word.clone(),
             Self::Text(text) => text.clone(),
@@ -48,7 +48,7 @@ const SIGNS: [&str; 13] = [
 ///
 /// # Errors
 /// `MALFORMED_QUERY` for what cannot be a token.
-pub fn tokens(statement: &str) -> Result<Vec<(Token, Place)>, SoqlError> {
+pub(super) fn tokens(statement: &str) -> Result<Vec<(Token, Place)>, SoqlError> {
     let characters: Vec<char> = statement.chars().collect();
     let mut all = Vec::new();
     let mut at = 0;
