@@ -197,19 +197,17 @@ impl Generator<'_> {
         };
         let end = mass_update.unwrap_or(self.now() - 60_000);
         let mut at = created;
-        let rounds = self.random.around(1.9 * size);
+        let rounds = 1 + self.random.around(0.7 * size);
         for round in 0..rounds {
-            at += 1_000 * (60 + i64::try_from(self.random.below(200_000)).unwrap_or(0));
+            at += 1_000 * (60 + i64::try_from(self.random.below(150_000)).unwrap_or(0));
             if at >= end {
                 break;
             }
-            standing.modified = at;
-            if round == 0 {
+            if round == 0 && self.random.chance(0.55) {
                 self.hand_over(&mut standing, at, agent);
-                continue;
             }
             let next = match standing.status {
-                "New" => "Working",
+                "New" => *self.random.pick(&["Working", "Working", "Closed"]),
                 "Working" => *self
                     .random
                     .pick(&["Closed", "Closed", "Waiting on Customer", "Escalated"]),
@@ -217,19 +215,11 @@ impl Generator<'_> {
                 "Closed" => "Working",
                 _ => *self.random.pick(&["Working", "Closed"]),
             };
-            let old = self.words.get(standing.status);
-            let new = self.words.get(next);
-            let by = standing.owner;
-            standing.changes.push(Change {
-                at,
-                field: "Status",
-                data_type: "DynamicEnum",
-                old,
-                new,
-                by,
-            });
-            standing.status = next;
-            standing.closed = (next == "Closed").then_some(at);
+            self.advance(&mut standing, at, next);
+        }
+        at += 5 * DAY_MS;
+        if standing.closed.is_none() && at < end && self.random.chance(0.8) {
+            self.advance(&mut standing, at, "Closed");
         }
         if let Some(at) = mass_update {
             let new_owner = *self.random.pick(&self.agents);
@@ -237,6 +227,22 @@ impl Generator<'_> {
             standing.modified = at;
         }
         standing
+    }
+
+    fn advance(&mut self, standing: &mut Standing, at: i64, next: &'static str) {
+        let (old, new) = (self.words.get(standing.status), self.words.get(next));
+        let by = standing.owner;
+        standing.changes.push(Change {
+            at,
+            field: "Status",
+            data_type: "DynamicEnum",
+            old,
+            new,
+            by,
+        });
+        standing.status = next;
+        standing.closed = (next == "Closed").then_some(at);
+        standing.modified = at;
     }
 
     fn hand_over(&mut self, standing: &mut Standing, at: i64, to: SfId) {

@@ -41,12 +41,11 @@ pub(super) struct Call<'a> {
 
 /// The list of versions: no session needed, not counted.
 pub(super) fn versions() -> Answer {
-    const SEASONS: [&str; 3] = ["Winter", "Spring", "Summer"];
+    const SEASONS: [&str; 3] = ["Spring", "Summer", "Winter"];
     let entry = |version: u32| {
-        let release = version - 59 + 1;
-        let season = SEASONS[(release as usize) % 3];
-        // Version 60 is Spring '24; the year of a release changes with the winter one.
-        let year = 24 + (version - 58) / 3;
+        let season = SEASONS[(version as usize) % 3];
+        // Version 62 is Winter '25, and each winter release begins a year.
+        let year = 24 + (version + 1 - 60) / 3;
         let url = format!("/services/data/v{version}.0");
         json!({"label": format!("{season} '{year}"), "url": url, "version": format!("{version}.0")})
     };

@@ -273,25 +273,28 @@ impl Parser {
         }
         let path = self.path()?;
         if !matches!(self.peek(), Token::Sign("(")) {
-            let alias = self.alias();
+            let alias = self.alias()?;
             return Ok(Item::Field { path, alias });
         }
         self.function(&path)
     }
 
-    fn alias(&mut self) -> Option<String> {
-        match self.peek() {
-            Token::Word(word)
-                if !RESERVED
-                    .iter()
-                    .any(|reserved| word.eq_ignore_ascii_case(reserved)) =>
-            {
-                let word = word.clone();
-                self.next();
-                Some(word)
-            }
-            _ => None,
+    /// An alias must be followed by the next item or by FROM; otherwise it is a misspelt keyword.
+    fn alias(&mut self) -> Result<Option<String>, SoqlError> {
+        let Token::Word(word) = self.peek().clone() else {
+            return Ok(None);
+        };
+        if RESERVED
+            .iter()
+            .any(|reserved| word.eq_ignore_ascii_case(reserved))
+        {
+            return Ok(None);
         }
+        self.next();
+        if self.is_word("FROM") || matches!(self.peek(), Token::Sign(",")) {
+            return Ok(Some(word));
+        }
+        Err(SoqlError::unexpected(&word))
     }
 
     fn nested_query(&mut self) -> Result<Query, SoqlError> {
@@ -336,7 +339,7 @@ impl Parser {
             )));
         }
         self.expect_sign(")")?;
-        let alias = self.alias();
+        let alias = self.alias()?;
         Ok(Item::Function {
             name,
             argument,
@@ -557,7 +560,10 @@ mod tests {
     #[test]
     fn a_misspelt_keyword_is_named() {
         let error = parse("SELECT Id FORM Case").unwrap_err();
-        assert_eq!(error.code, "MALFORMED_QUERY");
+        assert_eq!(
+            error,
+            SoqlError::new("MALFORMED_QUERY", "unexpected token: 'FORM'")
+        );
     }
 
     #[test]
