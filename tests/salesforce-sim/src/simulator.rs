@@ -150,14 +150,14 @@ impl Simulator {
     /// # Errors
     /// When a port cannot be bound or a file cannot be written.
     pub async fn start(options: Options) -> anyhow::Result<Running> {
-        let (dir, own_dir) = match &options.dir {
-            Some(dir) => (dir.clone(), None),
-            None => {
-                let dir =
-                    std::env::temp_dir().join(format!("salesforce-sim-{}-{}", std::process::id(), secret(6)));
-                (dir.clone(), Some(dir))
-            }
-        };
+        let own_dir = options.dir.is_none().then(|| {
+            let name = format!("salesforce-sim-{}-{}", std::process::id(), secret(6));
+            std::env::temp_dir().join(name)
+        });
+        let dir = options
+            .dir
+            .or_else(|| own_dir.clone())
+            .expect("one of the two is given");
         std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
         let ca_file = dir.join("ca.pem");
         let acceptor = tls::acceptor(&ca_file)?;

@@ -64,7 +64,7 @@ async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Hide {
+struct Hidden {
     #[serde(default = "default_user")]
     user: String,
     #[serde(default)]
@@ -86,7 +86,7 @@ fn expect_default(user: &str) -> Result<(), Refusal> {
     )))
 }
 
-async fn permissions(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Hide>) -> Answered {
+async fn permissions(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Hidden>) -> Answered {
     let org = org(&founder, &id)?;
     expect_default(&body.user)?;
     let now = org.clock.now_ms();

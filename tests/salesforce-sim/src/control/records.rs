@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json_, json};
+use serde_json::{Map, Value as JsonValue, json};
 
 use super::{Answered, Refusal, Shared, org};
 use crate::generate::edits;
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Arc<Founder>> {
 #[serde(deny_unknown_fields)]
 struct Insert {
     object: String,
-    fields: Map<String, Json_>,
+    fields: Map<String, JsonValue>,
     #[serde(default)]
     stamp: Option<String>,
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Insert {
 #[serde(deny_unknown_fields)]
 struct Update {
     #[serde(default)]
-    fields: Map<String, Json_>,
+    fields: Map<String, JsonValue>,
     #[serde(default)]
     stamp: Option<String>,
     #[serde(default)]
@@ -71,7 +71,7 @@ struct MassUpdate {
     object: String,
     count: usize,
     #[serde(default)]
-    fields: Map<String, Json_>,
+    fields: Map<String, JsonValue>,
 }
 
 #[derive(Deserialize)]
@@ -118,8 +118,8 @@ fn row(store: &Store, object: usize, id: &str) -> Result<Handle, Refusal> {
     })
 }
 
-fn slots(schema: &ObjectSchema, fields: &Map<String, Json_>) -> Result<Vec<(usize, Value)>, Refusal> {
-    let one = |(name, value): (&String, &Json_)| {
+fn slots(schema: &ObjectSchema, fields: &Map<String, JsonValue>) -> Result<Vec<(usize, Value)>, Refusal> {
+    let one = |(name, value): (&String, &JsonValue)| {
         let field = schema
             .field(name)
             .ok_or_else(|| Refusal::bad(format!("{} has no field '{name}'.", schema.name)))?;
@@ -134,7 +134,7 @@ fn slots(schema: &ObjectSchema, fields: &Map<String, Json_>) -> Result<Vec<(usiz
 }
 
 /// A JSON value as the field's type. Times may be RFC 3339 or the REST form.
-fn value_of(field: &Field, json: &Json_) -> Result<Value, Refusal> {
+fn value_of(field: &Field, json: &JsonValue) -> Result<Value, Refusal> {
     let wrong = || {
         Refusal::bad(format!(
             "{json} does not fit {} of type {:?}.",
@@ -143,19 +143,21 @@ fn value_of(field: &Field, json: &Json_) -> Result<Value, Refusal> {
     };
     let whole = |number: &serde_json::Number| number.as_i64();
     let value = match (field.kind, json) {
-        (_, Json_::Null) => Value::Null,
-        (Kind::Boolean, Json_::Bool(value)) | (Kind::AnyType, Json_::Bool(value)) => Value::Bool(*value),
-        (Kind::Int, Json_::Number(number)) => Value::Int(whole(number).ok_or_else(wrong)?),
-        (Kind::Double | Kind::Currency | Kind::AnyType, Json_::Number(number)) => {
+        (_, JsonValue::Null) => Value::Null,
+        (Kind::Boolean | Kind::AnyType, JsonValue::Bool(value)) => Value::Bool(*value),
+        (Kind::Int, JsonValue::Number(number)) => Value::Int(whole(number).ok_or_else(wrong)?),
+        (Kind::Double | Kind::Currency | Kind::AnyType, JsonValue::Number(number)) => {
             Value::Double(number.as_f64().ok_or_else(wrong)?)
         }
-        (Kind::Id | Kind::Reference, Json_::String(text)) => Value::Id(SfId::parse(text).ok_or_else(wrong)?),
-        (Kind::Date, Json_::String(text)) => Value::Date(time::parse_date(text).ok_or_else(wrong)?),
-        (Kind::Datetime, Json_::String(text)) => {
+        (Kind::Id | Kind::Reference, JsonValue::String(text)) => {
+            Value::Id(SfId::parse(text).ok_or_else(wrong)?)
+        }
+        (Kind::Date, JsonValue::String(text)) => Value::Date(time::parse_date(text).ok_or_else(wrong)?),
+        (Kind::Datetime, JsonValue::String(text)) => {
             Value::Instant(whole_second(time::parse_instant(text).ok_or_else(wrong)?))
         }
         (Kind::Boolean | Kind::Int | Kind::Double | Kind::Currency | Kind::Address, _) => return Err(wrong()),
-        (_, Json_::String(text)) => Value::text(text),
+        (_, JsonValue::String(text)) => Value::text(text),
         _ => return Err(wrong()),
     };
     Ok(value)

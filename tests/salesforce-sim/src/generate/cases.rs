@@ -189,7 +189,7 @@ impl Generator<'_> {
     fn changes(&mut self, created: i64, size: f64, agent: SfId, mass_update: Option<i64>) -> Standing {
         let mut standing = Standing {
             status: "New",
-            priority: *self.random.pick(&PRIORITIES),
+            priority: self.random.pick::<&str>(&PRIORITIES),
             owner: *self.random.pick(&self.queues),
             closed: None,
             modified: created,

@@ -44,7 +44,7 @@ impl Generator<'_> {
 
     fn email(&mut self, story: &Story, place: usize, quoted: Option<&str>) -> String {
         let at = self.after(story);
-        let incoming = place % 2 == 0;
+        let incoming = place.is_multiple_of(2);
         let text = texts::message(&mut self.random, story.customer.language, !incoming, quoted);
         let has_html = self.random.chance(0.8);
         let html = has_html.then(|| texts::html(&mut self.random, &text));
@@ -92,7 +92,7 @@ impl Generator<'_> {
         self.set(&mut mail, "MessageDate", Value::Instant(at));
         let attached = self.random.chance(0.12);
         self.set(&mut mail, "HasAttachment", attached);
-        let reference = self.random.next();
+        let reference = self.random.number();
         self.set(
             &mut mail,
             "MessageIdentifier",

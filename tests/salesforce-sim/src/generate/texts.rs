@@ -1,5 +1,7 @@
 //! What customers and agents write.
 
+use std::fmt::Write;
+
 use super::random::Random;
 
 /// Sentences of one language.
@@ -386,7 +388,7 @@ pub(super) fn note(random: &mut Random, language: usize, by_agent: bool) -> Stri
         text.push_str(random.pick::<&str>(&EMOJI));
     }
     if random.chance(0.1) {
-        text.push_str(&format!(" [ref:{:08x}]", random.below(1 << 30)));
+        _ = write!(text, " [ref:{:08x}]", random.below(1 << 30));
     }
     text
 }
@@ -421,7 +423,8 @@ fn long_log(random: &mut Random, text: &mut String, most: usize) {
     let size = most / 2 + random.below(most / 2);
     let mut line = 0;
     while text.len() < size {
-        text.push_str(&format!(
+        _ = write!(
+            text,
             "\r\n2024-0{}-1{} 12:{:02}:{:02} WARN worker-{} retry={} path=/api/v1/orders/{:07} «läuft nicht»",
             random.below(9) + 1,
             random.below(9),
@@ -430,7 +433,7 @@ fn long_log(random: &mut Random, text: &mut String, most: usize) {
             random.below(16),
             random.below(5),
             random.below(10_000_000)
-        ));
+        );
         line += 1;
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::StreamExt;
 
 use super::request::{Request, decode};
 use super::{Answer, World, data, identity, oauth};
@@ -330,10 +331,15 @@ fn compressed(body: &[u8]) -> Bytes {
     written.expect("compressing into memory does not fail").into()
 }
 
-/// A body that sends its bytes and then breaks the connection.
+/// A body that sends its bytes and then breaks the connection. The pause lets what was sent reach the socket:
+/// a connection that breaks at once takes its buffers with it.
 fn broken_off(start: Bytes) -> Body {
-    let pieces = [Ok(start), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-    Body::from_stream(futures_util::stream::iter(pieces))
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    };
+    let start = futures_util::stream::iter([Ok(start)]);
+    Body::from_stream(start.chain(futures_util::stream::once(end)))
 }
 
 fn log(org: &Org, request: &Request, arrived: i64, started: Instant, status: u16, bytes: usize) {

@@ -223,13 +223,13 @@ struct Claims {
     exp: u64,
 }
 
-fn claims(assertion: &String) -> Option<Claims> {
+fn claims(assertion: &str) -> Option<Claims> {
     let payload = assertion.split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
 fn verify(world: &World, org: &Org, request: &Request, assertion: &str) -> Result<(), &'static str> {
-    let claims = claims(&assertion.to_owned()).ok_or("invalid assertion")?;
+    let claims = claims(assertion).ok_or("invalid assertion")?;
     let (signed, signature) = assertion.rsplit_once('.').ok_or("invalid assertion")?;
     let signature = URL_SAFE_NO_PAD
         .decode(signature)

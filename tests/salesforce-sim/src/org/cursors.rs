@@ -34,7 +34,7 @@ pub struct Cursor {
 /// The open cursors of an org.
 #[derive(Debug, Default)]
 pub struct Cursors {
-    cursors: HashMap<SfId, Cursor>,
+    open: HashMap<SfId, Cursor>,
     order: std::collections::VecDeque<SfId>,
     rows: usize,
     next: u64,
@@ -46,13 +46,13 @@ impl Cursors {
         self.next += 1;
         let id = SfId::new(*b"01g", *b"Rf", self.next);
         self.rows += cursor.rows.len();
-        self.cursors.insert(id, cursor);
+        self.open.insert(id, cursor);
         self.order.push_back(id);
         while self.rows > MOST_ROWS && self.order.len() > 1 {
             let Some(oldest) = self.order.pop_front() else {
                 break;
             };
-            if let Some(dropped) = self.cursors.remove(&oldest) {
+            if let Some(dropped) = self.open.remove(&oldest) {
                 self.rows -= dropped.rows.len();
             }
         }
@@ -62,7 +62,7 @@ impl Cursors {
     /// A cursor by the text of its locator: (cursor, offset).
     pub fn find(&self, locator: &str, now: i64) -> Option<(Cursor, usize)> {
         let (id, offset) = locator.rsplit_once('-')?;
-        let cursor = self.cursors.get(&SfId::parse(id)?)?;
+        let cursor = self.open.get(&SfId::parse(id)?)?;
         let offset: usize = offset.parse().ok()?;
         let valid = now - cursor.at <= LIFE_MS && offset <= cursor.rows.len();
         valid.then(|| (cursor.clone(), offset))

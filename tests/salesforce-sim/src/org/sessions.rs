@@ -53,7 +53,7 @@ pub struct Sessions {
     ttl_ms: i64,
     rotation: bool,
     next: u64,
-    sessions: HashMap<String, Session>,
+    live: HashMap<String, Session>,
     families: HashMap<u64, Family>,
     busy: HashSet<String>,
     codes: HashMap<String, Code>,
@@ -67,7 +67,7 @@ impl Sessions {
             ttl_ms,
             rotation,
             next: 1,
-            sessions: HashMap::new(),
+            live: HashMap::new(),
             families: HashMap::new(),
             busy: HashSet::new(),
             codes: HashMap::new(),
@@ -87,7 +87,7 @@ impl Sessions {
     fn open_in(&mut self, family: Option<u64>, now: i64) -> String {
         let token = format!("{}!AQ4A{}", self.org.short(), secret(66));
         let id = SessionId(self.number());
-        self.sessions.insert(
+        self.live.insert(
             token.clone(),
             Session {
                 id,
@@ -114,9 +114,9 @@ impl Sessions {
 
     /// The live session of an access token; using it keeps it alive.
     pub fn authenticate(&mut self, token: &str, now: i64) -> Option<SessionId> {
-        let session = self.sessions.get_mut(token)?;
+        let session = self.live.get_mut(token)?;
         if now - session.last_used > self.ttl_ms {
-            self.sessions.remove(token);
+            self.live.remove(token);
             return None;
         }
         session.last_used = now;
@@ -125,7 +125,7 @@ impl Sessions {
 
     /// Whether a session still lives.
     pub fn is_live(&self, id: SessionId, now: i64) -> bool {
-        self.sessions
+        self.live
             .values()
             .any(|session| session.id == id && now - session.last_used <= self.ttl_ms)
     }
@@ -169,7 +169,7 @@ impl Sessions {
         if !self.rotation {
             return Ok((self.open_in(Some(family), now), None));
         }
-        self.sessions.retain(|_, session| session.family != Some(family));
+        self.live.retain(|_, session| session.family != Some(family));
         let fresh = format!("5Aep861{}{}", self.org.short(), secret(60));
         if let Some(family) = self.families.get_mut(&family) {
             let old = std::mem::replace(&mut family.current, fresh.clone());
@@ -180,12 +180,12 @@ impl Sessions {
 
     fn end_family(&mut self, family: u64) {
         self.families.remove(&family);
-        self.sessions.retain(|_, session| session.family != Some(family));
+        self.live.retain(|_, session| session.family != Some(family));
     }
 
     /// Revokes an access or refresh token; `false` when it is unknown.
     pub fn revoke(&mut self, token: &str) -> bool {
-        if self.sessions.remove(token).is_some() {
+        if self.live.remove(token).is_some() {
             return true;
         }
         let found = self
@@ -201,8 +201,8 @@ impl Sessions {
 
     /// Ends every session; refresh tokens stay good. Returns how many ended.
     pub fn expire_all(&mut self) -> usize {
-        let ended = self.sessions.len();
-        self.sessions.clear();
+        let ended = self.live.len();
+        self.live.clear();
         ended
     }
 

@@ -53,7 +53,7 @@ pub(super) fn cell_at<'a>(reader: Reader<'a>, object: usize, handle: Handle, pat
 }
 
 /// What `Owner.Type` says of an object: queues are rows of `Group`.
-pub(super) fn type_name<'a>(reader: Reader<'a>, object: usize) -> &'a str {
+pub(super) fn type_name(reader: Reader<'_>, object: usize) -> &str {
     let name = reader.store.tables[object].schema.name.as_str();
     if name == "Group" { "Queue" } else { name }
 }

@@ -133,7 +133,7 @@ impl Parser {
         }
         self.expect_word("FROM")?;
         let from_at = self.place();
-        let from = self.path()?.steps.join(".");
+        let from = self.object_name()?;
         let alias = match self.peek() {
             Token::Word(word)
                 if !RESERVED
@@ -175,6 +175,18 @@ impl Parser {
         })
     }
 
+    /// An object may be called like a keyword: `FROM Order`.
+    fn object_name(&mut self) -> Result<String, SoqlError> {
+        let Token::Word(mut name) = self.peek().clone() else {
+            return self.unexpected();
+        };
+        self.next();
+        while self.take_sign(".") {
+            name = format!("{name}.{}", self.name()?);
+        }
+        Ok(name)
+    }
+
     fn scope(&mut self) -> Result<Option<String>, SoqlError> {
         if !self.take_word("USING") {
             return Ok(None);
@@ -187,12 +199,14 @@ impl Parser {
         let mut paths = Vec::new();
         if self.take_word("GROUP") {
             self.expect_word("BY")?;
-            paths.push(self.path()?);
-            if matches!(self.peek(), Token::Sign("(")) {
-                return Err(SoqlError::unsupported("a function in GROUP BY"));
-            }
-            while self.take_sign(",") {
+            loop {
                 paths.push(self.path()?);
+                if matches!(self.peek(), Token::Sign("(")) {
+                    return Err(SoqlError::unsupported("a function in GROUP BY"));
+                }
+                if !self.take_sign(",") {
+                    break;
+                }
             }
         }
         if self.is_word("HAVING") {
@@ -361,7 +375,7 @@ impl Parser {
         let path = self.path()?;
         let mut branches = Vec::new();
         while self.take_word("WHEN") {
-            let object = self.name()?;
+            let object = self.object_name()?;
             self.expect_word("THEN")?;
             branches.push((object, self.paths()?));
         }
@@ -517,6 +531,14 @@ impl Parser {
         }
         if let Some(amount) = literal::currency(&upper) {
             return Ok(Literal::Double(amount));
+        }
+        if upper.len() == 3
+            && let Token::Int(amount) = *self.peek()
+        {
+            // A negative amount is a token of its own: USD-500.
+            self.next();
+            let amount = i32::try_from(amount).map_err(|_| SoqlError::unexpected(word))?;
+            return Ok(Literal::Double(f64::from(amount)));
         }
         let count = if self.take_sign(":") {
             match self.next() {
