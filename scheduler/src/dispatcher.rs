@@ -18,7 +18,11 @@ use refrain_shared::telemetry::names;
 use crate::rounds::RoundError;
 
 /// One round: claims, publishes, and undoes what was not confirmed. Gives the wait before the next.
-pub async fn round(db: &Database, publisher: &Publisher, settings: &Dispatch) -> Result<Duration, RoundError> {
+pub async fn round(
+    db: &Database,
+    publisher: &Publisher,
+    settings: &Dispatch,
+) -> Result<Duration, RoundError> {
     // Before claiming: with the broker away, claiming and undoing would only wear out rows.
     publisher.ready().await?;
     let limits = ClaimLimits { batch: settings.batch, unclaimed: settings.unclaimed };

@@ -41,6 +41,8 @@ fn write_new(file: &Path) -> anyhow::Result<ApiKey> {
         .mode(0o600)
         .open(file)
         .with_context(|| format!("write the operator's key to {}", file.display()))?;
-    writeln!(out, "{}", key.expose().expose()).and_then(|()| out.sync_all()).context("write the operator's key")?;
+    writeln!(out, "{}", key.expose().expose())
+        .and_then(|()| out.sync_all())
+        .context("write the operator's key")?;
     Ok(key)
 }
