@@ -9,22 +9,27 @@ pub mod transform;
 
 use std::sync::Arc;
 
-use refrain_shared::catalog::{FieldSet, Projection, StandardObject};
-use refrain_shared::clock::Timestamp;
+use refrain_shared::catalog::{Projection, StandardObject};
+use refrain_shared::clock::Clock;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
+use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::checkpoints::PlanInputs;
 use refrain_shared::storage::records::ObjectKey;
 use refrain_shared::ticket::ProjectionPlan;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
-use crate::error::JobError;
+use crate::error::{JobError, Step};
 use crate::lane::Lane;
 use crate::tenants::TenantView;
+use load::PageOutcome;
+use reader::Reader;
+use transform::TransformPlan;
 
 /// Everything a read rests on; fixed for the whole job.
 pub struct ReadPlan {
@@ -32,22 +37,10 @@ pub struct ReadPlan {
     pub lease: Lease,
     /// The right to call.
     pub lane: Arc<Lane>,
-    /// The tenant as of planning.
-    pub view: TenantView,
     /// API name of the object.
     pub api_name: String,
-    /// The key that rows carry.
-    pub key: ObjectKey,
-    /// The field that orders changes.
-    pub cursor: String,
-    /// What is read.
-    pub fields: Arc<FieldSet>,
-    /// How records are projected.
-    pub projection: ProjectionPlan,
-    /// Paths whose values name people.
-    pub identities: &'static [&'static str],
-    /// Rows stamped before this and changed arrived late; `None` for history.
-    pub late_before: Option<Timestamp>,
+    /// How its pages become rows.
+    pub transform: TransformPlan,
 }
 
 impl ReadPlan {
@@ -58,29 +51,22 @@ impl ReadPlan {
         Some(Self {
             lease: lease.clone(),
             lane: Arc::clone(lane),
-            view,
             api_name: inputs.api_name.clone(),
-            key: ObjectKey { connection: lease.connection, object: lease.object },
-            cursor: inputs.checkpoint.cursor_field.clone()?,
-            fields: Arc::new(inputs.field_set.clone()?),
-            projection: ProjectionPlan {
-                projection: standard.map_or(Projection::None, |object| object.projection),
-                tickets: inputs.ticket_prefixes.clone(),
-                facets: inputs.settings.facets.clone(),
+            transform: TransformPlan {
+                view,
+                key: ObjectKey { connection: lease.connection, object: lease.object },
+                cursor: inputs.checkpoint.cursor_field.clone()?,
+                fields: inputs.field_set.clone()?,
+                projection: ProjectionPlan {
+                    projection: standard.map_or(Projection::None, |object| object.projection),
+                    tickets: inputs.ticket_prefixes.clone(),
+                    facets: inputs.settings.facets.clone(),
+                },
+                identities: standard.map_or(&[], |object| object.identities),
+                late_before: None,
             },
-            identities: standard.map_or(&[], |object| object.identities),
-            late_before: None,
         })
     }
-}
-
-/// How far a read came.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReadEnd {
-    /// To the end of the window; the response's Date says how much of it had settled.
-    Complete,
-    /// It stopped for time, drain or loss of the lease; the last commit says where.
-    Paused,
 }
 
 /// What one job did, for its attempt.
@@ -96,55 +82,85 @@ pub struct Tally {
     pub calls: i64,
 }
 
-/// Reads a window page by page.
-///
-/// `commit` makes one page last: it is told the page's outcome, whether the window ends with it, and where
-/// the next read would go on; it ends the job in the same commit when it should end.
-pub async fn read_window<C>(
-    context: &Context,
-    plan: &Arc<ReadPlan>,
-    client: &Client,
-    window: &Window,
-    lost: &CancellationToken,
-    tally: &mut Tally,
-    mut commit: C,
-) -> Result<ReadEnd, JobError>
-where
-    C: AsyncFnMut(load::PageOutcome, &mut Tally) -> Result<(), JobError>,
-{
-    let started = Instant::now();
-    let mut reader = reader::Reader::open(plan, client, window, &context.clock)?;
-    let mut page = reader.next(&context.clock).await?;
-    let mut position = window.resume.clone();
-    loop {
+/// A window being read: prepared pages in order, each to be committed before the next is asked for.
+pub struct Reading<'a> {
+    context: &'a Context,
+    plan: Arc<ReadPlan>,
+    lost: &'a CancellationToken,
+    started: Instant,
+    position: Option<Position>,
+    ahead: Option<Fetch>,
+}
+
+/// The page that travels while the one before it is turned into rows and committed.
+struct Fetch(JoinHandle<(Reader, Result<RecordPage, JobError>)>);
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// Sends the first query.
+    pub fn open(
+        context: &'a Context,
+        plan: &Arc<ReadPlan>,
+        client: &Client,
+        window: &Window,
+        lost: &'a CancellationToken,
+    ) -> Result<Self, JobError> {
+        let reader = Reader::open(plan, client, window, &context.clock)?;
+        Ok(Self {
+            context,
+            plan: Arc::clone(plan),
+            lost,
+            started: Instant::now(),
+            position: window.resume.clone(),
+            ahead: Some(fetch(reader, context.clock.clone())),
+        })
+    }
+
+    /// The next page, ready to be committed; `None` after the one that ended the window or the job's turn.
+    pub async fn next(&mut self) -> Result<Option<PageOutcome>, JobError> {
+        let Some(mut fetch_ahead) = self.ahead.take() else { return Ok(None) };
+        let (reader, page) = (&mut fetch_ahead.0).await.map_err(panicked)?;
+        let page = page?;
         pass(CrashPoint::AfterPage);
-        let last = page.done;
         if let Some(place) = page.last {
-            position = Some(Position { stamp: place.at, id: place.id.to_string() });
+            self.position = Some(Position { stamp: place.at, id: place.id.to_string() });
         }
-        let stop = started.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
-        let this = load::prepare(context, plan, page);
-        // The next page travels while this one is turned into rows; not when it would be thrown away.
-        let (prepared, next) = if last || stop {
-            (this.await?, None)
-        } else {
-            let (prepared, next) = tokio::join!(this, reader.next(&context.clock));
-            (prepared?, Some(next))
-        };
+        let ends_window = page.done;
+        let stops = !ends_window && self.is_time_to_stop();
+        if !ends_window && !stops {
+            self.ahead = Some(fetch(reader, self.context.clock.clone()));
+        }
+        let prepared = load::prepare(self.context, &self.plan, page).await?;
         pass(CrashPoint::AfterTransform);
-        let outcome = load::PageOutcome {
-            prepared,
-            ends_window: last,
-            stops: stop && !last,
-            position: position.clone(),
-        };
-        commit(outcome, tally).await?;
-        pass(CrashPoint::AfterCommit);
-        match next {
-            None if last => return Ok(ReadEnd::Complete),
-            None => return Ok(ReadEnd::Paused),
-            Some(next) => page = next?,
-        }
+        Ok(Some(PageOutcome { prepared, ends_window, stops, position: self.position.clone() }))
+    }
+
+    fn is_time_to_stop(&self) -> bool {
+        self.started.elapsed() >= SLICE_TIME
+            || self.context.draining.is_cancelled()
+            || self.lost.is_cancelled()
+    }
+}
+
+fn fetch(mut reader: Reader, clock: Clock) -> Fetch {
+    Fetch(tokio::spawn(async move {
+        let page = reader.next(&clock).await;
+        (reader, page)
+    }))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+fn panicked(error: tokio::task::JoinError) -> JobError {
+    JobError {
+        step: Step::Extract,
+        disposition: refrain_shared::error::Disposition::Bug,
+        code: "panic",
+        detail: error.to_string(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::ids::SalesforceId;
 use crate::ports::{CallRefused, Held, PortError};
 
 /// When a spent daily allowance is looked at again: one call in a quarter of an hour.
-const QUOTA_CHECK: Duration = Duration::from_secs(15 * 60);
+const QUOTA_CHECK: Duration = Duration::from_mins(15);
 
 /// The part of a call that broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub enum SalesforceError {
     Held(Held),
     /// The token store or the gate failed.
     #[error(transparent)]
-    Port(#[from] PortError),
+    Port(Box<PortError>),
 }
 
 impl SalesforceError {
@@ -242,11 +242,17 @@ impl From<OAuthFault> for SalesforceError {
     }
 }
 
+impl From<PortError> for SalesforceError {
+    fn from(error: PortError) -> Self {
+        Self::Port(Box::new(error))
+    }
+}
+
 impl From<CallRefused> for SalesforceError {
     fn from(refused: CallRefused) -> Self {
         match refused {
             CallRefused::Held(held) => Self::Held(held),
-            CallRefused::Failed(error) => Self::Port(error),
+            CallRefused::Failed(error) => error.into(),
         }
     }
 }

@@ -101,7 +101,8 @@ impl HostPolicy {
         let Some(host) = url.host() else {
             return refuse("it has no host");
         };
-        let written = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
+        let written = text.split_once("://").map_or("", |(_, rest)| rest);
+        let written = written.strip_suffix('/').unwrap_or(written);
         let authority = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
         if !written.eq_ignore_ascii_case(&authority) {
             return refuse("an origin is scheme and host only, plainly written");

@@ -291,3 +291,23 @@ fn tls(extra_roots: Option<&[u8]>) -> Result<rustls::ClientConfig, HttpSetupErro
         .with_root_certificates(roots)
         .with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_roots_that_hold_no_certificate_are_refused_at_the_start() {
+        for pem in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let extra_root_ca_pem = Some(pem.as_bytes().to_vec());
+            let refused = Http::new(&HttpSettings { extra_root_ca_pem, ..HttpSettings::default() });
+            assert!(matches!(refused, Err(HttpSetupError::RootCertificates)), "{pem}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        assert_eq!(without_mark("\u{feff}{}".as_bytes()), b"{}");
+        assert_eq!(without_mark(b"{}"), b"{}");
+    }
+}

@@ -62,19 +62,19 @@ mod tests {
 
     #[test]
     fn one_call_passes_and_the_next_waits_for_its_turn() {
-        let pacer = Pacer::new(Duration::from_secs(3600));
+        let pacer = Pacer::new(Duration::from_hours(1));
         assert!(pacer.ready().now_or_never().is_some());
         assert!(pacer.ready().now_or_never().is_none());
     }
 
     #[test]
     fn a_new_interval_counts_from_its_setting_and_the_same_one_gives_no_free_call() {
-        let pacer = Pacer::new(Duration::from_secs(3600));
+        let pacer = Pacer::new(Duration::from_hours(1));
         assert!(pacer.ready().now_or_never().is_some());
-        pacer.set_interval(Duration::from_secs(3600));
+        pacer.set_interval(Duration::from_hours(1));
         assert!(pacer.ready().now_or_never().is_none());
-        pacer.set_interval(Duration::from_secs(1800));
+        pacer.set_interval(Duration::from_mins(30));
         assert!(pacer.ready().now_or_never().is_some());
-        assert_eq!(pacer.interval(), Duration::from_secs(1800));
+        assert_eq!(pacer.interval(), Duration::from_mins(30));
     }
 }

@@ -138,21 +138,23 @@ async fn a_session_that_ends_takes_its_locator_with_it() {
 
 #[tokio::test]
 async fn a_locator_that_is_gone_is_told_as_such_and_a_hiccup_may_be_repeated() {
-    let gone = Stub::start(|seen| match seen.path.ends_with("-2") {
-        true => refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator"),
-        false => json(200, FIRST),
+    let gone = Stub::start(|seen| {
+        if seen.path.ends_with("-2") {
+            refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+        } else {
+            json(200, FIRST)
+        }
     })
     .await;
     let error = all(&mut gone.client(1).0.query(soql(), Scope::Live)).await.unwrap_err();
     assert!(matches!(error, SalesforceError::LocatorLost), "{error}");
 
     let hiccup = std::sync::atomic::AtomicBool::new(true);
-    let stub =
-        Stub::start(move |seen| match seen.path.ends_with("-2") && hiccup.swap(false, Ordering::SeqCst) {
-            true => json(503, "<html>down</html>"),
-            false => pages(seen),
-        })
-        .await;
+    let stub = Stub::start(move |seen| {
+        let now = seen.path.ends_with("-2") && hiccup.swap(false, Ordering::SeqCst);
+        if now { json(503, "<html>down</html>") } else { pages(seen) }
+    })
+    .await;
     let mut query = stub.client(1).0.query(soql(), Scope::Live);
     query.next_page().await.unwrap().unwrap();
     query.next_page().await.unwrap_err();

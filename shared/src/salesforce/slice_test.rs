@@ -12,7 +12,7 @@ use crate::salesforce::client::ClientSettings;
 use crate::salesforce::soql::Direction;
 use crate::salesforce::stub::{Seen, Stub, json as answer, refusal};
 
-const FIELDS: usize = 60;
+const FIELDS: usize = 160;
 
 /// Records by id: stamp in seconds and a revision that all values show.
 type Table = BTreeMap<String, (u32, u32)>;
@@ -102,7 +102,7 @@ fn window() -> Window {
     Window { from, to, after: None, direction: Direction::Ascending, limit: None }
 }
 
-/// Narrow enough that sixty fields need several parts.
+/// Narrow enough that that many fields need several parts.
 fn narrow() -> ClientSettings {
     ClientSettings { max_query_bytes: 900, ..ClientSettings::default() }
 }

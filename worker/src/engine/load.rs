@@ -52,7 +52,7 @@ pub async fn prepare(
     let now = context.clock.now();
     let parsed = blocking(move || {
         let records = page.records();
-        let parsed = parse(&planned, &records)?;
+        let parsed = parse(&planned.transform, &records)?;
         check_share(&planned, parsed.set_aside(), records.len())?;
         Ok(parsed)
     })
@@ -62,12 +62,12 @@ pub async fn prepare(
     let known = if ids.is_empty() {
         std::collections::HashMap::new()
     } else {
-        records_known(&context.db, &scope, plan.key, &ids)
+        records_known(&context.db, &scope, plan.transform.key, &ids)
             .await
             .map_err(|error| JobError::of(Step::Transform, &error, now))?
     };
     let planned = Arc::clone(plan);
-    let transformed = blocking(move || build(&planned, parsed, &known, read_at)).await?;
+    let transformed = blocking(move || build(&planned.transform, parsed, &known, read_at)).await?;
     Ok(Prepared { transformed, read_at })
 }
 
@@ -130,8 +130,8 @@ pub async fn commit(
         &mut client,
         PageCommit {
             lease: &plan.lease,
-            gate: plan.view.gate,
-            field_set: plan.fields.id,
+            gate: plan.transform.view.gate,
+            field_set: plan.transform.fields.id,
             rows: prepared.transformed.rows,
             quarantined: prepared.transformed.quarantined,
             read_at: prepared.read_at,
@@ -143,6 +143,7 @@ pub async fn commit(
     )
     .await
     .map_err(|error| failed(&error))?;
+    pass(CrashPoint::AfterCommit);
     tally.written += written;
     metrics::counter!("sync_records_total", "outcome" => "written")
         .increment(u64::try_from(written).unwrap_or(0));

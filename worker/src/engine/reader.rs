@@ -39,11 +39,11 @@ impl Reader {
 }
 
 fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
-    let fields = plan.fields.fields().iter().map(|field| FieldPath::parse(&field.path));
+    let fields = plan.transform.fields.fields().iter().map(|field| FieldPath::parse(&field.path));
     Ok(Selection {
         object: ObjectName::parse(&plan.api_name)?,
         fields: fields.collect::<Result<Vec<_>, _>>()?,
-        cursor: FieldPath::parse(&plan.cursor)?,
+        cursor: FieldPath::parse(&plan.transform.cursor)?,
         // Deleted records are changes too.
         scope: Scope::All,
     })

@@ -3,20 +3,39 @@
 
 use std::collections::{HashMap, HashSet};
 
+use refrain_shared::catalog::FieldSet;
 use refrain_shared::clock::Timestamp;
-use refrain_shared::crypto::{ContentHash, IdentityToken};
+use refrain_shared::crypto::{ContentHash, CryptoError, IdentityToken};
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::privacy::identities_of;
 use refrain_shared::record::{
     CanonicalRecord, PageRecords, ReadOrder, RecordProblem, RecordState, StateReason, canonicalize,
 };
 use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
-use refrain_shared::storage::records::{Known, RecordRow, payload_row_key};
-use refrain_shared::ticket::{Projected, project};
+use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
+use refrain_shared::ticket::{Projected, ProjectionPlan, project};
 use serde_json::value::RawValue;
 
-use super::ReadPlan;
 use crate::error::{JobError, Step};
+use crate::tenants::TenantView;
+
+/// What turns a page of one object into rows; fixed for the whole job.
+pub struct TransformPlan {
+    /// The tenant as of planning.
+    pub view: TenantView,
+    /// The key that rows carry.
+    pub key: ObjectKey,
+    /// The field that orders changes.
+    pub cursor: String,
+    /// What is read.
+    pub fields: FieldSet,
+    /// How records are projected.
+    pub projection: ProjectionPlan,
+    /// Paths whose values name people.
+    pub identities: &'static [&'static str],
+    /// Rows stamped before this and changed arrived late; `None` for history.
+    pub late_before: Option<Timestamp>,
+}
 
 /// A record of the page, before anything is known of what is stored.
 pub struct Head {
@@ -53,7 +72,7 @@ impl Parsed {
 }
 
 /// Canonical form, keyed hash, identity and state of each record.
-pub fn parse(plan: &ReadPlan, records: &[&RawValue]) -> Result<Parsed, JobError> {
+pub fn parse(plan: &TransformPlan, records: &[&RawValue]) -> Result<Parsed, JobError> {
     let mut parsed = Parsed {
         records: PageRecords::new(&plan.fields),
         heads: Vec::with_capacity(records.len()),
@@ -82,7 +101,7 @@ pub fn parse(plan: &ReadPlan, records: &[&RawValue]) -> Result<Parsed, JobError>
     Ok(parsed)
 }
 
-fn head(plan: &ReadPlan, records: &PageRecords, index: usize) -> Result<Head, RecordProblem> {
+fn head(plan: &TransformPlan, records: &PageRecords, index: usize) -> Result<Head, RecordProblem> {
     let record = records.get(index, &plan.fields);
     let id = record
         .text("Id")
@@ -99,7 +118,7 @@ fn head(plan: &ReadPlan, records: &PageRecords, index: usize) -> Result<Head, Re
     Ok(Head { id, stamp, state, hash: plan.view.keys.content_hash(record.bytes()), index })
 }
 
-fn set_aside(plan: &ReadPlan, raw: &RawValue, problem: &RecordProblem) -> Result<QuarantineRow, JobError> {
+fn set_aside(plan: &TransformPlan, raw: &RawValue, problem: &RecordProblem) -> Result<QuarantineRow, JobError> {
     #[derive(serde::Deserialize)]
     struct Named<'a> {
         #[serde(rename = "Id", borrow)]
@@ -120,7 +139,7 @@ fn set_aside(plan: &ReadPlan, raw: &RawValue, problem: &RecordProblem) -> Result
         raw.get().as_bytes(),
         &mut payload,
     )
-    .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
+    .map_err(sealing_failed)?;
     Ok(QuarantineRow {
         record_id,
         reason: problem.code(),
@@ -141,7 +160,7 @@ pub struct Transformed {
 
 /// Seals and projects what is new or changed; counts the rest.
 pub fn build(
-    plan: &ReadPlan,
+    plan: &TransformPlan,
     parsed: Parsed,
     known: &HashMap<SalesforceId, Known>,
     read_at: Timestamp,
@@ -193,7 +212,7 @@ fn verdict(head: &Head, order: ReadOrder, known: Option<&Known>) -> Verdict {
 }
 
 fn row(
-    plan: &ReadPlan,
+    plan: &TransformPlan,
     head: &Head,
     order: ReadOrder,
     record: &CanonicalRecord<'_>,
@@ -218,7 +237,7 @@ fn row(
             record.bytes(),
             &mut payload,
         )
-        .map_err(|error| JobError::of(Step::Transform, &error, plan.lease.started_at))?;
+        .map_err(sealing_failed)?;
         sealed = Some((head.hash, payload));
     }
     let projected = project(&plan.projection, record, head.stamp);
@@ -238,3 +257,13 @@ fn row(
         email_token: if suppressed { None } else { email_token },
     })
 }
+
+/// Whatever the reason, no clock is needed to judge it.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+fn sealing_failed(error: CryptoError) -> JobError {
+    JobError::of(Step::Transform, &error, Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+#[path = "transform_test.rs"]
+mod tests;

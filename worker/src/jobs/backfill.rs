@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::incremental::{not_described, report};
 use super::{Job, Left};
-use crate::engine::load::{PageOutcome, commit};
-use crate::engine::{ReadPlan, Tally, read_window};
+use crate::engine::load::commit;
+use crate::engine::{ReadPlan, Reading, Tally};
 use crate::error::{JobError, Step};
 
 /// How far a slice is; the job's own progress.
@@ -34,30 +34,21 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let plan = Arc::new(plan);
     let window = Window { lo: slice.lo, hi: slice.hi, resume: progress.position };
     let generation = job.inputs.checkpoint.generation;
-    read_window(
-        job.context,
-        &plan,
-        &job.client,
-        &window,
-        job.lost,
-        tally,
-        async |page: PageOutcome, tally: &mut Tally| {
-            let progress =
-                serde_json::to_value(Progress { position: page.position.clone() }).unwrap_or_default();
-            let moves = if page.ends_window {
-                CheckpointMove::SliceDone { slice: slice.clone(), generation }
-            } else {
-                CheckpointMove::InsideSlice
-            };
-            let (ends, stops) = (page.ends_window, page.stops);
-            let step = |tally: &Tally| match (ends, stops) {
-                (true, _) => JobStep::End(JobEnd::Done, report(tally, true)),
-                (false, true) => JobStep::Pause(progress, report(tally, false)),
-                (false, false) => JobStep::Continue(progress),
-            };
-            commit(job.context, &plan, page.prepared, moves, step, tally).await
-        },
-    )
-    .await?;
+    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
+    while let Some(page) = reading.next().await? {
+        let progress = serde_json::to_value(Progress { position: page.position }).unwrap_or_default();
+        let moves = if page.ends_window {
+            CheckpointMove::SliceDone { slice: slice.clone(), generation }
+        } else {
+            CheckpointMove::InsideSlice
+        };
+        let (ends_window, stops) = (page.ends_window, page.stops);
+        let step = |tally: &Tally| match (ends_window, stops) {
+            (true, _) => JobStep::End(JobEnd::Done, report(tally, true)),
+            (false, true) => JobStep::Pause(progress, report(tally, false)),
+            (false, false) => JobStep::Continue(progress),
+        };
+        commit(job.context, &plan, page.prepared, moves, step, tally).await?;
+    }
     Ok(Left::Ended)
 }

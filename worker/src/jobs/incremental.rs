@@ -12,8 +12,8 @@ use refrain_shared::tenant::TenantScope;
 
 use super::first_plan::{self, Planned};
 use super::{Job, Left, absent, wants_describe};
-use crate::engine::load::{PageOutcome, commit};
-use crate::engine::{ReadPlan, Tally, read_window};
+use crate::engine::load::commit;
+use crate::engine::{ReadPlan, Reading, Tally};
 use crate::error::{JobError, Step};
 
 /// Runs the standing job once.
@@ -50,46 +50,33 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let Some(mut plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
         return Err(not_described(job));
     };
-    plan.late_before = job.inputs.checkpoint.watermark;
+    plan.transform.late_before = job.inputs.checkpoint.watermark;
     let plan = Arc::new(plan);
+    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
     // Only the first response's Date counts: what was settled when the reading began.
     let mut settled = None;
-    let hi = window.hi;
-    read_window(
-        job.context,
-        &plan,
-        &job.client,
-        &window,
-        job.lost,
-        tally,
-        async |page: PageOutcome, tally: &mut Tally| {
-            let read_at = page.prepared.read_at;
-            let watermark = *settled.get_or_insert_with(|| clamp_watermark(hi, read_at, settings.settle_s));
-            let ends = page.ends_window || page.stops;
-            let end = if page.ends_window {
-                JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 }
-            } else {
-                JobEnd::More
-            };
-            let moves = match (&page.position, page.ends_window) {
-                (_, true) => CheckpointMove::WindowDone { watermark },
-                // The window's end is kept clamped, so that a later part of it promises no more than the first.
-                (Some(position), false) => {
-                    CheckpointMove::Inside { hi: watermark, position: position.clone() }
-                }
-                (None, false) => CheckpointMove::InsideSlice,
-            };
-            let step = |tally: &Tally| {
-                if ends {
-                    JobStep::End(end, report(tally, page.ends_window))
-                } else {
-                    JobStep::Continue(serde_json::json!({}))
-                }
-            };
-            commit(job.context, &plan, page.prepared, moves, step, tally).await
-        },
-    )
-    .await?;
+    while let Some(page) = reading.next().await? {
+        let (read_at, settle_s) = (page.prepared.read_at, settings.settle_s);
+        let watermark = *settled.get_or_insert_with(|| clamp_watermark(window.hi, read_at, settle_s));
+        let moves = match (&page.position, page.ends_window) {
+            (_, true) => CheckpointMove::WindowDone { watermark },
+            // The window's end is kept clamped, so that a later part of it promises no more than the first.
+            (Some(position), false) => {
+                CheckpointMove::Inside { hi: watermark, position: position.clone() }
+            }
+            (None, false) => CheckpointMove::InsideSlice,
+        };
+        let (ends_window, stops) = (page.ends_window, page.stops);
+        let step = |tally: &Tally| match (ends_window, stops) {
+            (true, _) => JobStep::End(
+                JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 },
+                report(tally, true),
+            ),
+            (false, true) => JobStep::End(JobEnd::More, report(tally, false)),
+            (false, false) => JobStep::Continue(serde_json::json!({})),
+        };
+        commit(job.context, &plan, page.prepared, moves, step, tally).await?;
+    }
     Ok(Left::Ended)
 }
 

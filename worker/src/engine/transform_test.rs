@@ -1,0 +1,179 @@
+//! The transform: what is written, what is not, and that each record ends in one outcome.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use refrain_shared::catalog::{Field, FieldType, StandardObject};
+use refrain_shared::clock::parse_salesforce_datetime;
+use refrain_shared::crypto::tenant_keys::WrappedKey;
+use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
+use refrain_shared::ids::{ConnectionId, FieldSetId, KeyId, ObjectId, TenantId};
+use refrain_shared::storage::keys::GateEpochs;
+
+use super::*;
+
+const CONTACT: &str = "0033000000D8cuIAAR";
+
+fn keys() -> TenantKeys {
+    let dir = std::env::temp_dir().join(format!("refrain-transform-{}", TenantId::generate()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let ring = KeyRing::create(&dir.join("keys.toml"), "kek-1").unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    let tenant = TenantId::generate();
+    let wrapped: Vec<WrappedKey> = [(KeyPurpose::Data, 1), (KeyPurpose::Index, 2)]
+        .into_iter()
+        .map(|(purpose, id)| {
+            let (kek_id, wrapped) = ring.wrap(tenant, purpose, &[u8::try_from(id).unwrap(); 32]).unwrap();
+            WrappedKey { key_id: KeyId(id), purpose, kek_id, wrapped }
+        })
+        .collect();
+    TenantKeys::unwrap(&ring, tenant, KeyId(1), &wrapped).unwrap()
+}
+
+fn plan(suppressed: &[&str]) -> TransformPlan {
+    let keys = Arc::new(keys());
+    let fields = [
+        ("Id", FieldType::Text),
+        ("IsDeleted", FieldType::Boolean),
+        ("MasterRecordId", FieldType::Text),
+        ("Email", FieldType::Text),
+        ("SystemModstamp", FieldType::Datetime),
+    ];
+    let fields = fields.iter().map(|(path, kind)| Field { path: (*path).to_owned(), kind: *kind }).collect();
+    let contact = StandardObject::find("Contact").unwrap();
+    TransformPlan {
+        view: TenantView {
+            gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1) },
+            suppressed: Arc::new(suppressed.iter().map(|identity| keys.identity_token(identity)).collect()),
+            keys,
+        },
+        key: ObjectKey { connection: ConnectionId::generate(), object: ObjectId(3) },
+        cursor: "SystemModstamp".to_owned(),
+        fields: FieldSet::new(FieldSetId(1), fields),
+        projection: ProjectionPlan {
+            projection: contact.projection,
+            tickets: HashMap::new(),
+            facets: Vec::new(),
+        },
+        identities: contact.identities,
+        late_before: Some(instant("2026-01-02T00:00:00.000Z")),
+    }
+}
+
+fn instant(text: &str) -> Timestamp {
+    parse_salesforce_datetime(text).unwrap()
+}
+
+fn record(email: &str, stamp: &str) -> String {
+    format!(
+        r#"{{"Id":"{CONTACT}","IsDeleted":false,"MasterRecordId":null,"Email":"{email}","SystemModstamp":"{stamp}"}}"#
+    )
+}
+
+fn run(plan: &TransformPlan, records: &[String], known: &HashMap<SalesforceId, Known>) -> Transformed {
+    let raw: Vec<&RawValue> = records.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    build(plan, parse(plan, &raw).unwrap(), known, instant("2026-01-05T00:00:00.000Z")).unwrap()
+}
+
+fn known_as(row: &PageRow) -> HashMap<SalesforceId, Known> {
+    let known = Known {
+        order: row.record.order,
+        state: Some(row.record.state),
+        hash: row.record.sealed.as_ref().map(|(hash, _)| *hash),
+    };
+    HashMap::from([(row.record.id, known)])
+}
+
+#[test]
+fn a_new_record_is_sealed_and_the_same_again_writes_nothing() {
+    let plan = plan(&[]);
+    let records = [record("ann@example.com", "2026-01-03T00:00:00.000+0000")];
+    let first = run(&plan, &records, &HashMap::new());
+    let row = &first.rows[0];
+    let (_, payload) = row.record.sealed.as_ref().unwrap();
+    let opened =
+        plan.view.keys.open("records.payload", &payload_row_key(plan.key, CONTACT), payload).unwrap();
+    assert!(String::from_utf8(opened).unwrap().contains("ann@example.com"));
+    assert!(!payload.windows(3).any(|part| part == b"ann"));
+    assert_eq!(row.record.identities.len(), 32, "the address and the id");
+
+    let again = run(&plan, &records, &known_as(row));
+    assert!(again.rows.is_empty());
+    assert_eq!((again.counts.unchanged, again.counts.read()), (1, 1));
+}
+
+#[test]
+fn a_change_without_a_newer_stamp_is_written_and_an_older_read_is_not() {
+    let plan = plan(&[]);
+    let stored = run(&plan, &[record("ann@example.com", "2026-01-03T00:00:00.000+0000")], &HashMap::new());
+    let mut known = known_as(&stored.rows[0]);
+    let changed = run(&plan, &[record("bob@example.com", "2026-01-03T00:00:00.000+0000")], &known);
+    assert_eq!(changed.rows.len(), 1);
+
+    known.values_mut().for_each(|known| known.order.read_at = instant("2026-02-01T00:00:00.000Z"));
+    let slow = run(&plan, &[record("bob@example.com", "2026-01-03T00:00:00.000+0000")], &known);
+    assert_eq!((slow.rows.len(), slow.counts.superseded), (0, 1));
+}
+
+#[test]
+fn of_two_versions_in_one_page_the_later_is_kept() {
+    let plan = plan(&[]);
+    let records = [
+        record("ann@example.com", "2026-01-03T00:00:00.000+0000"),
+        record("bob@example.com", "2026-01-04T00:00:00.000+0000"),
+    ];
+    let both = run(&plan, &records, &HashMap::new());
+    assert_eq!((both.rows.len(), both.counts.superseded), (1, 1));
+    assert_eq!(both.rows[0].record.order.stamp, instant("2026-01-04T00:00:00.000Z"));
+}
+
+#[test]
+fn what_is_gone_leaves_a_tombstone_that_says_why() {
+    let plan = plan(&[]);
+    let gone = |master: &str| {
+        format!(
+            r#"{{"Id":"{CONTACT}","IsDeleted":true,"MasterRecordId":{master},"Email":null,
+                "SystemModstamp":"2026-01-03T00:00:00.000+0000"}}"#
+        )
+    };
+    for (master, reason) in
+        [("null", StateReason::Deleted), ("\"0033000000D8cuJAAR\"", StateReason::Merged)]
+    {
+        let rows = run(&plan, &[gone(master)], &HashMap::new()).rows;
+        assert_eq!(rows[0].record.state, RecordState::Tombstone(reason));
+        assert!(rows[0].record.sealed.is_none());
+        let again = run(&plan, &[gone(master)], &known_as(&rows[0]));
+        assert_eq!(again.counts.unchanged, 1);
+    }
+}
+
+#[test]
+fn a_suppressed_person_leaves_a_stub_without_content() {
+    let plan = plan(&["email:ann@example.com"]);
+    let records = [record("Ann@Example.com", "2026-01-03T00:00:00.000+0000")];
+    let rows = run(&plan, &records, &HashMap::new()).rows;
+    assert_eq!(rows[0].record.state, RecordState::Stub(StateReason::Erased));
+    assert!(rows[0].record.sealed.is_none() && rows[0].email_token.is_none());
+    assert_eq!(run(&plan, &records, &known_as(&rows[0])).counts.unchanged, 1);
+}
+
+#[test]
+fn one_bad_record_is_set_aside_and_the_page_goes_on() {
+    let plan = plan(&[]);
+    let records = [
+        r#"{"Id":"0033000000D8cuJAAR","IsDeleted":"maybe"}"#.to_owned(),
+        r#"{"IsDeleted":false,"SystemModstamp":"2026-01-03T00:00:00.000+0000"}"#.to_owned(),
+        "[]".to_owned(),
+        record("ann@example.com", "2026-01-01T00:00:00.000+0000"),
+    ];
+    let page = run(&plan, &records, &HashMap::new());
+    assert_eq!((page.rows.len(), page.counts.quarantined), (1, 3));
+    assert_eq!(page.counts.late, 1, "stamped before the watermark, seen after it");
+    let reasons: Vec<(&str, Option<&str>)> =
+        page.quarantined.iter().map(|row| (row.reason, row.field.as_deref())).collect();
+    assert_eq!(
+        reasons,
+        [("wrong_type", Some("IsDeleted")), ("unidentified", Some("Id")), ("not_an_object", None)]
+    );
+    assert!(page.quarantined[1].record_id.starts_with('#'), "without an id a keyed hash names it");
+}
