@@ -5,6 +5,8 @@
 //! nothing here rests on being the only one. It never reads an org's records and never sees a payload other
 //! than to show it to whoever may see it.
 
+pub mod api;
+pub mod cli;
 pub mod dispatcher;
 pub mod operator_key;
 pub mod probe;
@@ -12,5 +14,6 @@ pub mod reaper;
 pub mod reconcile;
 pub mod rounds;
 pub mod schema;
+pub mod serve;
 pub mod stats;
 pub mod wiring;

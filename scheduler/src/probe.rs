@@ -2,7 +2,7 @@
 //!
 //! The proof happens in memory, before anything is stored, so a refused connection leaves nothing behind.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use refrain_shared::clock::{Clock, Timestamp};
@@ -12,8 +12,8 @@ use refrain_shared::ports::{
     CallGate, CallKind, CallRefused, CallReport, Credentials, Exchange, PortError, Session, TokenAnswer,
     TokenStore,
 };
+use refrain_shared::salesforce::identity::Identity;
 use refrain_shared::salesforce::{Client, ClientSettings, Http, SalesforceError};
-use std::sync::Arc;
 
 /// What proved credentials tell.
 #[derive(Debug, Clone)]
@@ -39,6 +39,9 @@ pub enum Unproved {
 pub trait ConnectionProbe: Send + Sync {
     /// Exchanges the credentials, checks the API version and asks who answers.
     fn prove(&self, credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>>;
+
+    /// Asks who answers through what a connection has stored, with a new token if the stored one is old.
+    fn check(&self, tokens: Arc<dyn TokenStore>) -> BoxFuture<'_, Result<Identity, Unproved>>;
 }
 
 /// The probe that asks Salesforce.
@@ -57,18 +60,16 @@ impl SalesforceProbe {
 
     async fn ask(&self, credentials: Credentials) -> Result<Proof, SalesforceError> {
         let tokens = Arc::new(MemoryTokens { credentials, answer: Mutex::new(None) });
-        let client = Client::new(
-            self.http.clone(),
-            Arc::clone(&tokens) as Arc<dyn TokenStore>,
-            Arc::new(OpenGate),
-            self.clock.clone(),
-            self.settings.clone(),
-        );
-        client.log_in().await?;
-        client.check_version().await?;
-        let identity = client.identity().await?;
-        let answer = tokens.lock().clone().expect("a client that logged in has had an answer");
+        let identity = self.identity(Arc::clone(&tokens) as Arc<dyn TokenStore>).await?;
+        let answer = tokens.lock().clone().expect("a client that was answered has a session");
         Ok(Proof { org_id: identity.org_id, user_id: identity.user_id, answer })
+    }
+
+    async fn identity(&self, tokens: Arc<dyn TokenStore>) -> Result<Identity, SalesforceError> {
+        let gate = Arc::new(OpenGate);
+        let client = Client::new(self.http.clone(), tokens, gate, self.clock.clone(), self.settings.clone());
+        client.check_version().await?;
+        client.identity().await
     }
 }
 
@@ -76,6 +77,12 @@ impl ConnectionProbe for SalesforceProbe {
     fn prove(&self, credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>> {
         Box::pin(
             async move { self.ask(credentials).await.map_err(|error| unproved(&error, self.clock.now())) },
+        )
+    }
+
+    fn check(&self, tokens: Arc<dyn TokenStore>) -> BoxFuture<'_, Result<Identity, Unproved>> {
+        Box::pin(
+            async move { self.identity(tokens).await.map_err(|error| unproved(&error, self.clock.now())) },
         )
     }
 }

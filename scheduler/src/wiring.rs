@@ -1,47 +1,15 @@
-//! From the configuration to what the edges take: edges do not know the configuration.
+//! What only this program joins: the key ring that may be made at the first start, and the way to Salesforce.
 
 use anyhow::Context as _;
-use refrain_shared::config::{Config, DatabaseTls};
+use refrain_shared::config::Config;
 use refrain_shared::crypto::KeyRing;
-use refrain_shared::queue::BrokerOptions;
-use refrain_shared::salesforce::{ClientSettings, Http, HttpSettings};
-use refrain_shared::storage::{ConnectOptions, TlsMode};
-
-/// How to reach PostgreSQL.
-#[must_use]
-pub fn database(config: &Config) -> ConnectOptions {
-    ConnectOptions {
-        url: config.database.url.clone(),
-        tls: match config.database.tls {
-            DatabaseTls::Require => TlsMode::Require,
-            DatabaseTls::Disable => TlsMode::Disable,
-        },
-        ca_file: config.database.ca_file.clone(),
-        pool_size: config.database.pool_size,
-    }
-}
-
-/// How to reach RabbitMQ.
-#[must_use]
-pub fn broker(config: &Config) -> BrokerOptions {
-    BrokerOptions { url: config.broker.url.clone(), ca_file: config.broker.ca_file.clone() }
-}
+use refrain_shared::salesforce::{ClientSettings, Http};
+use refrain_shared::wiring::{api_version, http_settings};
 
 /// How to reach Salesforce.
 pub fn salesforce(config: &Config) -> anyhow::Result<(Http, ClientSettings)> {
-    let settings = &config.salesforce;
-    let extra_root_ca_pem = match &settings.ca_file {
-        Some(file) => Some(std::fs::read(file).with_context(|| format!("read {}", file.display()))?),
-        None => None,
-    };
-    let http = Http::new(&HttpSettings {
-        extra_hosts: settings.allow_hosts.clone(),
-        allow_loopback: settings.allow_loopback,
-        extra_root_ca_pem,
-        total_timeout: settings.timeout,
-        ..HttpSettings::default()
-    })?;
-    let api_version = settings.api_version.parse().context("read salesforce.api_version")?;
+    let http = Http::new(&http_settings(config).context("read salesforce.ca_file")?)?;
+    let api_version = api_version(config).context("read salesforce.api_version")?;
     Ok((http, ClientSettings { api_version, ..ClientSettings::default() }))
 }
 

@@ -204,10 +204,10 @@ fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreError> {
     let key = record_key(row, 0)?;
     let api_name = opener.object_name(key.object).unwrap_or_default().to_owned();
     let fields = ticket_fields(&api_name);
-    let opened = opener.read(key, sealed(row, 16), |record| Opened::of(record, fields))?.unwrap_or_default();
+    let values = opener.read(key, sealed(row, 16), |record| Opened::of(record, fields))?.unwrap_or_default();
     Ok(TicketDetail {
-        body: opened.body,
-        fields: opened.fields,
+        body: values.body,
+        fields: values.fields,
         ticket: Ticket {
             key,
             api_name,
@@ -217,7 +217,7 @@ fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreError> {
                 _ => "deleted",
             },
             number: row.get(4),
-            subject: opened.subject,
+            subject: values.subject,
             status: row.get(5),
             priority: row.get(6),
             channel: row.get(7),

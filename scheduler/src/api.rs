@@ -1,0 +1,92 @@
+//! The HTTP API: everything that console and command line can do, they do through it.
+//!
+//! Begin with [`router`]. A request passes [`observe`] (metrics, one log line for failures), [`auth`] (whose key
+//! is it, and which tenant may it act for) and then one operation of [`v1`], one file a resource. Answers are
+//! JSON; failures are problem documents with a stable code and what, why and fix.
+
+pub mod auth;
+pub mod cursor;
+pub mod extract;
+pub mod key;
+mod observe;
+pub mod openapi;
+mod page;
+pub mod problem;
+pub mod v1;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{get, patch, post};
+use refrain_shared::clock::Clock;
+use refrain_shared::crypto::{KeyRing, TenantKeys};
+use refrain_shared::storage::Database;
+use refrain_shared::storage::control::ControlPool;
+use refrain_shared::storage::keys::keys_load;
+use refrain_shared::tenant::TenantScope;
+
+use crate::probe::ConnectionProbe;
+use problem::ApiError;
+
+/// What every operation may use.
+pub struct Api {
+    /// What people want.
+    pub control: ControlPool,
+    /// Jobs and content.
+    pub db: Database,
+    /// Unwraps tenants' keys.
+    pub ring: Arc<KeyRing>,
+    /// Proves connections.
+    pub probe: Arc<dyn ConnectionProbe>,
+    /// Wall-clock time.
+    pub clock: Clock,
+}
+
+/// The operations' shared state.
+pub type Shared = axum::extract::State<Arc<Api>>;
+
+impl Api {
+    /// The tenant's keys, for opening what is shown.
+    pub async fn keys(&self, scope: &TenantScope) -> Result<Arc<TenantKeys>, ApiError> {
+        Ok(keys_load(&self.db, &self.ring, scope).await?.1)
+    }
+}
+
+/// No request of ours is larger; a private key is 2 kB.
+const LARGEST_BODY: usize = 256 * 1024;
+
+/// All routes.
+pub fn router(api: Arc<Api>) -> Router {
+    use v1::{changes, connections, jobs, keys, objects, people, quarantine, status, tenants, tickets};
+    Router::new()
+        .route("/", get(page::index))
+        .route("/v1/openapi.json", get(openapi::document))
+        .route("/v1/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/tenants/{tenant}", get(tenants::get))
+        .route("/v1/tenants/{tenant}/keys", post(keys::create))
+        .route("/v1/tenants/{tenant}/connections", get(connections::list).post(connections::create))
+        .route("/v1/tenants/{tenant}/connections/{connection}", get(connections::get))
+        .route("/v1/tenants/{tenant}/connections/{connection}/check", post(connections::check))
+        .route(
+            "/v1/tenants/{tenant}/connections/{connection}/objects",
+            get(objects::list).post(objects::create),
+        )
+        .route("/v1/tenants/{tenant}/objects/{object}", patch(objects::update))
+        .route("/v1/tenants/{tenant}/objects/{object}/sync", post(objects::sync_now))
+        .route("/v1/tenants/{tenant}/status", get(status::get))
+        .route("/v1/tenants/{tenant}/jobs", get(jobs::list))
+        .route("/v1/tenants/{tenant}/jobs/{job}", get(jobs::get))
+        .route("/v1/tenants/{tenant}/tickets", get(tickets::list))
+        .route("/v1/tenants/{tenant}/tickets/{ticket}", get(tickets::get))
+        .route("/v1/tenants/{tenant}/changes", get(changes::list))
+        .route("/v1/tenants/{tenant}/agents", get(people::agents))
+        .route("/v1/tenants/{tenant}/customers", get(people::customers))
+        .route("/v1/tenants/{tenant}/quarantine", get(quarantine::list))
+        .fallback(async || ApiError::no_such_operation())
+        .method_not_allowed_fallback(async || ApiError::no_such_method())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(observe::observe))
+        .with_state(api)
+}

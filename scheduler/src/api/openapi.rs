@@ -1,0 +1,59 @@
+//! The API's description, made from the code of its operations.
+
+use axum::Json;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::v1;
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Refrain",
+        description = "Keeps support tickets from Salesforce in step. Every failure is a problem document \
+                       (application/problem+json) with a stable code, what, why and fix. Lists give `next`, an \
+                       opaque cursor. Ids carry a prefix that says what they are."
+    ),
+    paths(
+        v1::tenants::list,
+        v1::tenants::create,
+        v1::tenants::get,
+        v1::keys::create,
+        v1::connections::list,
+        v1::connections::create,
+        v1::connections::get,
+        v1::connections::check,
+        v1::objects::list,
+        v1::objects::create,
+        v1::objects::update,
+        v1::objects::sync_now,
+        v1::status::get,
+        v1::jobs::list,
+        v1::jobs::get,
+        v1::tickets::list,
+        v1::tickets::get,
+        v1::changes::list,
+        v1::people::agents,
+        v1::people::customers,
+        v1::quarantine::list,
+    ),
+    components(schemas(super::problem::Problem)),
+    modifiers(&ApiKeySecurity),
+    security(("api_key" = []))
+)]
+pub struct Description;
+
+struct ApiKeySecurity;
+
+impl Modify for ApiKeySecurity {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("api_key", scheme);
+    }
+}
+
+/// `GET /v1/openapi.json`: needs no key; it holds nothing of any tenant.
+pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}

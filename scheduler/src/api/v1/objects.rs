@@ -1,0 +1,228 @@
+//! Object syncs: `/v1/tenants/{tenant}/connections/{connection}/objects` and `/v1/tenants/{tenant}/objects`
+
+use axum::Json;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use refrain_shared::catalog::registry::StandardObject;
+use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
+use refrain_shared::job::ObjectSettings;
+use refrain_shared::storage::control::connections::connection_get;
+use refrain_shared::storage::control::object_syncs as store;
+use refrain_shared::storage::dispatch::{Trigger, object_trigger};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::Shared;
+use crate::api::auth::Tenant;
+use crate::api::extract::{ApiJson, ApiPath};
+use crate::api::problem::{ApiError, Problem};
+
+/// An object sync.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ObjectSync {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: ObjectId,
+    /// The connection it reads through.
+    #[schema(value_type = String)]
+    pub connection_id: ConnectionId,
+    /// The object's API name.
+    pub api_name: String,
+    /// `ticket`, `message`, `event`, `reference` or `file`.
+    pub role: String,
+    /// Whether it is wanted now.
+    pub enabled: bool,
+    /// How often it is read, in seconds.
+    pub interval_s: i32,
+    /// Linked paths, facets, settle and overlap.
+    #[schema(value_type = Object)]
+    pub settings: ObjectSettings,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<store::ObjectSync> for ObjectSync {
+    fn from(sync: store::ObjectSync) -> Self {
+        Self {
+            id: sync.id,
+            connection_id: sync.connection,
+            api_name: sync.api_name,
+            role: sync.role,
+            enabled: sync.enabled,
+            interval_s: sync.interval_s,
+            settings: sync.settings,
+            created_at: sync.created_at,
+        }
+    }
+}
+
+/// All object syncs of a connection.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ObjectSyncs {
+    /// In the order of their making.
+    pub objects: Vec<ObjectSync>,
+}
+
+/// What a new object sync needs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewObjectSync {
+    /// The object's API name.
+    pub api_name: String,
+    /// What it is to a ticket; known for standard objects.
+    pub role: Option<String>,
+    /// How often it is read, in seconds; every hour unless given.
+    pub interval_s: Option<i32>,
+    /// Linked paths, facets, settle and overlap.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<ObjectSettings>,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectSyncPatch {
+    /// Whether it is wanted.
+    pub enabled: Option<bool>,
+    /// How often it is read, in seconds.
+    pub interval_s: Option<i32>,
+    /// Linked paths, facets, settle and overlap, as a whole.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<ObjectSettings>,
+}
+
+/// What a trigger did.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Triggered {
+    /// `due` (it waits for its turn now), `again` (it runs, and will once more) or `not_yet` (its job is being made).
+    pub outcome: String,
+}
+
+const HOURLY: i32 = 3600;
+const ROLES: [&str; 5] = ["ticket", "message", "event", "reference", "file"];
+
+/// The connection's object syncs.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/connections/{connection}/objects",
+    params(("tenant" = String, Path), ("connection" = String, Path)),
+    responses((status = 200, body = ObjectSyncs), (status = 404, body = Problem)))]
+pub(in crate::api) async fn list(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, connection)): ApiPath<(TenantId, ConnectionId)>,
+) -> Result<Json<ObjectSyncs>, ApiError> {
+    if connection_get(&api.control, &scope, connection).await?.is_none() {
+        return Err(ApiError::not_found("connection"));
+    }
+    let syncs = store::object_syncs_list(&api.control, &scope, Some(connection)).await?;
+    Ok(Json(ObjectSyncs { objects: syncs.into_iter().map(ObjectSync::from).collect() }))
+}
+
+/// Starts keeping an object of the connection fresh.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/connections/{connection}/objects",
+    params(("tenant" = String, Path), ("connection" = String, Path)), request_body = NewObjectSync,
+    responses((status = 201, body = ObjectSync), (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 422, body = Problem)))]
+pub(in crate::api) async fn create(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, connection)): ApiPath<(TenantId, ConnectionId)>,
+    ApiJson(new): ApiJson<NewObjectSync>,
+) -> Result<(StatusCode, Json<ObjectSync>), ApiError> {
+    let new = store::NewObjectSync {
+        role: role(&new.api_name, new.role)?,
+        api_name: checked_api_name(new.api_name)?,
+        interval_s: checked_interval(new.interval_s)?.unwrap_or(HOURLY),
+        settings: checked_settings(new.settings)?.unwrap_or_default(),
+    };
+    let made = store::object_sync_create(&api.control, &scope, connection, &new).await?;
+    made.map(|sync| (StatusCode::CREATED, Json(sync.into()))).ok_or_else(|| ApiError::not_found("connection"))
+}
+
+/// Changes an object sync: enables, disables, another interval, other settings.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/objects/{object}",
+    params(("tenant" = String, Path), ("object" = String, Path)), request_body = ObjectSyncPatch,
+    responses((status = 200, body = ObjectSync), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(in crate::api) async fn update(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, object)): ApiPath<(TenantId, ObjectId)>,
+    ApiJson(patch): ApiJson<ObjectSyncPatch>,
+) -> Result<Json<ObjectSync>, ApiError> {
+    let patch = store::ObjectSyncPatch {
+        enabled: patch.enabled,
+        interval_s: checked_interval(patch.interval_s)?,
+        settings: checked_settings(patch.settings)?,
+    };
+    let changed = store::object_sync_update(&api.control, &scope, object, &patch).await?;
+    changed.map(|sync| Json(sync.into())).ok_or_else(|| ApiError::not_found("object sync"))
+}
+
+/// Syncs an object now; what was parked is tried again.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/objects/{object}/sync",
+    params(("tenant" = String, Path), ("object" = String, Path)),
+    responses((status = 202, body = Triggered), (status = 404, body = Problem)))]
+pub(in crate::api) async fn sync_now(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, object)): ApiPath<(TenantId, ObjectId)>,
+) -> Result<(StatusCode, Json<Triggered>), ApiError> {
+    if store::object_sync_get(&api.control, &scope, object).await?.is_none() {
+        return Err(ApiError::not_found("object sync"));
+    }
+    let outcome = match object_trigger(&api.db, scope.tenant(), object).await? {
+        Trigger::Due => "due",
+        Trigger::Again => "again",
+        Trigger::NotYet => "not_yet",
+    };
+    Ok((StatusCode::ACCEPTED, Json(Triggered { outcome: outcome.to_owned() })))
+}
+
+fn role(api_name: &str, given: Option<String>) -> Result<String, ApiError> {
+    let known = StandardObject::find(api_name).map(|object| object.role.word().to_owned());
+    match given.or(known) {
+        Some(role) if ROLES.contains(&role.as_str()) => Ok(role),
+        Some(role) => Err(ApiError::invalid(
+            format!("{role:?} is no role."),
+            format!("Use one of {}.", ROLES.join(", ")),
+        )),
+        None => Err(ApiError::invalid(
+            format!("{api_name} has no role by itself."),
+            format!("Say what it is to a ticket: one of {}.", ROLES.join(", ")),
+        )),
+    }
+}
+
+/// Salesforce's own rule for names, so that nothing else ever reaches a query.
+fn checked_api_name(name: String) -> Result<String, ApiError> {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.len() <= 80
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain {
+        return Ok(name);
+    }
+    Err(ApiError::invalid(
+        "The API name is no name of an object.",
+        "Write it as Setup shows it, like Case or Ping__c.",
+    ))
+}
+
+fn checked_interval(interval_s: Option<i32>) -> Result<Option<i32>, ApiError> {
+    match interval_s {
+        Some(seconds) if !(1..=86_400).contains(&seconds) => Err(ApiError::invalid(
+            format!("An interval of {seconds} s is out of bounds."),
+            "Give interval_s from 1 to 86400.",
+        )),
+        interval => Ok(interval),
+    }
+}
+
+fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSettings>, ApiError> {
+    const DAY: u32 = 86_400;
+    match settings {
+        Some(settings) if settings.settle_s > DAY || settings.overlap_s > DAY => Err(ApiError::invalid(
+            "Settle or overlap is longer than a day.",
+            "Give both in seconds, up to 86400.",
+        )),
+        settings => Ok(settings),
+    }
+}

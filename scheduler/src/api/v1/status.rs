@@ -1,0 +1,189 @@
+//! `/v1/tenants/{tenant}/status`: is it complete, is it fresh, must somebody act?
+
+use axum::Json;
+use chrono::{DateTime, Utc};
+use refrain_shared::freshness::{CoveredFrom, Progress, sentence};
+use refrain_shared::ids::{ConnectionId, ObjectId};
+use refrain_shared::job::SyncState;
+use refrain_shared::storage::content::status as store;
+use refrain_shared::storage::control::connections::connections_list;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::Shared;
+use crate::api::auth::Tenant;
+use crate::api::problem::{ApiError, Problem};
+use crate::api::v1::Ask;
+use crate::api::v1::connections::Connection;
+
+/// Where a tenant stands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// When this was read.
+    pub as_of: DateTime<Utc>,
+    /// Each connection with its objects.
+    pub connections: Vec<ConnectionStatus>,
+    /// Live tickets.
+    pub tickets: i64,
+    /// Tickets whose own record has not come yet.
+    pub tickets_awaiting_parent: i64,
+    /// Live items of conversations.
+    pub messages: i64,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionStatus {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// Its objects.
+    pub objects: Vec<ObjectStatus>,
+}
+
+/// Where an object stands. `records_read` = `written` + `unchanged` + `superseded` + `quarantined` + `suppressed`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ObjectStatus {
+    /// The object sync.
+    #[schema(value_type = String)]
+    pub id: ObjectId,
+    /// The object's API name.
+    pub api_name: String,
+    /// What it is to a ticket.
+    pub role: String,
+    /// Whether it is wanted.
+    pub enabled: bool,
+    /// How often it is read, in seconds.
+    pub interval_s: i32,
+    /// `new`, `loading`, `current`, `parked` or `absent`.
+    pub state: String,
+    /// What a person must do, when parked.
+    pub ask: Option<Ask>,
+    /// How fresh it is, in one sentence that never promises more than is here.
+    pub freshness: String,
+    /// How many records the org counted when the first load was planned.
+    pub expected: Option<i64>,
+    /// Live records here.
+    pub stored: i64,
+    /// Records set aside now.
+    pub set_aside: i64,
+    /// Records read so far.
+    pub records_read: i64,
+    /// Of them, written.
+    pub written: i64,
+    /// Of them, with the same content as here.
+    pub unchanged: i64,
+    /// Of them, not newer than what was here.
+    pub superseded: i64,
+    /// Of them, set aside.
+    pub quarantined: i64,
+    /// Of them, of people who must not come back.
+    pub suppressed: i64,
+    /// Found late, by the overlap.
+    pub late: i64,
+    /// Calls made to Salesforce.
+    pub api_calls: i64,
+    /// Everything stamped before this is here.
+    pub watermark_at: Option<DateTime<Utc>>,
+    /// History is complete from here; null with `covers_all_history`.
+    pub covered_from: Option<DateTime<Utc>>,
+    /// Whether history is complete from its first record.
+    pub covers_all_history: bool,
+    /// When the first load was complete.
+    pub loaded_at: Option<DateTime<Utc>>,
+    /// When the last window was complete.
+    pub passed_at: Option<DateTime<Utc>>,
+}
+
+/// Everything about the tenant's freshness and completeness.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/status", params(("tenant" = String, Path)),
+    responses((status = 200, body = Status), (status = 404, body = Problem)))]
+pub(in crate::api) async fn get(api: Shared, Tenant(scope): Tenant) -> Result<Json<Status>, ApiError> {
+    let connections = connections_list(&api.control, &scope).await?;
+    let mut status = store::status_get(&api.db, &scope).await?;
+    let now = api.clock.now();
+    let mut of = |connection: ConnectionId| {
+        let (its, others) = status.objects.drain(..).partition(|object| object.connection == connection);
+        status.objects = others;
+        let its: Vec<store::ObjectStatus> = its;
+        its.into_iter().map(|object| shown(object, now)).collect::<Vec<_>>()
+    };
+    let connections = connections
+        .into_iter()
+        .map(|connection| ConnectionStatus { objects: of(connection.id), connection: connection.into() })
+        .collect();
+    Ok(Json(Status {
+        as_of: now,
+        connections,
+        tickets: status.tickets,
+        tickets_awaiting_parent: status.awaiting_parent,
+        messages: status.messages,
+    }))
+}
+
+/// An object sync that the reconciler has not seen yet stands at nought.
+fn unseen() -> store::ObjectProgress {
+    store::ObjectProgress {
+        state: SyncState::New,
+        ask: None,
+        watermark_at: None,
+        covered_from: None,
+        expected: None,
+        records_read: 0,
+        written: 0,
+        unchanged: 0,
+        superseded: 0,
+        quarantined: 0,
+        suppressed: 0,
+        late: 0,
+        api_calls: 0,
+        loaded_at: None,
+        passed_at: None,
+    }
+}
+
+fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
+    let progress = object.progress.unwrap_or_else(unseen);
+    let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    let freshness = sentence(
+        &Progress {
+            api_name: &object.api_name,
+            state: progress.state,
+            ask: progress.ask.as_ref(),
+            watermark: progress.watermark_at,
+            covered_from: progress.covered_from,
+            expected: progress.expected.map(count),
+            stored: count(object.stored),
+        },
+        now,
+    );
+    ObjectStatus {
+        id: object.object,
+        api_name: object.api_name,
+        role: object.role,
+        enabled: object.enabled,
+        interval_s: object.interval_s,
+        state: progress.state.word().to_owned(),
+        ask: progress.ask.map(Ask::from),
+        freshness,
+        expected: progress.expected,
+        stored: object.stored,
+        set_aside: object.set_aside,
+        records_read: progress.records_read,
+        written: progress.written,
+        unchanged: progress.unchanged,
+        superseded: progress.superseded,
+        quarantined: progress.quarantined,
+        suppressed: progress.suppressed,
+        late: progress.late,
+        api_calls: progress.api_calls,
+        watermark_at: progress.watermark_at,
+        covered_from: match progress.covered_from {
+            Some(CoveredFrom::At(at)) => Some(at),
+            Some(CoveredFrom::Start) | None => None,
+        },
+        covers_all_history: progress.covered_from == Some(CoveredFrom::Start),
+        loaded_at: progress.loaded_at,
+        passed_at: progress.passed_at,
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line. What concerns this process (`serve`, `migrate`, `check-config`) is done here; everything
+//! else asks the API, like any other client.
+//!
+//! Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 the database's schema does not fit ·
+//! 4 the API refused · 5 the API cannot be reached.
+
+mod client;
+mod own;
+mod table;
+mod verbs;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use own::Exit;
+
+/// Keeps support tickets from Salesforce in step.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database's schema does not \
+                  fit, 4 the API refused, 5 the API cannot be reached."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Configuration file (TOML); environment variables REFRAIN_SECTION__KEY win over it.
+    #[arg(long, global = true, env = "REFRAIN_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    api: ApiArguments,
+}
+
+/// How to reach the API.
+#[derive(Args, Clone)]
+pub(crate) struct ApiArguments {
+    /// Where the API is.
+    #[arg(long = "api", global = true, env = "REFRAIN_API_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API key; without one the key file is read.
+    #[arg(long, global = true, env = "REFRAIN_API_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The file that holds the API key.
+    #[arg(long, global = true, default_value = "operator.key")]
+    key_file: PathBuf,
+    /// For people or for programs.
+    #[arg(short = 'o', long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Columns.
+    Table,
+    /// The API's own answer.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the scheduler until told to stop.
+    Serve {
+        /// Apply missing migrations first.
+        #[arg(long)]
+        migrate: bool,
+    },
+    /// Bring the database's schema up to this build.
+    Migrate,
+    /// Check the configuration and print it without secrets.
+    CheckConfig,
+    /// Tenants.
+    #[command(subcommand)]
+    Tenant(verbs::TenantCommand),
+    /// Connections to Salesforce orgs.
+    #[command(subcommand)]
+    Connection(verbs::ConnectionCommand),
+    /// Object syncs.
+    #[command(subcommand)]
+    Sync(verbs::SyncCommand),
+    /// Where a tenant stands: complete, fresh, or waiting for somebody.
+    Status {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+    },
+}
+
+/// Runs a command; gives the process's exit code.
+pub async fn run(arguments: Arguments) -> u8 {
+    let outcome = match arguments.command {
+        Command::Serve { migrate } => own::serve(arguments.config.as_deref(), migrate).await,
+        Command::Migrate => own::migrate(arguments.config.as_deref()).await,
+        Command::CheckConfig => own::check_config(arguments.config.as_deref()),
+        Command::Tenant(command) => verbs::tenant(&arguments.api, command).await,
+        Command::Connection(command) => verbs::connection(&arguments.api, command).await,
+        Command::Sync(command) => verbs::sync(&arguments.api, command).await,
+        Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(exit) => {
+            eprintln!("{exit}");
+            exit.code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,234 @@
+//! Verbs that ask the API.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::client::{ask, print, say};
+use super::own::Exit;
+use super::{ApiArguments, Output};
+
+#[derive(Subcommand)]
+pub(super) enum TenantCommand {
+    /// Make a tenant.
+    Create {
+        /// Its name.
+        name: String,
+    },
+    /// List tenants.
+    List,
+    /// Make an API key of a tenant; it is shown once.
+    Key {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The key's name.
+        name: String,
+        /// Let it change things, not only read.
+        #[arg(long)]
+        admin: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum ConnectionCommand {
+    /// Connect an org. The credentials are proved at once.
+    Create {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The connection's name.
+        #[arg(long)]
+        name: String,
+        /// The org's My Domain URL.
+        #[arg(long)]
+        login_url: String,
+        /// A JSON file like {"method": "client_credentials", "client_id": "…", "client_secret": "…"}; `-` for
+        /// standard input. Secrets are not taken from the command line, where others could see them.
+        #[arg(long)]
+        auth: PathBuf,
+    },
+    /// List a tenant's connections.
+    List {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+    },
+    /// Prove a connection's credentials again.
+    Check {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The connection (con_…).
+        connection: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum SyncCommand {
+    /// Keep an object of a connection fresh.
+    Start {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The connection (con_…).
+        #[arg(long, short)]
+        connection: String,
+        /// What a custom object is to a ticket.
+        #[arg(long)]
+        role: Option<String>,
+        /// How often to read it, in seconds.
+        #[arg(long)]
+        interval_s: Option<i32>,
+        /// API names, like Case.
+        #[arg(required = true)]
+        objects: Vec<String>,
+    },
+    /// List a connection's object syncs.
+    List {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The connection (con_…).
+        #[arg(long, short)]
+        connection: String,
+    },
+    /// Sync an object now.
+    Now {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The object sync (obj_…).
+        object: String,
+    },
+}
+
+const TENANTS: &[(&str, &str)] =
+    &[("ID", "id"), ("NAME", "name"), ("STATE", "state"), ("CREATED", "created_at")];
+const CONNECTIONS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("STATE", "state"),
+    ("ORG", "org_id"),
+    ("USER", "user_id"),
+    ("ASK", "ask.what"),
+];
+const OBJECTS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("OBJECT", "api_name"),
+    ("ROLE", "role"),
+    ("ENABLED", "enabled"),
+    ("EVERY (S)", "interval_s"),
+];
+const STATUS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("OBJECT", "api_name"),
+    ("STATE", "state"),
+    ("STORED", "stored"),
+    ("EXPECTED", "expected"),
+    ("SET ASIDE", "set_aside"),
+    ("CALLS", "api_calls"),
+    ("FRESHNESS", "freshness"),
+];
+
+pub(super) async fn tenant(api: &ApiArguments, command: TenantCommand) -> Result<(), Exit> {
+    match command {
+        TenantCommand::Create { name } => {
+            let made = ask(api, Method::POST, "/v1/tenants", Some(&json!({ "name": name }))).await?;
+            print(api, &made, std::slice::from_ref(&made), TENANTS);
+        }
+        TenantCommand::List => {
+            let answer = ask(api, Method::GET, "/v1/tenants?limit=200", None).await?;
+            print(api, &answer, rows(&answer, "tenants"), TENANTS);
+        }
+        TenantCommand::Key { tenant, name, admin } => {
+            let role = if admin { "tenant_admin" } else { "tenant_reader" };
+            let body = json!({ "name": name, "role": role });
+            let made = ask(api, Method::POST, &format!("/v1/tenants/{tenant}/keys"), Some(&body)).await?;
+            print(api, &made, std::slice::from_ref(&made), &[("ID", "id"), ("KEY (SHOWN ONCE)", "key")]);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn connection(api: &ApiArguments, command: ConnectionCommand) -> Result<(), Exit> {
+    match command {
+        ConnectionCommand::Create { tenant, name, login_url, auth } => {
+            let body = json!({ "name": name, "login_url": login_url, "auth": read_auth(&auth)? });
+            let made =
+                ask(api, Method::POST, &format!("/v1/tenants/{tenant}/connections"), Some(&body)).await?;
+            print(api, &made, std::slice::from_ref(&made), CONNECTIONS);
+        }
+        ConnectionCommand::List { tenant } => {
+            let answer = ask(api, Method::GET, &format!("/v1/tenants/{tenant}/connections"), None).await?;
+            print(api, &answer, rows(&answer, "connections"), CONNECTIONS);
+        }
+        ConnectionCommand::Check { tenant, connection } => {
+            let path = format!("/v1/tenants/{tenant}/connections/{connection}/check");
+            let checked = ask(api, Method::POST, &path, None).await?;
+            print(api, &checked, std::slice::from_ref(&checked), CONNECTIONS);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(), Exit> {
+    match command {
+        SyncCommand::Start { tenant, connection, role, interval_s, objects } => {
+            let path = format!("/v1/tenants/{tenant}/connections/{connection}/objects");
+            let mut made = Vec::with_capacity(objects.len());
+            for api_name in objects {
+                let body = json!({ "api_name": api_name, "role": role, "interval_s": interval_s });
+                made.push(ask(api, Method::POST, &path, Some(&body)).await?);
+            }
+            print(api, &Value::Array(made.clone()), &made, OBJECTS);
+        }
+        SyncCommand::List { tenant, connection } => {
+            let path = format!("/v1/tenants/{tenant}/connections/{connection}/objects");
+            let answer = ask(api, Method::GET, &path, None).await?;
+            print(api, &answer, rows(&answer, "objects"), OBJECTS);
+        }
+        SyncCommand::Now { tenant, object } => {
+            let path = format!("/v1/tenants/{tenant}/objects/{object}/sync");
+            let answer = ask(api, Method::POST, &path, None).await?;
+            print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn status(api: &ApiArguments, tenant: &str) -> Result<(), Exit> {
+    let answer = ask(api, Method::GET, &format!("/v1/tenants/{tenant}/status"), None).await?;
+    let objects: Vec<Value> = rows(&answer, "connections")
+        .iter()
+        .flat_map(|connection| rows(connection, "objects"))
+        .cloned()
+        .collect();
+    print(api, &answer, &objects, STATUS);
+    if api.output == Output::Table {
+        say(&format!(
+            "{} tickets, {} messages, as of {}",
+            answer["tickets"], answer["messages"], answer["as_of"]
+        ));
+    }
+    Ok(())
+}
+
+fn rows<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
+    answer.get(list).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn read_auth(file: &std::path::Path) -> Result<Value, Exit> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(file).map(|content| text = content)
+    };
+    read.map_err(|error| Exit::Config(format!("{} cannot be read: {error}.", file.display())))?;
+    // Without the parser's message: it would quote the secret.
+    serde_json::from_str(&text).map_err(|_| Exit::Config(format!("{} is not JSON.", file.display())))
+}
