@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::request::Request;
 use super::{Answer, World, identity};
 use crate::org::sessions::{Code, Refused};
-use crate::org::{Org, secret};
+use crate::org::Org;
 
 /// Real milliseconds that a token request takes at least, so that two at once do meet.
 pub(super) const LATENCY_MS: u64 = 20;
@@ -170,19 +170,27 @@ fn secret_is_good(org: &Org, request: &Request, form: &HashMap<String, String>) 
 
 /// The body of a granted token. Its keys and their order are the recorded ones.
 fn granted(org: &Org, request: &Request, access: &str, refresh: Option<&str>) -> Answer {
+    let id = identity::url(org, &request.base_url);
+    let issued_at = org.clock.now_ms().to_string();
     let mut body = json!({
         "access_token": access,
-        "signature": format!("{}=", secret(32)),
+        "signature": signature(&org.identity.client_secret, &id, &issued_at),
         "scope": "api refresh_token id",
         "instance_url": request.base_url,
-        "id": identity::url(org, &request.base_url),
+        "id": id,
         "token_type": "Bearer",
-        "issued_at": org.clock.now_ms().to_string(),
+        "issued_at": issued_at,
     });
     if let (Some(refresh), Some(map)) = (refresh, body.as_object_mut()) {
         map.insert("refresh_token".to_owned(), json!(refresh));
     }
     Answer::json(200, &body)
+}
+
+/// By which an app knows that the answer came from Salesforce: its own secret over id and issued_at.
+fn signature(client_secret: &str, id: &str, issued_at: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, client_secret.as_bytes());
+    STANDARD.encode(hmac::sign(&key, format!("{id}{issued_at}").as_bytes()))
 }
 
 fn granted_to_jwt(org: &Org, request: &Request, access: &str) -> Answer {
