@@ -80,10 +80,7 @@ fn loading(subject: &str, progress: &Progress<'_>, now: Timestamp) -> String {
     };
     match (progress.covered_from, progress.watermark) {
         (Some(from @ CoveredFrom::At(start)), Some(to)) if start < to => {
-            format!(
-                "{subject} are still loading: {amount}. Complete {}.",
-                span(from, to, now)
-            )
+            format!("{subject} are still loading: {amount}. Complete {}.", span(from, to, now))
         }
         _ => format!("{subject} are still loading: {amount}."),
     }
@@ -99,11 +96,7 @@ fn span(from: CoveredFrom, to: Timestamp, now: Timestamp) -> String {
         }
         CoveredFrom::At(at) => format!("from {} {} to", day(at, now), minute_after(at).format("%H:%M")),
     };
-    let date = if to.date_naive() == now.date_naive() {
-        String::new()
-    } else {
-        format!("{} ", day(to, now))
-    };
+    let date = if to.date_naive() == now.date_naive() { String::new() } else { format!("{} ", day(to, now)) };
     format!("{start} {date}{} UTC ({})", to.format("%H:%M"), age(to, now))
 }
 
@@ -115,8 +108,7 @@ fn minute_after(at: Timestamp) -> Timestamp {
 
 fn day(at: Timestamp, now: Timestamp) -> String {
     let same_year = at.format("%Y").to_string() == now.format("%Y").to_string();
-    at.format(if same_year { "%-d %b" } else { "%-d %b %Y" })
-        .to_string()
+    at.format(if same_year { "%-d %b" } else { "%-d %b %Y" }).to_string()
 }
 
 /// Rounded up, so that it never sounds fresher than it is.

@@ -25,58 +25,28 @@ fn current() -> Progress<'static> {
 fn the_sentences_are_these() {
     let now = at("2026-11-23T14:06:00Z");
     let say = |progress: Progress<'_>| sentence(&progress, now);
+    assert_eq!(say(current()), "Cases are complete from 24 Oct to 14:02 UTC (4 min ago).");
     assert_eq!(
-        say(current()),
-        "Cases are complete from 24 Oct to 14:02 UTC (4 min ago)."
-    );
-    assert_eq!(
-        say(Progress {
-            covered_from: Some(CoveredFrom::Start),
-            ..current()
-        }),
+        say(Progress { covered_from: Some(CoveredFrom::Start), ..current() }),
         "Cases are complete up to 14:02 UTC (4 min ago)."
     );
     assert_eq!(
-        say(Progress {
-            state: SyncState::Loading,
-            covered_from: None,
-            ..current()
-        }),
+        say(Progress { state: SyncState::Loading, covered_from: None, ..current() }),
         "Cases are still loading: 1,200 of 5,000."
     );
     assert_eq!(
-        say(Progress {
-            state: SyncState::Loading,
-            ..current()
-        }),
+        say(Progress { state: SyncState::Loading, ..current() }),
         "Cases are still loading: 1,200 of 5,000. Complete from 24 Oct to 14:02 UTC (4 min ago)."
     );
-    let ask = UserMessage::new(
-        "object_no_read",
-        "Salesforce refused access to Task.",
-        "why",
-        "fix",
-    );
-    let parked = Progress {
-        api_name: "Task",
-        state: SyncState::Parked,
-        ask: Some(&ask),
-        ..current()
-    };
+    let ask = UserMessage::new("object_no_read", "Salesforce refused access to Task.", "why", "fix");
+    let parked = Progress { api_name: "Task", state: SyncState::Parked, ask: Some(&ask), ..current() };
     assert_eq!(say(parked), "Salesforce refused access to Task.");
     assert_eq!(
-        say(Progress {
-            api_name: "Ping__c",
-            state: SyncState::New,
-            ..current()
-        }),
+        say(Progress { api_name: "Ping__c", state: SyncState::New, ..current() }),
         "Ping__c records wait for their first load."
     );
     assert_eq!(
-        say(Progress {
-            watermark: Some(at("2025-12-31T23:59:59Z")),
-            ..current()
-        }),
+        say(Progress { watermark: Some(at("2025-12-31T23:59:59Z")), ..current() }),
         "Cases are complete from 24 Oct to 31 Dec 2025 23:59 UTC (327 days ago)."
     );
 }
@@ -91,9 +61,7 @@ fn claimed(sentence: &str, now: Timestamp) -> Timestamp {
         [day, month, time] => format!("{day} {month} {} {time}", now.format("%Y")),
         _ => end.to_owned(),
     };
-    NaiveDateTime::parse_from_str(&text, "%e %b %Y %H:%M")
-        .unwrap()
-        .and_utc()
+    NaiveDateTime::parse_from_str(&text, "%e %b %Y %H:%M").unwrap().and_utc()
 }
 
 proptest! {

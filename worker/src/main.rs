@@ -109,8 +109,9 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn schema_refusal(config: &Config) -> anyhow::Result<Option<String>> {
-    let mut connection =
-        migrations::connect(login_options(&wiring::database_options(config))?).await.context("reach PostgreSQL to check its schema")?;
+    let mut connection = migrations::connect(login_options(&wiring::database_options(config))?)
+        .await
+        .context("reach PostgreSQL to check its schema")?;
     let state = migrations::schema_state(&mut connection).await.context("check the schema's version")?;
     migrations::close(connection).await;
     Ok(match state {

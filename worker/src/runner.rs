@@ -111,7 +111,7 @@ fn log(error: &JobError) {
     let (step, code) = (error.step.word(), error.code);
     match &error.disposition {
         Disposition::Bug => {
-            tracing::error!(step, code, detail = %error.detail, "job stopped by a defect of ours")
+            tracing::error!(step, code, detail = %error.detail, "job stopped by a defect of ours");
         }
         Disposition::ParkObject { ask } | Disposition::ParkConnection { ask } => {
             tracing::warn!(step, code, ask = %ask, "a person must act");

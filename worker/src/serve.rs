@@ -97,10 +97,7 @@ fn prefetch(slots: u16) -> Vec<(Class, u16)> {
     vec![(Class::Interactive, slots), (Class::Incremental, slots), (Class::Backfill, spare)]
 }
 
-fn checks(
-    context: &Arc<Context>,
-    consumer: &Consumer,
-) -> Vec<(&'static str, Check)> {
+fn checks(context: &Arc<Context>, consumer: &Consumer) -> Vec<(&'static str, Check)> {
     let (database, broker) = (context.db.clone(), consumer.connected_flag());
     vec![
         (

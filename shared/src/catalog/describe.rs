@@ -38,6 +38,7 @@ impl ObjectDescribe {
 }
 
 /// One field as described for the integration user.
+#[expect(clippy::struct_excessive_bools, reason = "they are describe's own flags")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldDescribe {

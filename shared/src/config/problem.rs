@@ -22,11 +22,7 @@ pub struct ConfigProblems(pub Vec<ConfigProblem>);
 impl fmt::Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        writeln!(
-            f,
-            "The configuration has {count} problem{}:",
-            if count == 1 { "" } else { "s" }
-        )?;
+        writeln!(f, "The configuration has {count} problem{}:", if count == 1 { "" } else { "s" })?;
         for problem in &self.0 {
             writeln!(f, "- {}: {}", problem.key, problem.what)?;
             writeln!(f, "  Why: {}", problem.why)?;

@@ -17,19 +17,12 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(given: Given, problems: Vec<ConfigProblem>) -> Self {
-        Self {
-            given,
-            problems,
-            printed: Vec::new(),
-            known: Vec::new(),
-        }
+        Self { given, problems, printed: Vec::new(), known: Vec::new() }
     }
 
     /// A text, or the default.
     pub(super) fn text(&mut self, section: &str, key: &str, default: &str) -> String {
-        self.take(section, key, default.to_owned(), as_text, |text| {
-            format!("{text:?}")
-        })
+        self.take(section, key, default.to_owned(), as_text, |text| format!("{text:?}"))
     }
 
     /// A text that must be given.
@@ -128,12 +121,7 @@ impl Reader {
         default: &str,
     ) -> T {
         let text = self.text(section, key, default);
-        let find = |wanted: &str| {
-            words
-                .iter()
-                .find(|(word, _)| *word == wanted)
-                .map(|(_, value)| *value)
-        };
+        let find = |wanted: &str| words.iter().find(|(word, _)| *word == wanted).map(|(_, value)| *value);
         find(&text).unwrap_or_else(|| {
             let choices: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             self.problem(
@@ -161,12 +149,8 @@ impl Reader {
         let unknown: Vec<_> = std::mem::take(&mut self.given.0).into_iter().collect();
         for ((section, key), (_, origin)) in unknown {
             let name = format!("{section}.{key}");
-            let close = self
-                .known
-                .iter()
-                .min_by_key(|known| distance(known, &name))
-                .cloned()
-                .unwrap_or_default();
+            let close =
+                self.known.iter().min_by_key(|known| distance(known, &name)).cloned().unwrap_or_default();
             self.problem(
                 &name,
                 format!("there is no such key ({origin})"),
@@ -253,15 +237,12 @@ fn as_truth(raw: &Raw) -> Result<bool, &'static str> {
 fn as_list(raw: &Raw) -> Result<Vec<String>, &'static str> {
     const EXPECTED: &str = "a list of texts";
     match raw {
-        Raw::Text(text) => Ok(text
-            .split(',')
-            .map(|one| one.trim().to_owned())
-            .filter(|one| !one.is_empty())
-            .collect()),
-        Raw::Toml(toml::Value::Array(values)) => values
-            .iter()
-            .map(|value| value.as_str().map(str::to_owned).ok_or(EXPECTED))
-            .collect(),
+        Raw::Text(text) => {
+            Ok(text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect())
+        }
+        Raw::Toml(toml::Value::Array(values)) => {
+            values.iter().map(|value| value.as_str().map(str::to_owned).ok_or(EXPECTED)).collect()
+        }
         Raw::Toml(_) => Err(EXPECTED),
     }
 }
@@ -273,9 +254,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.chars().enumerate() {
         let mut corner = std::mem::replace(&mut row[0], i + 1);
         for (j, y) in b.iter().enumerate() {
-            let edited = (corner + usize::from(x != *y))
-                .min(row[j] + 1)
-                .min(row[j + 1] + 1);
+            let edited = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
             corner = std::mem::replace(&mut row[j + 1], edited);
         }
     }

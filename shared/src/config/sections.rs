@@ -151,7 +151,9 @@ impl Config {
             problems.push(problem);
             None
         });
-        Self::parse(text, std::env::vars(), problems)
+        #[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
+        let variables = std::env::vars();
+        Self::parse(text, variables, problems)
     }
 
     /// Reads a text and given variables; for tests and tools.
@@ -159,11 +161,7 @@ impl Config {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigProblems> {
-        Self::parse(
-            Some(("the file".to_owned(), text.to_owned())),
-            variables,
-            Vec::new(),
-        )
+        Self::parse(Some(("the file".to_owned(), text.to_owned())), variables, Vec::new())
     }
 
     /// The configuration in force with where each value came from, secrets left out.
@@ -242,10 +240,7 @@ impl Database {
             tls: reader.word(
                 "database",
                 "tls",
-                &[
-                    ("require", DatabaseTls::Require),
-                    ("disable", DatabaseTls::Disable),
-                ],
+                &[("require", DatabaseTls::Require), ("disable", DatabaseTls::Disable)],
                 default,
             ),
         }
@@ -261,10 +256,7 @@ impl Broker {
             "write amqp://user:password@host:5672/vhost (amqps:// with TLS), or set AMQP_URL",
         );
         checked_url(reader, "broker.url", &url, &["amqp", "amqps"]);
-        Self {
-            url,
-            ca_file: existing_file(reader, "broker", "ca_file"),
-        }
+        Self { url, ca_file: existing_file(reader, "broker", "ca_file") }
     }
 }
 
@@ -351,9 +343,7 @@ fn checked_url(reader: &mut Reader, key: &str, url: &Secret<String>, schemes: &[
     if url.expose().is_empty() {
         return None;
     }
-    let parsed = Url::parse(url.expose())
-        .ok()
-        .filter(|parsed| schemes.contains(&parsed.scheme()));
+    let parsed = Url::parse(url.expose()).ok().filter(|parsed| schemes.contains(&parsed.scheme()));
     if parsed.is_none() {
         reader.problem(
             key,

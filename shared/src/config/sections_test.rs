@@ -6,12 +6,7 @@ const NEEDED: &str =
     "[database]\nurl = 'postgres://u:hunter2@localhost/r'\n[broker]\nurl = 'amqp://u:hunter2@localhost'\n";
 
 fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigProblems> {
-    Config::from_text(
-        text,
-        variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-    )
+    Config::from_text(text, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
 
 #[test]
@@ -44,22 +39,11 @@ fn the_environment_wins_over_the_file_and_is_read_as_the_keys_type() {
 
 #[test]
 fn the_names_that_tools_know_are_honoured_but_ours_win() {
-    let known = [
-        ("DATABASE_URL", "postgres://db.test/x"),
-        ("AMQP_URL", "amqp://mq.test"),
-    ];
+    let known = [("DATABASE_URL", "postgres://db.test/x"), ("AMQP_URL", "amqp://mq.test")];
     let config = with("", &known).unwrap();
     assert_eq!(config.database.url.expose(), "postgres://db.test/x");
-    assert_eq!(
-        config.database.tls,
-        DatabaseTls::Require,
-        "another machine is reached by TLS"
-    );
-    let ours = [
-        known[0],
-        known[1],
-        ("REFRAIN_DATABASE__URL", "postgres://localhost/y"),
-    ];
+    assert_eq!(config.database.tls, DatabaseTls::Require, "another machine is reached by TLS");
+    let ours = [known[0], known[1], ("REFRAIN_DATABASE__URL", "postgres://localhost/y")];
     let config = with("", &ours).unwrap();
     assert_eq!(config.database.url.expose(), "postgres://localhost/y");
     assert_eq!(config.database.tls, DatabaseTls::Disable);
@@ -83,16 +67,8 @@ fn every_problem_is_told_at_once_with_why_and_fix() {
             "database.poolsize"
         ]
     );
-    assert!(
-        problems
-            .0
-            .iter()
-            .all(|problem| !problem.why.is_empty() && !problem.fix.is_empty())
-    );
-    assert!(
-        problems.to_string().contains("did you mean database.pool_size?"),
-        "{problems}"
-    );
+    assert!(problems.0.iter().all(|problem| !problem.why.is_empty() && !problem.fix.is_empty()));
+    assert!(problems.to_string().contains("did you mean database.pool_size?"), "{problems}");
 }
 
 #[test]
@@ -107,15 +83,10 @@ fn no_secret_is_printed() {
 fn a_secret_may_come_from_a_file_but_not_from_two_places() {
     let path = std::env::temp_dir().join(format!("refrain-secret-{}", uuid::Uuid::now_v7()));
     std::fs::write(&path, "amqp://from-file\n").unwrap();
-    let text = NEEDED.replace(
-        "url = 'amqp://u:hunter2@localhost'",
-        &format!("url_file = '{}'", path.display()),
-    );
+    let text =
+        NEEDED.replace("url = 'amqp://u:hunter2@localhost'", &format!("url_file = '{}'", path.display()));
     assert_eq!(with(&text, &[]).unwrap().broker.url.expose(), "amqp://from-file");
     let problems = with(&text, &[("AMQP_URL", "amqp://x")]).unwrap_err();
-    assert!(
-        problems.to_string().contains("both url and url_file"),
-        "{problems}"
-    );
+    assert!(problems.to_string().contains("both url and url_file"), "{problems}");
     std::fs::remove_file(path).unwrap();
 }

@@ -67,10 +67,7 @@ impl Given {
                 continue;
             };
             for (key, value) in keys {
-                self.0.insert(
-                    (section.clone(), key),
-                    (Raw::Toml(value), Origin::File(name.to_owned())),
-                );
+                self.0.insert((section.clone(), key), (Raw::Toml(value), Origin::File(name.to_owned())));
             }
         }
     }
@@ -125,8 +122,7 @@ pub(super) fn read_file(named: Option<&Path>) -> Result<Option<(String, String)>
 }
 
 fn at_line(text: &str, span: Option<std::ops::Range<usize>>) -> String {
-    let line = span
-        .and_then(|span| text.get(..span.start))
-        .map_or(1, |before| before.matches('\n').count() + 1);
+    let line =
+        span.and_then(|span| text.get(..span.start)).map_or(1, |before| before.matches('\n').count() + 1);
     format!("look at line {line}")
 }

@@ -127,23 +127,11 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_apart_from_damage() {
-        assert_eq!(
-            Envelope::decode(br#"{"v":2,"anything":[]}"#),
-            Decoded::NewerVersion(2)
-        );
-        for damaged in [
-            &b""[..],
-            b"{}",
-            b"[1]",
-            b"\xff",
-            br#"{"v":0}"#,
-            br#"{"v":1,"tenant":"x"}"#,
-            br#"{"v":-1}"#,
-        ] {
-            assert!(
-                matches!(Envelope::decode(damaged), Decoded::Undecodable(_)),
-                "{damaged:?}"
-            );
+        assert_eq!(Envelope::decode(br#"{"v":2,"anything":[]}"#), Decoded::NewerVersion(2));
+        for damaged in
+            [&b""[..], b"{}", b"[1]", b"\xff", br#"{"v":0}"#, br#"{"v":1,"tenant":"x"}"#, br#"{"v":-1}"#]
+        {
+            assert!(matches!(Envelope::decode(damaged), Decoded::Undecodable(_)), "{damaged:?}");
         }
         assert!(matches!(Envelope::decode(&[b' '; 5000]), Decoded::Undecodable(_)));
     }

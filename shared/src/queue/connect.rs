@@ -31,17 +31,11 @@ pub async fn connect(options: &BrokerOptions, name: &str) -> Result<Connection, 
     let tls = tls(options, &uri.scheme)?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let runtime = lapin::runtime::default_runtime().map_err(QueueError::Unreachable)?;
-    match tokio::time::timeout(
-        CONNECT,
-        Connection::connect_uri_with_config(uri, properties, tls, runtime),
-    )
-    .await
+    match tokio::time::timeout(CONNECT, Connection::connect_uri_with_config(uri, properties, tls, runtime))
+        .await
     {
         Ok(opened) => opened.map_err(QueueError::Unreachable),
-        Err(_) => Err(QueueError::TimedOut {
-            what: "open a connection",
-            seconds: CONNECT.as_secs(),
-        }),
+        Err(_) => Err(QueueError::TimedOut { what: "open a connection", seconds: CONNECT.as_secs() }),
     }
 }
 
@@ -51,10 +45,7 @@ fn tls(options: &BrokerOptions, scheme: &AMQPScheme) -> Result<OwnedTLSConfig, Q
     };
     let pem = std::fs::read_to_string(path)
         .map_err(|e| QueueError::Settings(format!("read the CA file {}: {e}", path.display())))?;
-    Ok(OwnedTLSConfig {
-        identity: None,
-        cert_chain: Some(pem),
-    })
+    Ok(OwnedTLSConfig { identity: None, cert_chain: Some(pem) })
 }
 
 /// Closes in good order, but does not wait for a broker that is gone.

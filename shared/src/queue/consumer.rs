@@ -91,20 +91,12 @@ impl Delivery {
 
     /// Says that the message is dealt with. [`QueueError::Stale`] when its connection is gone: it comes again.
     pub async fn ack(self) -> Result<(), QueueError> {
-        settled(
-            "acknowledge a message",
-            self.acker.ack(BasicAckOptions::default()),
-        )
-        .await
+        settled("acknowledge a message", self.acker.ack(BasicAckOptions::default())).await
     }
 
     /// Puts a message that cannot be read aside, where an operator looks at it.
     pub async fn dead_letter(self) -> Result<(), QueueError> {
-        settled(
-            "put a message aside",
-            self.acker.reject(BasicRejectOptions { requeue: false }),
-        )
-        .await
+        settled("put a message aside", self.acker.reject(BasicRejectOptions { requeue: false })).await
     }
 }
 
@@ -117,10 +109,7 @@ async fn settled(
         // The library says `false`, not an error, when the channel is gone.
         Ok(Ok(false)) => Err(QueueError::Stale),
         Ok(Err(error)) => Err(QueueError::Unreachable(error)),
-        Err(_) => Err(QueueError::TimedOut {
-            what,
-            seconds: ASK.as_secs(),
-        }),
+        Err(_) => Err(QueueError::TimedOut { what, seconds: ASK.as_secs() }),
     }
 }
 
@@ -128,11 +117,7 @@ impl Consumer {
     /// Starts consuming in a task of its own; connects, and connects again, by itself.
     #[must_use]
     pub fn start(options: ConsumerOptions) -> Self {
-        let room: usize = options
-            .prefetch
-            .iter()
-            .map(|(_, prefetch)| usize::from(*prefetch))
-            .sum();
+        let room: usize = options.prefetch.iter().map(|(_, prefetch)| usize::from(*prefetch)).sum();
         let (sender, deliveries) = mpsc::channel(room.max(1));
         let (stop, close) = (CancellationToken::new(), CancellationToken::new());
         let connected = Arc::new(AtomicBool::new(false));
@@ -142,12 +127,7 @@ impl Consumer {
                 .iter()
                 .filter(|(_, prefetch)| *prefetch > 0)
                 .map(|&(class, prefetch)| {
-                    Arc::new(Lane {
-                        class,
-                        prefetch,
-                        held: AtomicU32::new(0),
-                        delivered: AtomicU64::new(0),
-                    })
+                    Arc::new(Lane { class, prefetch, held: AtomicU32::new(0), delivered: AtomicU64::new(0) })
                 })
                 .collect(),
             options,
@@ -157,13 +137,7 @@ impl Consumer {
             connected: connected.clone(),
         };
         let task = tokio::spawn(session.run());
-        Self {
-            deliveries,
-            stop,
-            close,
-            connected,
-            task,
-        }
+        Self { deliveries, stop, close, connected, task }
     }
 
     /// The next message; `None` once stopped. A message whose connection was lost meanwhile is passed over.
@@ -260,19 +234,10 @@ impl Session {
 
     async fn open(&self, connection: &Connection) -> Result<(Vec<Open>, Streams), QueueError> {
         // A worker may be up before any scheduler.
-        declare(
-            &connection
-                .create_channel()
-                .await
-                .map_err(QueueError::Unreachable)?,
-        )
-        .await?;
+        declare(&connection.create_channel().await.map_err(QueueError::Unreachable)?).await?;
         let (mut open, mut streams) = (Vec::new(), Vec::new());
         for (index, lane) in self.lanes.iter().enumerate() {
-            let channel = connection
-                .create_channel()
-                .await
-                .map_err(QueueError::Unreachable)?;
+            let channel = connection.create_channel().await.map_err(QueueError::Unreachable)?;
             limit_prefetch(&channel, lane.prefetch).await?;
             let consumer = channel
                 .basic_consume(
@@ -284,18 +249,9 @@ impl Session {
                 )
                 .await
                 .map_err(QueueError::Unreachable)?;
-            open.push(Open {
-                lane: lane.clone(),
-                channel,
-                tag: consumer.tag().to_string(),
-            });
+            open.push(Open { lane: lane.clone(), channel, tag: consumer.tag().to_string() });
             let ended = once(async move { (index, None) });
-            streams.push(
-                consumer
-                    .map(move |delivery| (index, Some(delivery)))
-                    .chain(ended)
-                    .boxed(),
-            );
+            streams.push(consumer.map(move |delivery| (index, Some(delivery))).chain(ended).boxed());
         }
         Ok((open, select_all(streams)))
     }
@@ -351,9 +307,7 @@ impl Session {
     /// Cancels the consumers and keeps the connection until [`Consumer::close`].
     async fn drain(&self, open: &[Open]) -> Result<(), QueueError> {
         for open in open {
-            let cancel = open
-                .channel
-                .basic_cancel(open.tag.as_str().into(), BasicCancelOptions::default());
+            let cancel = open.channel.basic_cancel(open.tag.as_str().into(), BasicCancelOptions::default());
             // A consumer that cannot be cancelled ends with the connection.
             let _ = tokio::time::timeout(ASK, cancel).await;
         }
@@ -368,10 +322,7 @@ async fn asked<T>(
 ) -> Result<T, QueueError> {
     tokio::time::timeout(ASK, asked)
         .await
-        .unwrap_or(Err(QueueError::TimedOut {
-            what,
-            seconds: ASK.as_secs(),
-        }))
+        .unwrap_or(Err(QueueError::TimedOut { what, seconds: ASK.as_secs() }))
 }
 
 /// Looks at each queue on a channel of its own: a failed look closes the channel it was made on.
@@ -380,21 +331,11 @@ async fn watch_all(
     open: &[Open],
     suspicions: &mut [Suspicion],
 ) -> Result<(), QueueError> {
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(QueueError::Unreachable)?;
+    let channel = connection.create_channel().await.map_err(QueueError::Unreachable)?;
     for (open, suspicion) in open.iter().zip(suspicions) {
-        let passive = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let queue = channel
-            .queue_declare(
-                queue_name(open.lane.class).as_str().into(),
-                passive,
-                FieldTable::default(),
-            )
+            .queue_declare(queue_name(open.lane.class).as_str().into(), passive, FieldTable::default())
             .await
             .map_err(QueueError::Unreachable)?;
         let dead = suspicion.look(Look {
@@ -412,8 +353,5 @@ async fn watch_all(
             return Err(QueueError::Stale);
         }
     }
-    channel
-        .close(200, "looked".into())
-        .await
-        .map_err(QueueError::Unreachable)
+    channel.close(200, "looked".into()).await.map_err(QueueError::Unreachable)
 }

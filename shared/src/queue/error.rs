@@ -111,9 +111,7 @@ impl Classify for QueueError {
             | Self::Blocked
             | Self::NotConfirmed { .. }
             | Self::Refused
-            | Self::Returned(_) => Disposition::Retry {
-                backoff: Backoff::Hiccup,
-            },
+            | Self::Returned(_) => Disposition::Retry { backoff: Backoff::Hiccup },
         }
     }
 

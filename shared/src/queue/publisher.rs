@@ -51,22 +51,14 @@ impl Publisher {
     /// A publisher that shows itself to the broker under `name`. Connects at the first use.
     #[must_use]
     pub fn new(options: BrokerOptions, name: &str) -> Self {
-        Self {
-            options,
-            name: name.to_owned(),
-            state: Mutex::new(State::default()),
-        }
+        Self { options, name: name.to_owned(), state: Mutex::new(State::default()) }
     }
 
     /// Connects and declares the topology, if that is not done yet; for start-up and readiness.
     pub async fn ready(&self) -> Result<(), QueueError> {
         let mut state = self.state.lock().await;
         let live = self.live(&mut state).await?;
-        if live.connection.status().blocked() {
-            Err(QueueError::Blocked)
-        } else {
-            Ok(())
-        }
+        if live.connection.status().blocked() { Err(QueueError::Blocked) } else { Ok(()) }
     }
 
     /// Publishes a batch, pipelined. One outcome for each envelope, in order.
@@ -80,9 +72,7 @@ impl Publisher {
             }
             Ok(live) => send(&live.channel, batch).await,
         };
-        let ended = outcomes
-            .iter()
-            .any(|outcome| outcome.as_ref().is_err_and(QueueError::ends_connection));
+        let ended = outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(QueueError::ends_connection));
         if ended && let Some(live) = state.live.take() {
             close(live.connection).await;
         }
@@ -126,22 +116,13 @@ impl Publisher {
     async fn open(&self) -> Result<Live, QueueError> {
         let connection = connect(&self.options, &self.name).await?;
         let made = tokio::time::timeout(DECLARE, async {
-            let channel = connection
-                .create_channel()
-                .await
-                .map_err(QueueError::Unreachable)?;
+            let channel = connection.create_channel().await.map_err(QueueError::Unreachable)?;
             declare(&channel).await?;
-            channel
-                .confirm_select(ConfirmSelectOptions::default())
-                .await
-                .map_err(QueueError::Unreachable)?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(QueueError::Unreachable)?;
             Ok(channel)
         })
         .await
-        .unwrap_or(Err(QueueError::TimedOut {
-            what: "declare the queues",
-            seconds: DECLARE.as_secs(),
-        }));
+        .unwrap_or(Err(QueueError::TimedOut { what: "declare the queues", seconds: DECLARE.as_secs() }));
         match made {
             Ok(channel) => Ok(Live { connection, channel }),
             Err(error) => {
@@ -176,14 +157,10 @@ fn failed_alike(batch: &[Envelope], error: QueueError) -> Vec<Result<(), QueueEr
 /// Sends all, then waits for all: a batch costs one round trip, not one each.
 async fn send(channel: &Channel, batch: &[Envelope]) -> Vec<Result<(), QueueError>> {
     let deadline = Instant::now() + CONFIRM;
-    let late = || QueueError::NotConfirmed {
-        seconds: CONFIRM.as_secs(),
-    };
+    let late = || QueueError::NotConfirmed { seconds: CONFIRM.as_secs() };
     let sent = batch.iter().map(|envelope| async move {
         // An alarmed broker stops reading its socket, so sending has the deadline too.
-        tokio::time::timeout_at(deadline, send_one(channel, envelope))
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout_at(deadline, send_one(channel, envelope)).await.unwrap_or_else(|_| Err(late()))
     });
     join_all(sent).await
 }
@@ -192,10 +169,7 @@ async fn send_one(channel: &Channel, envelope: &Envelope) -> Result<(), QueueErr
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_content_type("application/json".into());
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let confirm = channel
         .basic_publish(
             EXCHANGE.into(),

@@ -100,25 +100,14 @@ fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
 /// Declares everything on a fresh channel; does nothing where it exists already.
 pub async fn declare(channel: &Channel) -> Result<(), QueueError> {
     for exchange in [DEAD, EXCHANGE] {
-        let options = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         channel
-            .exchange_declare(
-                exchange.into(),
-                ExchangeKind::Direct,
-                options,
-                FieldTable::default(),
-            )
+            .exchange_declare(exchange.into(), ExchangeKind::Direct, options, FieldTable::default())
             .await
             .map_err(|e| refused(&format!("The exchange {exchange}"), e))?;
     }
     for form in queues() {
-        let options = QueueDeclareOptions {
-            durable: true,
-            ..QueueDeclareOptions::default()
-        };
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         channel
             .queue_declare(form.name.as_str().into(), options, table(&form.arguments))
             .await
@@ -139,10 +128,7 @@ pub async fn declare(channel: &Channel) -> Result<(), QueueError> {
 
 /// Limits how many messages the channel's consumers hold unacknowledged.
 pub(super) async fn limit_prefetch(channel: &Channel, prefetch: u16) -> Result<(), QueueError> {
-    channel
-        .basic_qos(prefetch, BasicQosOptions::default())
-        .await
-        .map_err(QueueError::Unreachable)
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(QueueError::Unreachable)
 }
 
 /// Tells drift from a broken connection.
@@ -150,10 +136,7 @@ fn refused(subject: &str, error: lapin::Error) -> QueueError {
     if let ErrorKind::ProtocolError(protocol) = error.kind()
         && *protocol.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
     {
-        return QueueError::Drift {
-            subject: subject.to_owned(),
-            reply: protocol.get_message().to_string(),
-        };
+        return QueueError::Drift { subject: subject.to_owned(), reply: protocol.get_message().to_string() };
     }
     QueueError::Unreachable(error)
 }
@@ -167,10 +150,7 @@ mod tests {
         let printed: Vec<String> = queues()
             .iter()
             .map(|form| {
-                format!(
-                    "{} <- {}/{} {:?}",
-                    form.name, form.exchange, form.routing_key, form.arguments
-                )
+                format!("{} <- {}/{} {:?}", form.name, form.exchange, form.routing_key, form.arguments)
             })
             .collect();
         assert_eq!(printed.len(), 8);

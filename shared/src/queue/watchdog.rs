@@ -41,13 +41,7 @@ impl Suspicion {
 mod tests {
     use super::*;
 
-    const QUIET: Look = Look {
-        ready: 0,
-        consumers: 1,
-        held: 0,
-        prefetch: 4,
-        delivered: 7,
-    };
+    const QUIET: Look = Look { ready: 0, consumers: 1, held: 0, prefetch: 4, delivered: 7 };
 
     #[test]
     fn messages_that_nobody_is_given_over_two_looks_mean_a_dead_consumer() {
@@ -60,28 +54,17 @@ mod tests {
     #[test]
     fn a_busy_or_moving_consumer_is_alive() {
         let mut suspicion = Suspicion::default();
-        let full = Look {
-            ready: 3,
-            held: 4,
-            ..QUIET
-        };
+        let full = Look { ready: 3, held: 4, ..QUIET };
         assert!(!suspicion.look(full));
         assert!(!suspicion.look(full));
         assert!(!suspicion.look(Look { ready: 3, ..QUIET }));
-        assert!(!suspicion.look(Look {
-            ready: 3,
-            delivered: 8,
-            ..QUIET
-        }));
+        assert!(!suspicion.look(Look { ready: 3, delivered: 8, ..QUIET }));
         assert!(!suspicion.look(QUIET));
         assert!(!suspicion.look(Look { ready: 1, ..QUIET }));
     }
 
     #[test]
     fn a_consumer_that_the_broker_does_not_know_is_dead() {
-        assert!(Suspicion::default().look(Look {
-            consumers: 0,
-            ..QUIET
-        }));
+        assert!(Suspicion::default().look(Look { consumers: 0, ..QUIET }));
     }
 }

@@ -235,8 +235,7 @@ fn write_scalar(raw: &str, kind: FieldType, out: &mut Vec<u8>) -> Option<()> {
     }
     let quoted = raw.starts_with('"');
     match kind {
-        FieldType::Text if quoted => write_text(raw, out),
-        FieldType::AnyType if quoted => write_text(raw, out),
+        FieldType::Text | FieldType::AnyType if quoted => write_text(raw, out),
         FieldType::AnyType if !raw.starts_with(['{', '[']) => write_string(raw, out),
         FieldType::Boolean if raw == "true" || raw == "false" => {
             out.extend_from_slice(raw.as_bytes());
@@ -277,16 +276,14 @@ fn write_text(raw: &str, out: &mut Vec<u8>) -> Option<()> {
         out.extend_from_slice(raw.as_bytes());
         return Some(());
     }
-    match serde_json::from_str::<String>(raw) {
-        Ok(text) => write_string(&text, out),
-        // A lone surrogate is no text in any encoding of ours; its escape is kept as it came, so that
-        // nothing is lost and the rest of the record is readable.
-        Err(_) => {
-            let escaped = raw.trim_matches('"').replace("\\u", "\\\\u");
-            let text = serde_json::from_str::<String>(&format!("\"{escaped}\"")).ok()?;
-            write_string(&text, out)
-        }
+    if let Ok(text) = serde_json::from_str::<String>(raw) {
+        return write_string(&text, out);
     }
+    // A lone surrogate is no text in any encoding of ours; its escape is kept as it came, so that nothing is
+    // lost and the rest of the record is readable.
+    let escaped = raw.trim_matches('"').replace("\\u", "\\\\u");
+    let text = serde_json::from_str::<String>(&format!("\"{escaped}\"")).ok()?;
+    write_string(&text, out)
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) -> Option<()> {

@@ -41,18 +41,13 @@ pub fn login_options(options: &ConnectOptions) -> Result<PgConnectOptions, Contr
 
 /// The control plane's pool; connections are opened when first needed.
 pub fn control_pool(options: &ConnectOptions) -> Result<ControlPool, ControlError> {
-    let login = login_options(options)?
-        .application_name("refrain-control")
-        .options([
-            ("role", "refrain_control"),
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "10s"),
-            ("idle_in_transaction_session_timeout", "30s"),
-            ("timezone", "UTC"),
-        ]);
+    let login = login_options(options)?.application_name("refrain-control").options([
+        ("role", "refrain_control"),
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("timezone", "UTC"),
+    ]);
     let size = u32::try_from(options.pool_size).unwrap_or(u32::MAX);
-    Ok(PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(WAIT)
-        .connect_lazy_with(login))
+    Ok(PgPoolOptions::new().max_connections(size).acquire_timeout(WAIT).connect_lazy_with(login))
 }

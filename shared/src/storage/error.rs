@@ -95,10 +95,9 @@ fn after_statement(error: &tokio_postgres::Error, now: Timestamp) -> Disposition
         return Disposition::Defer { until: now + chrono::Duration::minutes(5), why: DeferReason::Storage };
     }
     match state.code().get(..2) {
-        // Connection, resources, operator intervention, transaction rollback, lock time-out, statement time-out.
-        Some("08" | "53" | "57" | "40" | "55") => Disposition::Retry { backoff: Backoff::Hiccup },
-        // 25P03: the session sat idle in a transaction (a frozen process); the work is simply done again.
-        Some("25") => Disposition::Retry { backoff: Backoff::Hiccup },
+        // Connection, resources, operator intervention, transaction rollback, lock time-out; 25P03 is a session
+        // that sat idle in its transaction (a frozen process): the work is simply done again.
+        Some("08" | "53" | "57" | "40" | "55" | "25") => Disposition::Retry { backoff: Backoff::Hiccup },
         Some("22" | "23" | "42") => Disposition::Bug,
         _ => Disposition::Retry { backoff: Backoff::Unknown },
     }

@@ -44,10 +44,7 @@ impl Health {
     /// With these checks.
     #[must_use]
     pub fn new(checks: Vec<(&'static str, Check)>) -> Self {
-        Self {
-            checks: Arc::new(checks),
-            draining: Arc::default(),
-        }
+        Self { checks: Arc::new(checks), draining: Arc::default() }
     }
 
     /// From now on not ready: the process is on its way out.
@@ -92,21 +89,15 @@ pub fn health_router(health: Health, telemetry: Option<Telemetry>) -> Router {
 
 async fn readyz(State(served): State<Served>) -> Response {
     let readiness = served.health.readiness().await;
-    let status = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
     match served.telemetry {
-        Some(telemetry) => (
-            [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-            telemetry.render(),
-        )
-            .into_response(),
+        Some(telemetry) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.render()).into_response()
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -121,10 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_names_what_is_missing_and_ends_with_draining() {
-        let health = Health::new(vec![
-            ("database", check(Ok(()))),
-            ("broker", check(Err("cut off"))),
-        ]);
+        let health = Health::new(vec![("database", check(Ok(()))), ("broker", check(Err("cut off")))]);
         let readiness = health.readiness().await;
         assert!(!readiness.ready);
         assert_eq!(readiness.checks["database"], "ok");

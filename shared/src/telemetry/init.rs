@@ -32,9 +32,7 @@ pub struct Telemetry {
 }
 
 /// Bounds for durations in seconds, from a fast statement to a full slice.
-const SECONDS: [f64; 12] = [
-    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
-];
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 /// How often histograms give back the memory of what was rendered.
 const UPKEEP: Duration = Duration::from_secs(10);
 
@@ -42,18 +40,9 @@ const UPKEEP: Duration = Duration::from_secs(10);
 pub fn init_logs(json: bool, filter: &str) -> Result<(), TelemetryError> {
     let directives = EnvFilter::builder()
         .parse(filter)
-        .map_err(|e| TelemetryError::Filter {
-            filter: filter.to_owned(),
-            why: e.to_string(),
-        })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(directives)
-        .with_writer(std::io::stderr);
-    let started = if json {
-        lines.json().try_init()
-    } else {
-        lines.with_ansi(false).try_init()
-    };
+        .map_err(|e| TelemetryError::Filter { filter: filter.to_owned(), why: e.to_string() })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(directives).with_writer(std::io::stderr);
+    let started = if json { lines.json().try_init() } else { lines.with_ansi(false).try_init() };
     started.map_err(|e| TelemetryError::Twice(e.to_string()))
 }
 

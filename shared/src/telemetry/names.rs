@@ -83,11 +83,7 @@ metrics! {
 /// Tells the recorder what each metric means.
 pub fn describe_all() {
     for metric in ALL {
-        let unit = if metric.name.ends_with("_seconds") {
-            Unit::Seconds
-        } else {
-            Unit::Count
-        };
+        let unit = if metric.name.ends_with("_seconds") { Unit::Seconds } else { Unit::Count };
         let help = metric.help.trim();
         match metric.kind {
             Kind::Counter => describe_counter!(metric.name, unit, help),
@@ -106,25 +102,10 @@ mod tests {
         for metric in ALL {
             let words: Vec<&str> = metric.name.split('_').collect();
             assert!(words.len() >= 3 && words[0] == "sync", "{}", metric.name);
-            assert_eq!(
-                metric.kind == Kind::Counter,
-                metric.name.ends_with("_total"),
-                "{}",
-                metric.name
-            );
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
             assert!(!metric.help.trim().is_empty());
-            assert_eq!(
-                ALL.iter().filter(|other| other.name == metric.name).count(),
-                1,
-                "{}",
-                metric.name
-            );
-            assert!(
-                !metric
-                    .labels
-                    .iter()
-                    .any(|label| label.contains("id") || *label == "tenant")
-            );
+            assert_eq!(ALL.iter().filter(|other| other.name == metric.name).count(), 1, "{}", metric.name);
+            assert!(!metric.labels.iter().any(|label| label.contains("id") || *label == "tenant"));
         }
     }
 }

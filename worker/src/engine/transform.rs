@@ -118,7 +118,11 @@ fn head(plan: &TransformPlan, records: &PageRecords, index: usize) -> Result<Hea
     Ok(Head { id, stamp, state, hash: plan.view.keys.content_hash(record.bytes()), index })
 }
 
-fn set_aside(plan: &TransformPlan, raw: &RawValue, problem: &RecordProblem) -> Result<QuarantineRow, JobError> {
+fn set_aside(
+    plan: &TransformPlan,
+    raw: &RawValue,
+    problem: &RecordProblem,
+) -> Result<QuarantineRow, JobError> {
     #[derive(serde::Deserialize)]
     struct Named<'a> {
         #[serde(rename = "Id", borrow)]

@@ -110,7 +110,9 @@ fn a_change_without_a_newer_stamp_is_written_and_an_older_read_is_not() {
     let changed = run(&plan, &[record("bob@example.com", "2026-01-03T00:00:00.000+0000")], &known);
     assert_eq!(changed.rows.len(), 1);
 
-    known.values_mut().for_each(|known| known.order.read_at = instant("2026-02-01T00:00:00.000Z"));
+    for known in known.values_mut() {
+        known.order.read_at = instant("2026-02-01T00:00:00.000Z");
+    }
     let slow = run(&plan, &[record("bob@example.com", "2026-01-03T00:00:00.000+0000")], &known);
     assert_eq!((slow.rows.len(), slow.counts.superseded), (0, 1));
 }
@@ -136,8 +138,7 @@ fn what_is_gone_leaves_a_tombstone_that_says_why() {
                 "SystemModstamp":"2026-01-03T00:00:00.000+0000"}}"#
         )
     };
-    for (master, reason) in
-        [("null", StateReason::Deleted), ("\"0033000000D8cuJAAR\"", StateReason::Merged)]
+    for (master, reason) in [("null", StateReason::Deleted), ("\"0033000000D8cuJAAR\"", StateReason::Merged)]
     {
         let rows = run(&plan, &[gone(master)], &HashMap::new()).rows;
         assert_eq!(rows[0].record.state, RecordState::Tombstone(reason));

@@ -61,9 +61,7 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         let moves = match (&page.position, page.ends_window) {
             (_, true) => CheckpointMove::WindowDone { watermark },
             // The window's end is kept clamped, so that a later part of it promises no more than the first.
-            (Some(position), false) => {
-                CheckpointMove::Inside { hi: watermark, position: position.clone() }
-            }
+            (Some(position), false) => CheckpointMove::Inside { hi: watermark, position: position.clone() },
             (None, false) => CheckpointMove::InsideSlice,
         };
         let (ends_window, stops) = (page.ends_window, page.stops);

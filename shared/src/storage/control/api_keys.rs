@@ -30,9 +30,7 @@ impl KeyRole {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Operator, Self::TenantAdmin, Self::TenantReader]
-            .into_iter()
-            .find(|role| role.word() == word)
+        [Self::Operator, Self::TenantAdmin, Self::TenantReader].into_iter().find(|role| role.word() == word)
     }
 }
 
@@ -56,11 +54,8 @@ pub async fn api_key_find(pool: &PgPool, id: ApiKeyId) -> Result<Option<StoredKe
     const SQL: &str = "-- api_key_find
         SELECT tenant_id, secret_hash, role, expires_at FROM api_keys
          WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())";
-    let row = sqlx::query(SQL)
-        .bind(id.0)
-        .fetch_optional(pool)
-        .await
-        .map_err(ControlError::at("api_key_find"))?;
+    let row =
+        sqlx::query(SQL).bind(id.0).fetch_optional(pool).await.map_err(ControlError::at("api_key_find"))?;
     row.map(|row| {
         Ok(StoredKey {
             id,
@@ -101,10 +96,7 @@ pub async fn operator_key_exists(pool: &PgPool) -> Result<bool, ControlError> {
     const SQL: &str = "-- operator_key_exists
         SELECT EXISTS (SELECT FROM api_keys WHERE role = 'operator' AND revoked_at IS NULL
                                               AND (expires_at IS NULL OR expires_at > now()))";
-    sqlx::query_scalar(SQL)
-        .fetch_one(pool)
-        .await
-        .map_err(ControlError::at("operator_key_exists"))
+    sqlx::query_scalar(SQL).fetch_one(pool).await.map_err(ControlError::at("operator_key_exists"))
 }
 
 /// Stores an operator's key.

@@ -67,8 +67,7 @@ const COLUMNS: &str = "connection_id, tenant_id, name, login_url, auth_method, c
 
 fn from_row(row: &PgRow) -> Result<Connection, ControlError> {
     let id = |text: Option<String>, column| {
-        text.map(|text| SalesforceId::parse(&text).map_err(|_| ControlError::Unreadable(column)))
-            .transpose()
+        text.map(|text| SalesforceId::parse(&text).map_err(|_| ControlError::Unreadable(column))).transpose()
     };
     Ok(Connection {
         id: ConnectionId(row.get(0)),

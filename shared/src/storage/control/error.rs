@@ -46,14 +46,10 @@ impl Classify for ControlError {
     fn disposition(&self, now: Timestamp) -> Disposition {
         match self {
             // A person's request is not repeated by us; the answer says whether repeating may help.
-            Self::Statement {
-                source: sqlx::Error::Database(_),
-                ..
+            Self::Statement { source: sqlx::Error::Database(_), .. } | Self::Unreadable(_) => {
+                Disposition::Bug
             }
-            | Self::Unreadable(_) => Disposition::Bug,
-            Self::Statement { .. } => Disposition::Retry {
-                backoff: Backoff::Hiccup,
-            },
+            Self::Statement { .. } => Disposition::Retry { backoff: Backoff::Hiccup },
             Self::Duplicate(_) => Disposition::Discard,
             Self::Crypto(error) => error.disposition(now),
         }
@@ -61,10 +57,7 @@ impl Classify for ControlError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Statement {
-                source: sqlx::Error::Database(_),
-                ..
-            } => "statement_failed",
+            Self::Statement { source: sqlx::Error::Database(_), .. } => "statement_failed",
             Self::Statement { .. } => "database_unreachable",
             Self::Duplicate(_) => "duplicate",
             Self::Unreadable(_) => "row_unreadable",

@@ -23,12 +23,7 @@ pub struct Tenant {
 }
 
 fn from_row(row: &PgRow) -> Tenant {
-    Tenant {
-        id: TenantId(row.get(0)),
-        name: row.get(1),
-        state: row.get(2),
-        created_at: row.get(3),
-    }
+    Tenant { id: TenantId(row.get(0)), name: row.get(1), state: row.get(2), created_at: row.get(3) }
 }
 
 /// Makes a tenant with a fresh data key and index key, in one statement.
@@ -64,11 +59,8 @@ pub async fn tenant_create(pool: &PgPool, ring: &KeyRing, name: &str) -> Result<
 pub async fn tenant_get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>, ControlError> {
     const SQL: &str = "-- tenant_get
         SELECT tenant_id, name, state, created_at FROM tenants WHERE tenant_id = $1";
-    let row = sqlx::query(SQL)
-        .bind(id.0)
-        .fetch_optional(pool)
-        .await
-        .map_err(ControlError::at("tenant_get"))?;
+    let row =
+        sqlx::query(SQL).bind(id.0).fetch_optional(pool).await.map_err(ControlError::at("tenant_get"))?;
     Ok(row.as_ref().map(from_row))
 }
 

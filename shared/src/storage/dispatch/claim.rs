@@ -89,15 +89,9 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
           FROM locked WHERE j.job_id = locked.job_id
         RETURNING j.job_id, j.tenant_id, j.epoch, j.class";
     let client = db.control().await?;
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("dispatch_claim"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("dispatch_claim"))?;
     let rows = client
-        .query(
-            &statement,
-            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64()],
-        )
+        .query(&statement, &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64()])
         .await
         .map_err(StoreError::at("dispatch_claim"))?;
     let mut claimed: Vec<Claimed> = rows
@@ -124,8 +118,5 @@ pub async fn dispatch_undo(db: &Database, claimed: &[&Claimed]) -> Result<u64, S
     let jobs: Vec<i64> = claimed.iter().map(|claim| claim.job.0).collect();
     let epochs: Vec<i64> = claimed.iter().map(|claim| claim.epoch).collect();
     let client = db.control().await?;
-    client
-        .execute(SQL, &[&jobs, &epochs])
-        .await
-        .map_err(StoreError::at("dispatch_undo"))
+    client.execute(SQL, &[&jobs, &epochs]).await.map_err(StoreError::at("dispatch_undo"))
 }

@@ -152,12 +152,7 @@ pub async fn jobs_list(
     let rows = client
         .query(
             &sql,
-            &[
-                &scope.tenant().0,
-                &state.map(JobState::number),
-                &after.map(|id| id.0),
-                &i64::from(limit),
-            ],
+            &[&scope.tenant().0, &state.map(JobState::number), &after.map(|id| id.0), &i64::from(limit)],
         )
         .await
         .map_err(StoreError::at("jobs_list"))?;
@@ -168,10 +163,8 @@ pub async fn jobs_list(
 pub async fn job_get(db: &Database, scope: &TenantScope, job: JobId) -> Result<Option<JobView>, StoreError> {
     let sql = format!("-- job_get\n{JOBS} AND j.job_id = $2");
     let client = db.control().await?;
-    let row = client
-        .query_opt(&sql, &[&scope.tenant().0, &job.0])
-        .await
-        .map_err(StoreError::at("job_get"))?;
+    let row =
+        client.query_opt(&sql, &[&scope.tenant().0, &job.0]).await.map_err(StoreError::at("job_get"))?;
     row.as_ref().map(view).transpose()
 }
 
@@ -246,21 +239,15 @@ fn waits_for(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Option<WaitsFor> {
-    let plain = |reason: &str| {
-        Some(WaitsFor {
-            reason: reason.to_owned(),
-            until: None,
-        })
-    };
+    let plain = |reason: &str| Some(WaitsFor { reason: reason.to_owned(), until: None });
     match state {
         JobState::Leased => None,
         JobState::Parked => plain("person"),
         JobState::Published => plain("worker"),
         JobState::Waiting if gate.is_some() => gate,
-        JobState::Waiting if available_at > now => Some(WaitsFor {
-            reason: reason.unwrap_or("cadence").to_owned(),
-            until: Some(available_at),
-        }),
+        JobState::Waiting if available_at > now => {
+            Some(WaitsFor { reason: reason.unwrap_or("cadence").to_owned(), until: Some(available_at) })
+        }
         JobState::Waiting => plain("turn"),
     }
 }
@@ -273,20 +260,11 @@ mod tests {
     fn the_reason_for_waiting_is_the_one_that_decides() {
         let now: Timestamp = "2026-11-23T14:00:00Z".parse().unwrap();
         let later = now + chrono::Duration::minutes(5);
-        let gate = Some(WaitsFor {
-            reason: "blackout".to_owned(),
-            until: Some(later),
-        });
+        let gate = Some(WaitsFor { reason: "blackout".to_owned(), until: Some(later) });
         assert_eq!(waits_for(JobState::Waiting, gate.clone(), now, None, now), gate);
         let word = |waits: Option<WaitsFor>| waits.map(|waits| waits.reason);
-        assert_eq!(
-            word(waits_for(JobState::Leased, gate.clone(), now, None, now)),
-            None
-        );
-        assert_eq!(
-            word(waits_for(JobState::Waiting, None, later, None, now)).as_deref(),
-            Some("cadence")
-        );
+        assert_eq!(word(waits_for(JobState::Leased, gate.clone(), now, None, now)), None);
+        assert_eq!(word(waits_for(JobState::Waiting, None, later, None, now)).as_deref(), Some("cadence"));
         assert_eq!(
             word(waits_for(JobState::Waiting, None, later, Some("lanes"), now)).as_deref(),
             Some("lanes")
@@ -295,13 +273,7 @@ mod tests {
             word(waits_for(JobState::Waiting, None, now, Some("lanes"), now)).as_deref(),
             Some("turn")
         );
-        assert_eq!(
-            word(waits_for(JobState::Published, gate, now, None, now)).as_deref(),
-            Some("worker")
-        );
-        assert_eq!(
-            word(waits_for(JobState::Parked, None, now, None, now)).as_deref(),
-            Some("person")
-        );
+        assert_eq!(word(waits_for(JobState::Published, gate, now, None, now)).as_deref(), Some("worker"));
+        assert_eq!(word(waits_for(JobState::Parked, None, now, None, now)).as_deref(), Some("person"));
     }
 }

@@ -56,21 +56,14 @@ pub async fn leases_reap(db: &Database) -> Result<Vec<Reaped>, StoreError> {
             ON CONFLICT (job_id, fence) DO NOTHING)
         SELECT job_id, crashes, state = 3 FROM freed";
     let client = db.control().await?;
-    let statement = client
-        .prepare_cached(SQL)
-        .await
-        .map_err(StoreError::at("leases_reap"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("leases_reap"))?;
     let rows = client
         .query(&statement, &[&MAX_CRASHES, &Json(kills_workers())])
         .await
         .map_err(StoreError::at("leases_reap"))?;
     Ok(rows
         .iter()
-        .map(|row| Reaped {
-            job: JobId(row.get(0)),
-            crashes: row.get(1),
-            parked: row.get(2),
-        })
+        .map(|row| Reaped { job: JobId(row.get(0)), crashes: row.get(1), parked: row.get(2) })
         .collect())
 }
 
@@ -78,10 +71,7 @@ pub async fn leases_reap(db: &Database) -> Result<Vec<Reaped>, StoreError> {
 pub async fn workers_sweep(db: &Database) -> Result<u64, StoreError> {
     let client = db.control().await?;
     client
-        .execute(
-            "-- workers_sweep\nDELETE FROM workers WHERE seen_at < now() - interval '5 minutes'",
-            &[],
-        )
+        .execute("-- workers_sweep\nDELETE FROM workers WHERE seen_at < now() - interval '5 minutes'", &[])
         .await
         .map_err(StoreError::at("workers_sweep"))
 }

@@ -49,26 +49,13 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
            AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
                             WHERE o.object_id = j.object_id AND o.enabled AND c.state <> 'revoked')";
     let client = db.control().await?;
-    let orgs = client
-        .execute(ORGS, &[])
-        .await
-        .map_err(StoreError::at("org_limits_reconcile"))?;
-    let checkpoints = client
-        .execute(CHECKPOINTS, &[])
-        .await
-        .map_err(StoreError::at("checkpoints_reconcile"))?;
+    let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
+    let checkpoints =
+        client.execute(CHECKPOINTS, &[]).await.map_err(StoreError::at("checkpoints_reconcile"))?;
     let jobs = client
         .execute(JOBS, &[&Kind::Incremental.word(), &Class::Incremental.number()])
         .await
         .map_err(StoreError::at("standing_jobs_reconcile"))?;
-    let removed = client
-        .execute(REMOVED, &[])
-        .await
-        .map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled {
-        checkpoints,
-        jobs,
-        removed,
-        orgs,
-    })
+    let removed = client.execute(REMOVED, &[]).await.map_err(StoreError::at("jobs_remove_unwanted"))?;
+    Ok(Reconciled { checkpoints, jobs, removed, orgs })
 }

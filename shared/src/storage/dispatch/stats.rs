@@ -34,14 +34,8 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
     const SLOTS: &str = "-- worker_slots
         SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > now() - interval '30 seconds'";
     let client = db.control().await?;
-    let rows = client
-        .query(SQL, &[])
-        .await
-        .map_err(StoreError::at("dispatch_stats"))?;
-    let slots = client
-        .query_one(SLOTS, &[])
-        .await
-        .map_err(StoreError::at("worker_slots"))?;
+    let rows = client.query(SQL, &[]).await.map_err(StoreError::at("dispatch_stats"))?;
+    let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()
         .filter_map(|row| {

@@ -35,14 +35,8 @@ pub async fn object_trigger(
                state = CASE WHEN loaded_at IS NOT NULL THEN 'current' WHEN watermark_at IS NOT NULL THEN 'loading' ELSE 'new' END
          WHERE tenant_id = $1 AND object_id = $2 AND state IN ('parked', 'absent')";
     let client = db.control().await?;
-    client
-        .execute(CHECKPOINT, &[&tenant.0, &object.0])
-        .await
-        .map_err(StoreError::at("checkpoint_unpark"))?;
-    let rows = client
-        .query(JOBS, &[&tenant.0, &object.0])
-        .await
-        .map_err(StoreError::at("object_trigger"))?;
+    client.execute(CHECKPOINT, &[&tenant.0, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
+    let rows = client.query(JOBS, &[&tenant.0, &object.0]).await.map_err(StoreError::at("object_trigger"))?;
     Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {
         None => Trigger::NotYet,
         Some(row) if row.get::<_, bool>(1) => Trigger::Again,

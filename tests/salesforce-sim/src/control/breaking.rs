@@ -1,0 +1,166 @@
+//! Breaking an org: sessions, limits, permissions, latency, faults, gates.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Answered, Refusal, Shared, org};
+use crate::org::faults::{Fault, FaultRequest};
+use crate::org::permissions::Permissions;
+use crate::simulator::Founder;
+use crate::store::write::When;
+use crate::value::Value;
+
+pub(super) fn routes() -> Router<Arc<Founder>> {
+    Router::new()
+        .route("/sessions/expire", post(expire))
+        .route("/limits", post(limits))
+        .route("/permissions", post(permissions))
+        .route("/users/{user}", post(user))
+        .route("/latency", post(latency))
+        .route("/faults", get(fault_list).post(fault_plant).delete(fault_clear))
+        .route("/gates/{name}", get(gate))
+}
+
+async fn expire(State(founder): Shared, Path(id): Path<String>) -> Answered {
+    let ended = org(&founder, &id)?.sessions().expire_all();
+    Ok(Json(json!({"expired": ended})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    #[serde(default)]
+    daily_max: Option<u64>,
+    #[serde(default)]
+    used: Option<u64>,
+    /// 0 lifts the bound.
+    #[serde(default)]
+    concurrent_max: Option<u64>,
+}
+
+async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Limits>) -> Answered {
+    let org = org(&founder, &id)?;
+    let now = org.clock.now_ms();
+    let mut allowance = org.allowance();
+    if let Some(max) = body.daily_max {
+        allowance.daily_max = max;
+    }
+    if let Some(used) = body.used {
+        allowance.set_used(used, now);
+    }
+    if let Some(max) = body.concurrent_max {
+        allowance.concurrent_max = (max > 0).then_some(max);
+    }
+    let used = allowance.used(now);
+    Ok(Json(
+        json!({"daily_max": allowance.daily_max, "used": used, "concurrent_max": allowance.concurrent_max}),
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hidden {
+    #[serde(default = "default_user")]
+    user: String,
+    #[serde(default)]
+    hide_fields: Vec<String>,
+    #[serde(default)]
+    hide_objects: Vec<String>,
+}
+
+fn default_user() -> String {
+    "default".to_owned()
+}
+
+fn expect_default(user: &str) -> Result<(), Refusal> {
+    if user == "default" {
+        return Ok(());
+    }
+    Err(Refusal::missing(format!(
+        "No user '{user}': this org has the user 'default' only."
+    )))
+}
+
+async fn permissions(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Hidden>) -> Answered {
+    let org = org(&founder, &id)?;
+    expect_default(&body.user)?;
+    let now = org.clock.now_ms();
+    // Conditional describes compare whole seconds, so a change always moves to a new one.
+    let changed_at = now.max(org.permissions().changed_at + 1_000);
+    let set = Permissions::hiding(&org.catalog(), &body.hide_objects, &body.hide_fields, changed_at);
+    org.set_permissions(set.map_err(Refusal::bad)?);
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserState {
+    active: bool,
+}
+
+async fn user(
+    State(founder): Shared,
+    Path((id, name)): Path<(String, String)>,
+    Json(body): Json<UserState>,
+) -> Answered {
+    let org = org(&founder, &id)?;
+    expect_default(&name)?;
+    org.set_user_active(body.active);
+    let when = When::at(org.clock.now_ms(), org.identity.user_id);
+    let mut store = org.records_mut();
+    if let Some((object, handle)) = store.find(org.identity.user_id) {
+        let slot = store.tables[object].schema.slot("IsActive");
+        store.update(object, handle, &[(slot, Value::Bool(body.active))], true, when);
+    }
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Latency {
+    ms: u64,
+}
+
+async fn latency(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Latency>) -> Answered {
+    org(&founder, &id)?.set_latency_ms(body.ms);
+    Ok(Json(json!({})))
+}
+
+async fn fault_list(State(founder): Shared, Path(id): Path<String>) -> Answered {
+    Ok(Json(json!(org(&founder, &id)?.faults().all())))
+}
+
+async fn fault_plant(
+    State(founder): Shared,
+    Path(id): Path<String>,
+    Json(body): Json<FaultRequest>,
+) -> Answered {
+    let org = org(&founder, &id)?;
+    if let Fault::Status { status, .. } | Fault::Error { status, .. } = &body.fault
+        && !(200..600).contains(status)
+    {
+        return Err(Refusal::bad(format!(
+            "{status} is no HTTP status between 200 and 599."
+        )));
+    }
+    if let Fault::Hold { gate } = &body.fault {
+        founder.world.gates.shut(gate);
+    }
+    let number = org.faults().plant(body);
+    Ok(Json(json!({"id": number})))
+}
+
+async fn fault_clear(State(founder): Shared, Path(id): Path<String>) -> Answered {
+    org(&founder, &id)?.faults().clear();
+    Ok(Json(json!({})))
+}
+
+async fn gate(State(founder): Shared, Path((id, name)): Path<(String, String)>) -> Answered {
+    org(&founder, &id)?;
+    Ok(Json(json!({"waiting": founder.world.gates.waiting(&name)})))
+}

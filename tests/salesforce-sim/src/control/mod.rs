@@ -1,0 +1,145 @@
+//! The control API: how tests change an org, break it, and learn the truth about it.
+//!
+//! Plain JSON over HTTP on a port of its own, without a password: it must listen on loopback only. It never
+//! goes through the front door, so nothing done here counts as a call.
+
+mod breaking;
+mod records;
+mod truth;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::options::OrgOptions;
+use crate::org::Org;
+use crate::simulator::{Founder, OrgEntry};
+use crate::time;
+
+/// A refusal for people: what, why, fix in one sentence.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad(message: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, message.into())
+    }
+
+    fn missing(message: impl Into<String>) -> Self {
+        Self(StatusCode::NOT_FOUND, message.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+type Answered = Result<Json<Value>, Refusal>;
+type Shared = State<Arc<Founder>>;
+
+fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
+    let found = founder.world.by_id(id);
+    found.ok_or_else(|| Refusal::missing(format!("No org '{id}'. GET /orgs lists them.")))
+}
+
+/// Serves the control API in a task of its own.
+pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
+    let orgs = Router::new()
+        .merge(records::routes())
+        .merge(breaking::routes())
+        .merge(truth::routes());
+    let router = Router::new()
+        .route("/orgs", get(org_list).post(org_create))
+        .route("/clock", get(clock_read))
+        .route("/clock/advance", post(clock_advance))
+        .route("/gates/{name}/open", post(gate_open))
+        .nest("/orgs/{org}", orgs)
+        .with_state(founder);
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the control API stopped");
+        }
+    })
+}
+
+async fn org_list(State(founder): Shared) -> Json<Vec<OrgEntry>> {
+    Json(
+        founder
+            .world
+            .orgs()
+            .iter()
+            .map(|org| founder.entry(org))
+            .collect(),
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOrg {
+    #[serde(default = "default_cases")]
+    cases: usize,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    rotation: bool,
+    #[serde(default)]
+    session_minutes: Option<u32>,
+    #[serde(default)]
+    daily_max: Option<u64>,
+}
+
+fn default_cases() -> usize {
+    100
+}
+
+async fn org_create(State(founder): Shared, Json(new): Json<NewOrg>) -> Result<Json<OrgEntry>, Refusal> {
+    let defaults = OrgOptions::default();
+    let options = OrgOptions {
+        cases: new.cases,
+        seed: new.seed,
+        rotation: new.rotation,
+        session_minutes: new.session_minutes.unwrap_or(defaults.session_minutes),
+        daily_max: new.daily_max.unwrap_or(defaults.daily_max),
+    };
+    // Generating a large org takes seconds of CPU; other orgs are served meanwhile.
+    let made = tokio::task::spawn_blocking(move || founder.found(&options)).await;
+    made.map(Json).map_err(|_| {
+        Refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Generating the org failed.".to_owned(),
+        )
+    })
+}
+
+async fn clock_read(State(founder): Shared) -> Json<Value> {
+    Json(json!({"now": time::rfc3339(founder.world.clock.now_ms())}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    ms: i64,
+}
+
+async fn clock_advance(State(founder): Shared, Json(advance): Json<Advance>) -> Answered {
+    if advance.ms < 0 {
+        return Err(Refusal::bad("The clock only moves forward. Give a positive ms."));
+    }
+    founder.world.clock.advance(advance.ms);
+    Ok(Json(json!({"now": time::rfc3339(founder.world.clock.now_ms())})))
+}
+
+async fn gate_open(State(founder): Shared, Path(name): Path<String>) -> Json<Value> {
+    founder.world.gates.open(&name);
+    Json(json!({}))
+}

@@ -1,0 +1,143 @@
+//! What is true of an org: its records as the default user may see them, and the calls it received.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answered, Refusal, Shared, org};
+use crate::org::Org;
+use crate::query::{Sight, render};
+use crate::simulator::Founder;
+use crate::store::{Reader, State as RowState};
+use crate::time;
+
+pub(super) fn routes() -> Router<Arc<Founder>> {
+    Router::new()
+        .route("/truth", get(summary))
+        .route("/truth/{object}", get(records))
+        .route("/calls", get(calls))
+        .route("/calls/log", get(call_log))
+}
+
+async fn summary(State(founder): Shared, Path(id): Path<String>) -> Answered {
+    let org = org(&founder, &id)?;
+    let store = org.records();
+    let count = |table: &crate::store::Table, state| {
+        table
+            .handles()
+            .filter(|handle| table.state(*handle) == Some(state))
+            .count()
+    };
+    let entry = |table: &crate::store::Table| {
+        let counts =
+            json!({"live": count(table, RowState::Live), "deleted": count(table, RowState::Deleted)});
+        (table.schema.name.clone(), counts)
+    };
+    let objects: Map<String, Value> = store.tables.iter().map(entry).collect();
+    Ok(Json(
+        json!({"now": time::rfc3339(org.clock.now_ms()), "objects": objects}),
+    ))
+}
+
+#[derive(Deserialize)]
+struct Moment {
+    at: Option<String>,
+}
+
+async fn records(
+    State(founder): Shared,
+    Path((id, name)): Path<(String, String)>,
+    Query(moment): Query<Moment>,
+) -> Result<Response, Refusal> {
+    let org = org(&founder, &id)?;
+    let at = match &moment.at {
+        None => None,
+        // A plus sign in an unescaped offset arrives as a blank.
+        Some(text) => Some(time::parse_instant(&text.replace(' ', "+")).ok_or_else(|| {
+            Refusal::bad(format!(
+                "at='{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."
+            ))
+        })?),
+    };
+    let body = written(&org, &name, at)?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// One line a record, in order of id.
+fn written(org: &Org, name: &str, at: Option<i64>) -> Result<Vec<u8>, Refusal> {
+    let store = org.records();
+    let missing = || Refusal::missing(format!("No object '{name}' in this org."));
+    let object = store.catalog.index(name).ok_or_else(missing)?;
+    let permissions = org.permissions();
+    let reader = at.map_or_else(|| Reader::now(&store), |at| Reader::as_of(&store, at));
+    let outputs = render::all_outputs(&store.catalog, &permissions, object);
+    let sight = Sight {
+        reader,
+        permissions: &permissions,
+        with_deleted: true,
+    };
+    let mut out = Vec::new();
+    if !permissions.object_visible(object) {
+        return Ok(out);
+    }
+    for handle in store.tables[object].handles() {
+        let version = reader
+            .version(object, handle)
+            .filter(|version| version.state != RowState::Purged);
+        let Some(version) = version.filter(|_| at.is_some() || sight.sees(object, handle)) else {
+            continue;
+        };
+        let row = store.tables[object].row(handle);
+        let (stamp, deleted) = (time::rfc3339(version.stamp), version.state == RowState::Deleted);
+        let head = format!(
+            "{{\"Id\":\"{}\",\"stamp\":\"{stamp}\",\"deleted\":{deleted},\"fields\":",
+            row.id
+        );
+        out.extend_from_slice(head.as_bytes());
+        fields(&mut out, &outputs, object, handle, sight);
+        out.extend_from_slice(b"}\n");
+    }
+    Ok(out)
+}
+
+/// The record as REST writes it, without `attributes`.
+fn fields(
+    out: &mut Vec<u8>,
+    outputs: &[crate::soql::plan::Output],
+    object: usize,
+    handle: crate::store::Handle,
+    sight: Sight<'_>,
+) {
+    let start = out.len();
+    render::record(out, outputs, object, handle, sight, "v66.0");
+    let attributes = out[start..]
+        .windows(2)
+        .position(|pair| pair == b"},")
+        .map_or(0, |place| place + 2);
+    out.splice(start + 1..start + attributes, std::iter::empty());
+}
+
+async fn calls(State(founder): Shared, Path(id): Path<String>) -> Answered {
+    let org = org(&founder, &id)?;
+    let most = org.allowance().most_in_flight();
+    let calls = org.calls();
+    Ok(Json(
+        json!({"api": calls.api(), "token": calls.token(), "by_path": calls.by_path(), "max_concurrent": most}),
+    ))
+}
+
+async fn call_log(State(founder): Shared, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let org = org(&founder, &id)?;
+    let mut out = Vec::new();
+    for call in org.calls().calls() {
+        serde_json::to_writer(&mut out, call).expect("a call is plain text and numbers");
+        out.push(b'\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], out).into_response())
+}

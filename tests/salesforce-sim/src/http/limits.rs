@@ -1,0 +1,78 @@
+//! `/limits` and `/limits/recordCount`.
+
+use serde_json::{Map, Value, json};
+
+use super::Answer;
+use super::data::{Call, Context};
+use crate::store::State;
+
+/// Limits that this org never uses, with their maxima.
+const UNUSED: [(&str, u64); 22] = [
+    ("ActiveScratchOrgs", 40),
+    ("AnalyticsExternalDataSizeMB", 40_960),
+    ("ConcurrentAsyncGetReportInstances", 200),
+    ("ConcurrentSyncReportRuns", 20),
+    ("DailyAsyncApexExecutions", 250_000),
+    ("DailyBulkApiBatches", 15_000),
+    ("DailyBulkV2QueryFileStorageMB", 976_562),
+    ("DailyBulkV2QueryJobs", 10_000),
+    ("DailyDeliveredPlatformEvents", 25_000),
+    ("DailyDurableStreamingApiEvents", 10_000),
+    ("DailyScratchOrgs", 80),
+    ("DailyStreamingApiEvents", 10_000),
+    ("DataStorageMB", 10_240),
+    ("DurableStreamingApiConcurrentClients", 20),
+    ("FileStorageMB", 20_480),
+    ("HourlyODataCallout", 1_000),
+    ("HourlyPublishedPlatformEvents", 250_000),
+    ("MassEmail", 5_000),
+    ("MonthlyPlatformEventsUsageEntitlement", 750_000),
+    ("Package2VersionCreates", 6),
+    ("SingleEmail", 5_000),
+    ("StreamingApiConcurrentClients", 20),
+];
+
+/// `/limits`
+pub(super) fn limits(context: Context<'_>) -> Answer {
+    let entry = |(name, max): &(&str, u64)| ((*name).to_owned(), json!({"Max": max, "Remaining": max}));
+    let mut all: Map<String, Value> = UNUSED.iter().map(entry).collect();
+    let mut allowance = context.org.allowance();
+    let (max, used) = (allowance.daily_max, allowance.used(context.now));
+    all.insert(
+        "DailyApiRequests".to_owned(),
+        json!({"Max": max, "Remaining": max.saturating_sub(used)}),
+    );
+    // One limit nests others, as real answers do.
+    let nested = json!({"Max": 1500, "Remaining": 1499, "CreateCustom": {"Max": 1000, "Remaining": 999}});
+    all.insert("PermissionSets".to_owned(), nested);
+    Answer::json(200, &Value::Object(all))
+}
+
+/// `/limits/recordCount?sObjects=Case,Task`: live rows; unknown objects are left out.
+pub(super) fn record_count(context: Context<'_>, call: Call<'_>) -> Answer {
+    let store = context.org.records();
+    let permissions = context.org.permissions();
+    let names: Vec<&str> = call
+        .params
+        .get("sObjects")
+        .map(|names| names.split(',').collect())
+        .unwrap_or_default();
+    let wanted =
+        |name: &str| names.is_empty() || names.iter().any(|one| one.trim().eq_ignore_ascii_case(name));
+    let tables = store.tables.iter().enumerate();
+    let counted = tables.filter(|(index, table)| {
+        permissions.object_visible(*index)
+            && wanted(&table.schema.name)
+            && !table.schema.name.ends_with("History")
+    });
+    let counts: Vec<Value> = counted
+        .map(|(_, table)| {
+            let live = table
+                .handles()
+                .filter(|handle| table.state(*handle) == Some(State::Live))
+                .count();
+            json!({"count": live, "name": table.schema.name})
+        })
+        .collect();
+    Answer::json(200, &json!({"sObjects": counts}))
+}

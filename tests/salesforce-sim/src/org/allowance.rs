@@ -1,0 +1,104 @@
+//! How many calls the org has made in the last 24 hours, and how many run now.
+
+use std::collections::VecDeque;
+
+/// Calls are counted in buckets of this length.
+const BUCKET_MS: i64 = 5 * 60 * 1_000;
+
+/// The rolling allowance of an org.
+#[derive(Debug)]
+pub struct Allowance {
+    /// Calls allowed in 24 hours.
+    pub daily_max: u64,
+    /// Calls allowed at once; `None` for any number.
+    pub concurrent_max: Option<u64>,
+    buckets: VecDeque<(i64, u64)>,
+    in_flight: u64,
+    most_in_flight: u64,
+}
+
+impl Allowance {
+    /// Nothing used of `daily_max`.
+    pub fn new(daily_max: u64) -> Self {
+        Self {
+            daily_max,
+            concurrent_max: None,
+            buckets: VecDeque::new(),
+            in_flight: 0,
+            most_in_flight: 0,
+        }
+    }
+
+    /// Calls of the last 24 hours.
+    pub fn used(&mut self, now: i64) -> u64 {
+        let oldest = now - crate::time::DAY_MS;
+        while self
+            .buckets
+            .front()
+            .is_some_and(|(start, _)| *start + BUCKET_MS <= oldest)
+        {
+            self.buckets.pop_front();
+        }
+        self.buckets.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Counts a call; `false` when the allowance is used up, and then it is not counted.
+    pub fn spend(&mut self, now: i64) -> bool {
+        if self.used(now) >= self.daily_max {
+            return false;
+        }
+        let start = now - now.rem_euclid(BUCKET_MS);
+        match self.buckets.back_mut() {
+            Some((bucket, count)) if *bucket == start => *count += 1,
+            _ => self.buckets.push_back((start, 1)),
+        }
+        true
+    }
+
+    /// Sets the calls of the last 24 hours, as if other clients had made them now.
+    pub fn set_used(&mut self, used: u64, now: i64) {
+        self.buckets.clear();
+        self.buckets.push_back((now - now.rem_euclid(BUCKET_MS), used));
+    }
+
+    /// Notes that a call begins; `false` when too many run already. [`Allowance::leave`] must follow either way.
+    pub fn enter(&mut self) -> bool {
+        self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
+        self.concurrent_max.is_none_or(|max| self.in_flight <= max)
+    }
+
+    /// Notes that a call has ended.
+    pub fn leave(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// The most calls that ever ran at once.
+    pub fn most_in_flight(&self) -> u64 {
+        self.most_in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::DAY_MS;
+
+    #[test]
+    fn calls_leave_the_window_after_a_day() {
+        let mut allowance = Allowance::new(3);
+        assert!(allowance.spend(0) && allowance.spend(0) && allowance.spend(BUCKET_MS));
+        assert!(!allowance.spend(BUCKET_MS));
+        assert_eq!(allowance.used(DAY_MS), 3);
+        assert_eq!(allowance.used(DAY_MS + BUCKET_MS), 1);
+        assert!(allowance.spend(DAY_MS + BUCKET_MS));
+    }
+
+    #[test]
+    fn other_clients_use_the_allowance_too() {
+        let mut allowance = Allowance::new(100);
+        allowance.set_used(99, 5);
+        assert!(allowance.spend(5));
+        assert!(!allowance.spend(5));
+    }
+}

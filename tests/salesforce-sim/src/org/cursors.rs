@@ -1,0 +1,70 @@
+//! Query cursors: which rows matched, kept for the session that asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::sessions::SessionId;
+use crate::id::SfId;
+use crate::soql::plan::Plan;
+use crate::store::Handle;
+
+/// Cursors live this long on the simulated clock.
+const LIFE_MS: i64 = 2 * crate::time::DAY_MS;
+/// Row handles that all cursors of an org may hold together. The platform has no such bound; beyond it the
+/// oldest cursors are dropped, so that a client that never finishes its queries cannot exhaust the machine.
+const MOST_ROWS: usize = 60_000_000;
+
+/// A query that has more rows.
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// The query.
+    pub plan: Arc<Plan>,
+    /// All rows that matched.
+    pub rows: Arc<[Handle]>,
+    /// Whether it came from `queryAll`.
+    pub with_deleted: bool,
+    /// The statement, for logs and fault matching.
+    pub soql: Arc<str>,
+    /// When it was made.
+    pub at: i64,
+}
+
+/// The open cursors of an org.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    open: HashMap<SfId, Cursor>,
+    order: std::collections::VecDeque<SfId>,
+    rows: usize,
+    next: u64,
+}
+
+impl Cursors {
+    /// Keeps a cursor and returns its id.
+    pub fn open(&mut self, cursor: Cursor) -> SfId {
+        self.next += 1;
+        let id = SfId::new(*b"01g", *b"Rf", self.next);
+        self.rows += cursor.rows.len();
+        self.open.insert(id, cursor);
+        self.order.push_back(id);
+        while self.rows > MOST_ROWS && self.order.len() > 1 {
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
+            if let Some(dropped) = self.open.remove(&oldest) {
+                self.rows -= dropped.rows.len();
+            }
+        }
+        id
+    }
+
+    /// A cursor by the text of its locator: (cursor, offset).
+    pub fn find(&self, locator: &str, now: i64) -> Option<(Cursor, usize)> {
+        let (id, offset) = locator.rsplit_once('-')?;
+        let cursor = self.open.get(&SfId::parse(id)?)?;
+        let offset: usize = offset.parse().ok()?;
+        let valid = now - cursor.at <= LIFE_MS && offset <= cursor.rows.len();
+        valid.then(|| (cursor.clone(), offset))
+    }
+}

@@ -1,0 +1,363 @@
+//! The objects an org has, as data: fields, types, relationships and flags.
+//!
+//! Objects are written as small text tables ([`tables`]) in the letters of the object reference and read once
+//! by [`parse`]. Everything else (describe, SOQL, store, generator) is driven by the result, so a new object
+//! is a new table, never new code. This module must not know any record.
+
+pub mod describe;
+mod parse;
+mod tables;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a field holds, named as describe names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the platform's own field types")]
+pub enum Kind {
+    Id,
+    Reference,
+    String,
+    Textarea,
+    Email,
+    Phone,
+    Url,
+    Picklist,
+    MultiPicklist,
+    Combobox,
+    Boolean,
+    Int,
+    Double,
+    Currency,
+    Date,
+    Datetime,
+    Address,
+    AnyType,
+}
+
+/// Letters of a field's flags; the comments give the describe property each one sets.
+pub mod flag {
+    /// `filterable`
+    pub const FILTER: u32 = 1;
+    /// `sortable`
+    pub const SORT: u32 = 1 << 1;
+    /// `groupable`
+    pub const GROUP: u32 = 1 << 2;
+    /// `nillable`
+    pub const NILLABLE: u32 = 1 << 3;
+    /// `createable`
+    pub const CREATE: u32 = 1 << 4;
+    /// `updateable`
+    pub const UPDATE: u32 = 1 << 5;
+    /// `idLookup`
+    pub const LOOKUP: u32 = 1 << 6;
+    /// `autoNumber`
+    pub const AUTO: u32 = 1 << 7;
+    /// `defaultedOnCreate`
+    pub const DEFAULTED: u32 = 1 << 8;
+    /// `restrictedPicklist`
+    pub const RESTRICTED: u32 = 1 << 9;
+    /// not `permissionable`: such a field cannot be hidden
+    pub const UNHIDEABLE: u32 = 1 << 10;
+    /// `nameField`
+    pub const NAME: u32 = 1 << 11;
+    /// `calculated`
+    pub const FORMULA: u32 = 1 << 12;
+    /// `htmlFormatted`
+    pub const HTML: u32 = 1 << 13;
+    /// `externalId`
+    pub const EXTERNAL: u32 = 1 << 14;
+}
+
+/// One object that a reference may point to, and the name of the list at that end.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// API name of the parent object; it may be one this org does not have.
+    pub object: String,
+    /// Name of the child list on the parent, when it can be traversed.
+    pub children: Option<String>,
+    /// Whether the parent's deletion takes the child with it.
+    pub cascade: bool,
+}
+
+/// The lookup side of a relationship.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// The name used in dotted paths; `None` when the path cannot be used.
+    pub relationship: Option<String>,
+    /// Where it may point.
+    pub targets: Vec<Target>,
+    /// Whether dotted access goes through the virtual `Name` object.
+    pub polymorphic: bool,
+}
+
+/// Where a field's value comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The record's own id.
+    Id,
+    /// The stamp of the version.
+    Stamp,
+    /// Whether the version is a deletion.
+    Deleted,
+    /// A stored value.
+    Slot(usize),
+    /// Components of a compound address, as (JSON key, slot).
+    Address(Vec<(&'static str, usize)>),
+    /// A parent's value, read when asked: it changes without a stamp of this record.
+    Mirror {
+        /// The reference field followed (index in this object).
+        via: usize,
+        /// Index of the parent object in the catalogue.
+        object: usize,
+        /// Index of the field in the parent object.
+        field: usize,
+    },
+}
+
+/// A field of an object.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// API name in canonical case.
+    pub name: String,
+    /// Label as people see it.
+    pub label: String,
+    /// Type.
+    pub kind: Kind,
+    /// Length of text in characters, 0 for other types.
+    pub length: u32,
+    /// Digits in all, for decimals.
+    pub precision: u32,
+    /// Digits after the point, for decimals.
+    pub scale: u32,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// For references.
+    pub reference: Option<Reference>,
+    /// Values of a picklist.
+    pub picklist: Vec<String>,
+    /// The default picklist value.
+    pub default: Option<String>,
+    /// The compound field this one is a part of.
+    pub compound: Option<String>,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+impl Field {
+    /// Whether a flag is set.
+    pub fn has(&self, bit: u32) -> bool {
+        self.flags & bit != 0
+    }
+
+    /// Whether the field was made by the customer.
+    pub fn is_custom(&self) -> bool {
+        self.name.ends_with("__c")
+    }
+
+    /// Whether this is text too long to filter by.
+    pub fn is_long_text(&self) -> bool {
+        self.kind == Kind::Textarea && self.length > 4_000
+    }
+
+    /// The slot, for stored fields.
+    pub fn slot(&self) -> Option<usize> {
+        if let Source::Slot(slot) = self.source {
+            Some(slot)
+        } else {
+            None
+        }
+    }
+}
+
+/// An object of an org.
+#[derive(Clone, Debug)]
+pub struct ObjectSchema {
+    /// API name.
+    pub name: String,
+    /// Singular label.
+    pub label: String,
+    /// Plural label.
+    pub plural: String,
+    /// First three characters of its ids.
+    pub prefix: [u8; 3],
+    /// Words such as `delete` or `merge`: what the object can do (see [`describe`]).
+    pub traits: Vec<String>,
+    /// Fields in describe order.
+    pub fields: Vec<Field>,
+    /// Number of stored slots.
+    pub slots: usize,
+    by_name: HashMap<String, usize>,
+}
+
+impl ObjectSchema {
+    /// Index of a field by its name in any case.
+    pub fn field_index(&self, name: &str) -> Option<usize> {
+        match self.by_name.get(name) {
+            Some(index) => Some(*index),
+            None => self
+                .fields
+                .iter()
+                .position(|field| field.name.eq_ignore_ascii_case(name)),
+        }
+    }
+
+    /// A field by its name in any case.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.field_index(name).map(|index| &self.fields[index])
+    }
+
+    /// Slot of a stored field that the caller knows to exist.
+    pub fn slot(&self, name: &str) -> usize {
+        self.field(name)
+            .and_then(Field::slot)
+            .unwrap_or_else(|| panic!("{}.{name} is not a stored field", self.name))
+    }
+
+    /// Whether the object has this trait.
+    pub fn can(&self, what: &str) -> bool {
+        self.traits.iter().any(|have| have == what)
+    }
+
+    /// Whether the customer made the object.
+    pub fn is_custom(&self) -> bool {
+        self.name.ends_with("__c")
+    }
+}
+
+/// A child list seen from its parent.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildLink<'a> {
+    /// Index of the child object.
+    pub object: usize,
+    /// Index of the reference field in the child object.
+    pub field: usize,
+    /// The parent's entry in that reference.
+    pub target: &'a Target,
+}
+
+/// All objects of an org.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The objects; indexes into this list stand for objects everywhere.
+    pub objects: Vec<Arc<ObjectSchema>>,
+    by_name: HashMap<String, usize>,
+    by_prefix: HashMap<[u8; 3], usize>,
+}
+
+impl Catalog {
+    /// The standard support org.
+    pub fn support_org() -> Self {
+        Self::from_tables(&tables::ALL)
+    }
+
+    fn from_tables(tables: &[&str]) -> Self {
+        let mut objects: Vec<ObjectSchema> = tables.iter().map(|table| parse::object(table)).collect();
+        parse::link_mirrors(&mut objects);
+        let by_name = objects
+            .iter()
+            .enumerate()
+            .map(|(at, object)| (object.name.clone(), at))
+            .collect();
+        let by_prefix = objects
+            .iter()
+            .enumerate()
+            .map(|(at, object)| (object.prefix, at))
+            .collect();
+        Self {
+            objects: objects.into_iter().map(Arc::new).collect(),
+            by_name,
+            by_prefix,
+        }
+    }
+
+    /// Index of an object by its name in any case.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        match self.by_name.get(name) {
+            Some(index) => Some(*index),
+            None => self
+                .objects
+                .iter()
+                .position(|object| object.name.eq_ignore_ascii_case(name)),
+        }
+    }
+
+    /// Index of the object whose ids start so.
+    pub fn by_prefix(&self, prefix: [u8; 3]) -> Option<usize> {
+        self.by_prefix.get(&prefix).copied()
+    }
+
+    /// Child lists of an object, traversable or not.
+    pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = ChildLink<'a>> + 'a {
+        self.objects.iter().enumerate().flat_map(move |(object, schema)| {
+            schema
+                .fields
+                .iter()
+                .enumerate()
+                .flat_map(move |(field, definition)| {
+                    let targets = definition
+                        .reference
+                        .iter()
+                        .flat_map(|reference| &reference.targets);
+                    targets
+                        .filter(move |target| target.object == parent)
+                        .map(move |target| ChildLink {
+                            object,
+                            field,
+                            target,
+                        })
+                })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_support_org_has_its_objects() {
+        let catalog = Catalog::support_org();
+        for name in [
+            "Case",
+            "CaseComment",
+            "EmailMessage",
+            "CaseHistory",
+            "Contact",
+            "User",
+            "Task",
+        ] {
+            assert!(catalog.index(name).is_some(), "{name}");
+        }
+        for name in [
+            "RecordType",
+            "Account",
+            "Group",
+            "Organization",
+            "Escalation__c",
+            "case",
+        ] {
+            assert!(catalog.index(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_case_has_its_child_lists() {
+        let catalog = Catalog::support_org();
+        let names: Vec<&str> = catalog
+            .children("Case")
+            .filter_map(|link| link.target.children.as_deref())
+            .collect();
+        for name in [
+            "CaseComments",
+            "EmailMessages",
+            "Emails",
+            "Histories",
+            "Tasks",
+            "Cases",
+            "Escalations__r",
+        ] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Starting and stopping a simulator.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::clock::SimClock;
+use crate::generate::{self, Recipe};
+use crate::http::{World, listen, tls};
+use crate::id::SfId;
+use crate::options::{Options, OrgOptions};
+use crate::org::sessions::Sessions;
+use crate::org::{Identity, Org, secret};
+use crate::schema::Catalog;
+use crate::store::Store;
+use crate::{control, time};
+
+/// How to reach an org, and its secrets.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrgEntry {
+    /// Organization id.
+    pub org_id: String,
+    /// HTTPS address of the org.
+    pub instance_url: String,
+    /// Consumer key.
+    pub client_id: String,
+    /// Consumer secret.
+    pub client_secret: String,
+    /// Name of the integration user.
+    pub username: String,
+    /// Password of the integration user.
+    pub password: String,
+    /// Private key (PKCS#8 PEM) for JWT assertions.
+    pub jwt_key_file: PathBuf,
+}
+
+/// What the ready line says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ready {
+    /// Plain address of all orgs.
+    pub http: String,
+    /// TLS address of all orgs.
+    pub https: String,
+    /// Certificate of the authority that signed the server's.
+    pub ca_file: PathBuf,
+    /// Base address of the control API.
+    pub control: String,
+    /// The orgs.
+    pub orgs: Vec<OrgEntry>,
+}
+
+/// What the control API needs to make further orgs.
+#[derive(Debug)]
+pub struct Founder {
+    /// All orgs.
+    pub world: Arc<World>,
+    https: String,
+    jwt_key_file: PathBuf,
+    anchor_ms: Option<i64>,
+    founded: AtomicU64,
+}
+
+impl Founder {
+    /// Generates an org and opens it for clients. Takes CPU time in proportion to its cases.
+    pub fn found(&self, options: &OrgOptions) -> OrgEntry {
+        let number = self.founded.fetch_add(1, Ordering::Relaxed) + 1;
+        let clock = Arc::clone(&self.world.clock);
+        let pod = pod_of(options.seed);
+        // Two orgs of one seed share record ids, as a full sandbox and its production do, but never the org id.
+        let org_id = SfId::new(*b"00D", pod, number * 7_919 + 62 * 62);
+        let username = format!("integration@{}.example.com", org_id.short().to_lowercase());
+        let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
+        let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
+        let recipe = Recipe {
+            cases: options.cases,
+            seed: options.seed,
+            now,
+            username: username.clone(),
+            org_id,
+        };
+        let user_id = generate::fill(&mut store, &recipe);
+        let identity = Identity {
+            org_id,
+            client_id: format!("3MVG9sim.{}.{}", org_id.short(), secret(24)),
+            client_secret: secret(32),
+            username,
+            password: secret(16),
+            user_id,
+        };
+        let sessions = Sessions::new(
+            org_id,
+            i64::from(options.session_minutes) * 60_000,
+            options.rotation,
+        );
+        let org = Org::new(identity, clock, store, sessions, options.daily_max);
+        let entry = self.entry(&org);
+        self.world.add(Arc::new(org));
+        entry
+    }
+
+    /// How to reach an org.
+    pub fn entry(&self, org: &Org) -> OrgEntry {
+        let identity = &org.identity;
+        OrgEntry {
+            org_id: identity.org_id.to_string(),
+            instance_url: self.https.clone(),
+            client_id: identity.client_id.clone(),
+            client_secret: identity.client_secret.clone(),
+            username: identity.username.clone(),
+            password: identity.password.clone(),
+            jwt_key_file: self.jwt_key_file.clone(),
+        }
+    }
+}
+
+/// Two characters that seeds spread over.
+fn pod_of(seed: u64) -> [u8; 2] {
+    const LETTERS: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut mixed = generate::random::Random::new(seed);
+    [LETTERS[mixed.below(52)], LETTERS[mixed.below(52)]]
+}
+
+/// A running simulator. Dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    /// Addresses and secrets.
+    pub ready: Ready,
+    /// The orgs, for tests in the same process.
+    pub world: Arc<World>,
+    tasks: Vec<JoinHandle<()>>,
+    own_dir: Option<PathBuf>,
+}
+
+/// The simulator.
+#[derive(Debug)]
+pub struct Simulator;
+
+impl Simulator {
+    /// Generates the orgs, binds the ports and serves. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When a port cannot be bound or a file cannot be written.
+    pub async fn start(options: Options) -> anyhow::Result<Running> {
+        let own_dir = options.dir.is_none().then(|| {
+            let name = format!("salesforce-sim-{}-{}", std::process::id(), secret(6));
+            std::env::temp_dir().join(name)
+        });
+        let dir = options
+            .dir
+            .or_else(|| own_dir.clone())
+            .expect("one of the two is given");
+        std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
+        let ca_file = dir.join("ca.pem");
+        let acceptor = tls::acceptor(&ca_file)?;
+        let jwt_key_file = dir.join("jwt-key.pem");
+        let world = Arc::new(World::new(Arc::new(SimClock::new()), jwt_key(&jwt_key_file)?));
+
+        let plain = TcpListener::bind(options.listen)
+            .await
+            .with_context(|| format!("listen on {}", options.listen))?;
+        let secure = TcpListener::bind(options.listen_tls)
+            .await
+            .with_context(|| format!("listen on {}", options.listen_tls))?;
+        let steering = TcpListener::bind(options.listen_control)
+            .await
+            .with_context(|| format!("listen on {}", options.listen_control))?;
+        let http = format!("http://{}", plain.local_addr()?);
+        let https = format!("https://{}", secure.local_addr()?);
+        let control_url = format!("http://{}", steering.local_addr()?);
+
+        let founder = Arc::new(Founder {
+            world: Arc::clone(&world),
+            https: https.clone(),
+            jwt_key_file,
+            anchor_ms: options.anchor_ms,
+            founded: AtomicU64::new(0),
+        });
+        let orgs = options.orgs.iter().map(|org| founder.found(org)).collect();
+        let tasks = vec![
+            listen::spawn(plain, None, Arc::clone(&world)),
+            listen::spawn(secure, Some(acceptor), Arc::clone(&world)),
+            control::spawn(steering, founder),
+        ];
+        let ready = Ready {
+            http,
+            https,
+            ca_file,
+            control: control_url,
+            orgs,
+        };
+        tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");
+        Ok(Running {
+            ready,
+            world,
+            tasks,
+            own_dir,
+        })
+    }
+}
+
+impl Running {
+    /// Stops serving and closes all connections.
+    pub async fn stop(mut self) {
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            // The only possible outcome is that it was cancelled.
+            _ = task.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        if let Some(dir) = &self.own_dir {
+            _ = std::fs::remove_dir_all(dir);
+        }
+    }
+}
+
+/// Makes the key for JWT assertions, writes it, and returns its public half.
+fn jwt_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let key =
+        KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow::anyhow!("could not make an RSA key"))?;
+    let private: Pkcs8V1Der<'_> = key
+        .as_der()
+        .map_err(|_| anyhow::anyhow!("could not export the RSA key"))?;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(private.as_ref());
+    let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
+    for line in encoded.as_bytes().chunks(64) {
+        pem.push_str(std::str::from_utf8(line).unwrap_or_default());
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    std::fs::write(path, pem).with_context(|| format!("write {}", path.display()))?;
+    Ok(key.public_key().as_ref().to_vec())
+}

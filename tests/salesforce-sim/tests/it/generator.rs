@@ -1,0 +1,107 @@
+//! Generated orgs (the library is used directly: two whole orgs are compared).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use salesforce_sim::generate::{self, Recipe};
+use salesforce_sim::id::SfId;
+use salesforce_sim::schema::Catalog;
+use salesforce_sim::store::{State, Store};
+
+const NOW: i64 = 1_795_000_000_000;
+
+fn org(cases: usize, seed: u64) -> Store {
+    let mut store = Store::new(Arc::new(Catalog::support_org()), *b"Rf");
+    let org_id = SfId::new(*b"00D", *b"Rf", 1);
+    let recipe = Recipe {
+        cases,
+        seed,
+        now: NOW,
+        username: "user@example.com".to_owned(),
+        org_id,
+    };
+    generate::fill(&mut store, &recipe);
+    store
+}
+
+fn printed(store: &Store) -> String {
+    let tables = store.tables.iter().map(|table| {
+        let rows: Vec<String> = table
+            .handles()
+            .map(|handle| format!("{:?}", table.row(handle)))
+            .collect();
+        rows.join("\n")
+    });
+    tables.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_seed_makes_the_same_org_every_time() {
+    assert_eq!(printed(&org(300, 5)), printed(&org(300, 5)));
+    assert_ne!(printed(&org(50, 5)), printed(&org(50, 6)));
+}
+
+#[test]
+fn an_org_has_the_promised_shape() {
+    let store = org(2_500, 1);
+    let count = |name: &str| store.table(name).len();
+    let per_case = |name: &str| count(name) * 100 / count("Case");
+    assert_eq!(count("Case"), 2_500);
+    assert!(
+        (200..300).contains(&per_case("CaseComment")),
+        "{}",
+        per_case("CaseComment")
+    );
+    assert!(
+        (160..250).contains(&per_case("EmailMessage")),
+        "{}",
+        per_case("EmailMessage")
+    );
+    assert!(
+        (320..520).contains(&per_case("CaseHistory")),
+        "{}",
+        per_case("CaseHistory")
+    );
+    assert!((40..=201).contains(&count("User")));
+    assert!(count("Contact") >= 1_500 && count("Task") > 1_000 && count("RecordType") == 6);
+    let cases = store.table("Case");
+    let deleted = cases
+        .handles()
+        .filter(|handle| cases.state(*handle) == Some(State::Deleted))
+        .count();
+    assert!(deleted > 10, "{deleted}");
+}
+
+#[test]
+fn one_second_holds_more_than_a_page() {
+    for cases in [2_000, 2_500] {
+        let store = org(cases, 3);
+        let mut largest = 0;
+        for name in ["Case", "CaseHistory"] {
+            let table = store.table(name);
+            let mut ties: HashMap<i64, usize> = HashMap::new();
+            for handle in table.handles() {
+                let version = table.row(handle).current.as_ref().unwrap();
+                *ties.entry(version.stamp).or_default() += 1;
+            }
+            largest = largest.max(ties.values().copied().max().unwrap());
+        }
+        assert!(largest > 2_000, "{cases} cases: {largest}");
+    }
+}
+
+#[test]
+fn stamps_lie_in_the_past_and_sizes_are_skewed() {
+    let store = org(1_000, 2);
+    let mails = store.table("EmailMessage");
+    let parent = mails.schema.slot("ParentId");
+    let mut sizes: HashMap<SfId, usize> = HashMap::new();
+    for handle in mails.handles() {
+        let version = mails.row(handle).current.as_ref().unwrap();
+        assert!(version.stamp <= NOW && version.stamp % 1_000 == 0);
+        *sizes.entry(version.id_at(parent).unwrap()).or_default() += 1;
+    }
+    let largest = sizes.values().max().unwrap();
+    assert!(*largest >= 20, "{largest}");
+    assert!(sizes.len() < 950, "some cases have no mail: {}", sizes.len());
+}
