@@ -129,8 +129,7 @@ pub async fn tickets_list(
                            AND f.object_id = t.object_id AND f.record_id = t.record_id AND f.facet = w.facet
                            AND (f.text_value = w.text_value OR f.time_value = w.time_value OR f.number_value = {SCALED})))
              ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id LIMIT $15)
-        SELECT {COLUMNS} FROM {joined} ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id",
-        joined = FROM.replacen("tickets t", "page t", 1),
+        SELECT {COLUMNS} FROM page t {RECORDS} ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id",
     );
     let names: Vec<&str> = filter.facets.iter().map(|(name, _)| name.as_str()).collect();
     let texts: Vec<&str> = filter.facets.iter().map(|(_, value)| value.as_str()).collect();
@@ -184,7 +183,7 @@ pub async fn ticket_get(
     // The object belongs to one connection; naming it lets the primary key answer.
     let sql = format!(
         "-- ticket_get
-        SELECT {COLUMNS} FROM {FROM}
+        SELECT {COLUMNS} FROM tickets t {RECORDS}
          WHERE t.tenant_id = $1 AND t.object_id = $2 AND t.record_id = $3
            AND t.connection_id = (SELECT connection_id FROM object_syncs WHERE object_id = $2)"
     );
