@@ -359,7 +359,13 @@ fn checked_url(reader: &mut Reader, key: &str, url: &Secret<String>, schemes: &[
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         None => true,
-        Some(Host::Domain(name)) => name == "localhost" || name.to_ascii_lowercase().starts_with("%2f"),
+        // An address in a URL that is not HTTP's own kind reads as a name.
+        Some(Host::Domain(name)) => {
+            let address: Option<std::net::IpAddr> = name.parse().ok();
+            name == "localhost"
+                || name.to_ascii_lowercase().starts_with("%2f")
+                || address.is_some_and(|address| address.is_loopback())
+        }
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
     }

@@ -218,6 +218,15 @@ impl Running {
     }
 }
 
+/// `running.http` and its like.
+impl std::ops::Deref for Running {
+    type Target = Ready;
+
+    fn deref(&self) -> &Ready {
+        &self.ready
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         for task in &self.tasks {

@@ -1,5 +1,6 @@
 //! Cases and their history, and what happened to some of them later: deleted, merged, touched in bulk.
 
+use super::draft::Draft;
 use super::people::Person;
 use super::{DAYS, Generator, texts};
 use crate::id::SfId;
@@ -97,17 +98,7 @@ impl Generator<'_> {
         if let Some(at) = standing.closed {
             self.set(&mut draft, "ClosedDate", Value::Instant(at));
         }
-        // Some mails come from people who are no contact yet.
-        if self.random.chance(0.93) {
-            self.set(&mut draft, "ContactId", customer.id);
-            if let Some(account) = customer.account {
-                self.set(&mut draft, "AccountId", account);
-            }
-        }
-        if origin == "Email" || origin == "Web" {
-            self.set(&mut draft, "SuppliedEmail", customer.email.as_str());
-            self.set(&mut draft, "SuppliedName", customer.name.as_str());
-        }
+        self.requester(&mut draft, &customer, origin);
         self.particulars(&mut draft, created, standing.closed);
         self.audit(&mut draft, created, standing.modified, standing.owner);
         let number = self.store.table("Case").len() + 1_000;
@@ -136,8 +127,22 @@ impl Generator<'_> {
         self.around_it(&story);
     }
 
+    fn requester(&mut self, draft: &mut Draft, customer: &Person, origin: &str) {
+        // Some mails come from people who are no contact yet.
+        if self.random.chance(0.93) {
+            self.set(draft, "ContactId", customer.id);
+            if let Some(account) = customer.account {
+                self.set(draft, "AccountId", account);
+            }
+        }
+        if origin == "Email" || origin == "Web" {
+            self.set(draft, "SuppliedEmail", customer.email.as_str());
+            self.set(draft, "SuppliedName", customer.name.as_str());
+        }
+    }
+
     /// Record type, custom fields and the like.
-    fn particulars(&mut self, draft: &mut super::draft::Draft, created: i64, closed: Option<i64>) {
+    fn particulars(&mut self, draft: &mut Draft, created: i64, closed: Option<i64>) {
         let record_type = *self.random.pick_skewed(&self.record_types[..4]);
         self.set(draft, "RecordTypeId", record_type);
         for (field, words) in [

@@ -1,6 +1,7 @@
 //! Comments, e-mails, tasks and escalations of a case.
 
 use super::cases::Story;
+use super::draft::Draft;
 use super::{Generator, texts};
 use crate::value::Value;
 
@@ -58,26 +59,7 @@ impl Generator<'_> {
         self.set(&mut mail, "RelatedToId", story.id);
         self.set(&mut mail, "Subject", subject.as_str());
         self.set(&mut mail, "Name", subject.as_str());
-        let (from, to) = if incoming {
-            (story.customer.email.as_str(), "support@support.example.com")
-        } else {
-            ("support@support.example.com", story.customer.email.as_str())
-        };
-        let from_name = if incoming {
-            story.customer.name.as_str()
-        } else {
-            "Support"
-        };
-        self.set(&mut mail, "FromName", from_name);
-        self.set_word(&mut mail, "FromAddress", from);
-        self.set_word(&mut mail, "ToAddress", to);
-        if self.random.chance(0.08) {
-            self.set(
-                &mut mail,
-                "CcAddress",
-                "\"Doe; Jane\" <jane@example.com>; team@example.org",
-            );
-        }
+        self.address(&mut mail, story, incoming);
         self.set(&mut mail, "TextBody", text.as_str());
         if let Some(html) = html {
             self.set(&mut mail, "HtmlBody", html.as_str());
@@ -102,6 +84,29 @@ impl Generator<'_> {
         self.audit(&mut mail, at, at, by);
         self.keep(mail, at);
         text
+    }
+
+    fn address(&mut self, mail: &mut Draft, story: &Story, incoming: bool) {
+        let (from, to) = if incoming {
+            (story.customer.email.as_str(), "support@support.example.com")
+        } else {
+            ("support@support.example.com", story.customer.email.as_str())
+        };
+        let from_name = if incoming {
+            story.customer.name.as_str()
+        } else {
+            "Support"
+        };
+        self.set(mail, "FromName", from_name);
+        self.set_word(mail, "FromAddress", from);
+        self.set_word(mail, "ToAddress", to);
+        if self.random.chance(0.08) {
+            self.set(
+                mail,
+                "CcAddress",
+                "\"Doe; Jane\" <jane@example.com>; team@example.org",
+            );
+        }
     }
 
     /// Tasks and escalations that belong to the case.

@@ -1,7 +1,7 @@
 //! The front door: what a Salesforce client sees.
 //!
-//! [`front`] takes a request in, applies injected faults and the allowance, and hands it to [`data`] or
-//! [`oauth`]. New resources are new arms in [`data::dispatch`]. Nothing below `dispatch` knows of sockets,
+//! `front` takes a request in, applies injected faults and the allowance, and hands it to `data` or
+//! `oauth`. New resources are new arms in `data::dispatch`. Nothing below `dispatch` knows of sockets,
 //! so composite sub-requests take the same way.
 
 mod answer;

@@ -1,7 +1,7 @@
 //! The objects an org has, as data: fields, types, relationships and flags.
 //!
-//! Objects are written as small text tables ([`tables`]) in the letters of the object reference and read once
-//! by [`parse`]. Everything else (describe, SOQL, store, generator) is driven by the result, so a new object
+//! Objects are written as small text tables (`tables`) in the letters of the object reference and read once
+//! by `parse`. Everything else (describe, SOQL, store, generator) is driven by the result, so a new object
 //! is a new table, never new code. This module must not know any record.
 
 pub mod describe;

@@ -1,6 +1,6 @@
 //! SOQL: from text to a plan over the schema.
 //!
-//! [`lexer`] and [`parser`] know only grammar, [`resolve`] checks names against what the asking user may see
+//! `lexer` and `parser` know only grammar, `resolve` checks names against what the asking user may see
 //! and yields a [`plan`]. Running a plan is [`crate::query`]'s work. The grammar is what sync clients send;
 //! valid SOQL beyond it answers `MALFORMED_QUERY … is not supported by the simulator`.
 

@@ -7,17 +7,6 @@ use crate::support::{Sim, ids, read};
 #[tokio::test]
 async fn hidden_things_look_as_if_they_did_not_exist() {
     let sim = Sim::start().await;
-    let before = sim
-        .request("/services/data/v66.0/sobjects/Case/describe")
-        .send()
-        .await
-        .unwrap();
-    let stamp = before.headers()["last-modified"].to_str().unwrap().to_owned();
-    let same = sim
-        .request("/services/data/v66.0/sobjects/Case/describe")
-        .header("If-Modified-Since", &stamp);
-    assert_eq!(same.send().await.unwrap().status(), 304);
-
     let hide = json!({"user": "default", "hide_fields": ["Case.Status"], "hide_objects": ["Task"]});
     let refused = sim.http.post(format!(
         "{}/orgs/{}/permissions",
@@ -28,6 +17,10 @@ async fn hidden_things_look_as_if_they_did_not_exist() {
         400,
         "Status is not permissionable"
     );
+    let low = json!({"object": "Case", "count": 5, "fields": {"Priority": "Low"}});
+    sim.control("/mass-update", low).await;
+    let history = "SELECT COUNT() FROM CaseHistory WHERE Field = 'Priority'";
+    assert!(sim.count(history).await > 0);
     let hide = json!({"user": "default", "hide_fields": ["Case.Priority"], "hide_objects": ["Task"]});
     sim.control("/permissions", hide).await;
 
@@ -46,16 +39,24 @@ async fn hidden_things_look_as_if_they_did_not_exist() {
         sim.get("/services/data/v66.0/sobjects/Task/describe").await.0,
         404
     );
-    assert_eq!(
-        sim.count("SELECT COUNT() FROM CaseHistory WHERE Field = 'Priority'")
-            .await,
-        0
-    );
+    assert_eq!(sim.count(history).await, 0);
     assert!(
         sim.truth("/truth/Case").await[0]["fields"]
             .get("Priority")
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_describe_is_new_once_permissions_changed() {
+    let sim = Sim::start().await;
+    let path = "/services/data/v66.0/sobjects/Case/describe";
+    let before = sim.request(path).send().await.unwrap();
+    let stamp = before.headers()["last-modified"].to_str().unwrap().to_owned();
+    let same = sim.request(path).header("If-Modified-Since", &stamp);
+    assert_eq!(same.send().await.unwrap().status(), 304);
+    let hide = json!({"user": "default", "hide_fields": ["Case.Priority"], "hide_objects": ["Task"]});
+    sim.control("/permissions", hide).await;
     let again = sim
         .request("/services/data/v66.0/sobjects/Case/describe")
         .header("If-Modified-Since", &stamp);
