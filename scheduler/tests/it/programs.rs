@@ -1,32 +1,25 @@
 //! The program itself: configuration, schema, start, stop, and the command line.
 
 use std::net::TcpListener;
-use std::path::Path;
 
 use harness::process::{Program, Running};
 use harness::{TestBed, wait};
 use tokio_postgres::NoTls;
 
-use crate::world::DEADLINE;
+use crate::world::{DEADLINE, Folder};
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn scheduler(bed: &TestBed, directory: &Path, port: u16) -> Program {
+fn scheduler(bed: &TestBed, directory: &Folder, port: u16) -> Program {
     Program::new("scheduler")
         .env("DATABASE_URL", bed.database_url())
         .env("AMQP_URL", bed.amqp_url())
         .env("REFRAIN_HTTP__LISTEN", format!("127.0.0.1:{port}"))
         .env("REFRAIN_HTTP__OPERATOR_KEY_FILE", directory.join("operator.key"))
         .env("REFRAIN_KEYS__FILE", directory.join("keys.toml"))
-}
-
-fn directory(bed: &TestBed) -> std::path::PathBuf {
-    let directory = std::env::temp_dir().join(bed.name());
-    std::fs::create_dir_all(&directory).unwrap();
-    directory
 }
 
 async fn code(running: &Running) -> i32 {
@@ -51,7 +44,7 @@ async fn a_bad_configuration_ends_with_code_two_and_every_problem() {
 #[tokio::test]
 async fn a_schema_that_does_not_fit_ends_with_code_three_and_what_to_do() {
     let bed = TestBed::new("programs_schema").await;
-    let files = directory(&bed);
+    let files = Folder::of(&bed);
     let behind = scheduler(&bed, &files, free_port()).arg("serve").spawn("programs_schema").unwrap();
     assert_eq!(code(&behind).await, 3);
     assert!(behind.logs().contains("scheduler migrate"), "{}", behind.logs());
@@ -79,7 +72,7 @@ async fn a_schema_that_does_not_fit_ends_with_code_three_and_what_to_do() {
 #[tokio::test]
 async fn it_starts_serves_its_command_line_and_stops_in_order() {
     let bed = TestBed::new("programs_serve").await;
-    let files = directory(&bed);
+    let files = Folder::of(&bed);
     let port = free_port();
     let api = format!("http://127.0.0.1:{port}");
     let serve = scheduler(&bed, &files, port).arg("serve").arg("--migrate").spawn("programs_serve").unwrap();

@@ -33,12 +33,34 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const ORG: &str = "00D000000000001EAA";
 pub(crate) const USER: &str = "005000000000001AAA";
 
+/// A folder of one test, removed with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn of(bed: &TestBed) -> Self {
+        let path = std::env::temp_dir().join(bed.name());
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of a failed removal is cleared with the machine's other temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 pub(crate) struct World {
     pub(crate) bed: TestBed,
     pub(crate) db: Database,
     pub(crate) control: ControlPool,
     pub(crate) ring: Arc<KeyRing>,
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: Folder,
 }
 
 fn options(url: &str) -> ConnectOptions {
@@ -60,8 +82,7 @@ impl World {
             schema::migrate(&options(&url)).await.map(|done| done.unwrap()).map(drop)
         });
         let bed = TestBed::with_schema(test, schema).await;
-        let directory = std::env::temp_dir().join(bed.name());
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = Folder::of(&bed);
         let options = options(bed.database_url());
         Self {
             db: Database::open(&options).unwrap(),

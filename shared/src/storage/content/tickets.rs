@@ -95,8 +95,7 @@ const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
     t.last_activity_at, r.field_set_id, r.payload";
-const FROM: &str =
-    "tickets t LEFT JOIN records r ON r.tenant_id = t.tenant_id AND r.connection_id = t.connection_id
+const RECORDS: &str = "LEFT JOIN records r ON r.tenant_id = t.tenant_id AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
 
 /// Live tickets, newest activity first, after the cursor.
