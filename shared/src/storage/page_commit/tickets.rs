@@ -76,14 +76,16 @@ async fn upsert(
                last_activity_at = greatest(excluded.record_at, t.last_message_at),
                mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
     let rows = || tickets.iter().map(|(_, row)| *row);
+    // A stub has no values: what it may not keep must not stay in the ticket either.
+    let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
     let text = |pick: fn(&TicketRow) -> &Option<String>| -> Vec<Option<&str>> {
-        rows().map(|row| pick(row).as_deref()).collect()
+        shown().map(|row| row.and_then(|row| pick(row).as_deref())).collect()
     };
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let (states, reasons): (Vec<i16>, Vec<Option<i16>>) =
         tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
-    let opened: Vec<Option<Timestamp>> = rows().map(|row| row.opened_at).collect();
-    let closed: Vec<Option<Timestamp>> = rows().map(|row| row.closed_at).collect();
+    let opened: Vec<Option<Timestamp>> = shown().map(|row| row?.opened_at).collect();
+    let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_upsert"))?;
     tx.sql()
