@@ -5,7 +5,7 @@ use refrain_shared::record::{RecordState, StateReason};
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::keys::{GateEpochs, suppressions_add, suppressions_load};
 use refrain_shared::storage::page_commit::{PageCommit, PageRow};
-use refrain_shared::ticket::{FacetValue, Projected};
+use refrain_shared::ticket::{FacetValue, PersonRow, Projected};
 use serde_json::json;
 
 use crate::fixture::{Store, Tenant};
@@ -91,6 +91,26 @@ async fn an_erased_comment_is_gone_from_its_ticket_with_its_author() {
         json!({"state": 2, "author_id": null})
     );
     assert_eq!(acme.look_one("SELECT messages FROM tickets").await, json!({"messages": 0}));
+}
+
+#[tokio::test]
+async fn an_erased_person_keeps_neither_account_nor_token() {
+    let store = Store::open("suppression_person").await;
+    let acme = Tenant::make(&store).await;
+    let person = PersonRow { active: true, account_id: Some("001000000000001AAA".to_owned()), email: None };
+    let rows = |stamp| {
+        let (mut agent, mut customer) = (acme.bare(acme.case, 1, stamp), acme.bare(acme.case, 2, stamp));
+        agent.projected = Projected::Agent(person.clone());
+        customer.projected = Projected::Customer(person.clone());
+        (agent.email_token, customer.email_token) = (Some([5; 16]), Some([6; 16]));
+        vec![agent, customer]
+    };
+    acme.store(acme.case, rows(10)).await;
+    acme.store(acme.case, rows(20).into_iter().map(erased).collect()).await;
+    let gone = json!({"state": 2, "active": false, "email_token": null});
+    assert_eq!(acme.look_one("SELECT state, active, email_token FROM agents").await, gone);
+    let gone = json!({"state": 2, "account_id": null, "email_token": null});
+    assert_eq!(acme.look_one("SELECT state, account_id, email_token FROM customers").await, gone);
 }
 
 #[tokio::test]
