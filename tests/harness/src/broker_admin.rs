@@ -175,7 +175,8 @@ impl Management {
     /// `AMQP_MANAGEMENT_URL`, or the usual port on the broker's host with the broker's credentials.
     pub(crate) fn beside(amqp: &Url) -> Self {
         let plain = |text: &str| percent_decoded(text);
-        let named = std::env::var("AMQP_MANAGEMENT_URL").ok().and_then(|text| Url::parse(&text).ok());
+        let named =
+            crate::servers::environment("AMQP_MANAGEMENT_URL").and_then(|text| Url::parse(&text).ok());
         let base = named.unwrap_or_else(|| {
             let host = amqp.host_str().unwrap_or("localhost");
             Url::parse(&format!("http://{host}:15672")).unwrap_or_else(|_| amqp.clone())

@@ -66,7 +66,7 @@ pub(crate) fn launch(what: &Launch<'_>, ledger: &Ledger) -> Result<OwnedProcess,
 
 /// PATH for servers and their scripts, which call the usual tools and `erl`.
 pub(crate) fn search_path() -> String {
-    let inherited = std::env::var("PATH").unwrap_or_default();
+    let inherited = super::environment("PATH").unwrap_or_default();
     format!("{inherited}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/erlang/bin")
 }
 

@@ -36,6 +36,8 @@ pub(crate) use shared::endpoints as shared_endpoints;
 
 use url::Url;
 
+use crate::database_admin;
+
 /// What a private PostgreSQL promises about a crash of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -55,22 +57,65 @@ pub struct Servers {
 
 impl Servers {
     /// Takes `DATABASE_URL` and `AMQP_URL` where they are set and starts private servers for what is not. Keep the
-    /// value: dropping it stops what it started.
+    /// value: dropping it stops what it started. What the options leave out is neither looked for nor started, and
+    /// its URL is empty.
     pub async fn for_program(mut options: Options) -> Result<Self, ServersError> {
-        let database = environment_url("DATABASE_URL", &["postgres", "postgresql"])?;
-        let broker = environment_url("AMQP_URL", &["amqp", "amqps"])?;
-        options.postgres = database.is_none();
-        options.broker = broker.is_none();
-        let private = if options.postgres || options.broker {
-            Some(PrivateServers::start(options).await?)
-        } else {
-            None
+        let wanted = |wanted: bool, variable, schemes| {
+            if wanted { environment_url(variable, schemes) } else { Ok(None) }
         };
-        let started = |url: fn(&PrivateServers) -> String| private.as_ref().map(url).unwrap_or_default();
-        let database_url =
-            database.map_or_else(|| started(|servers| servers.database_url("postgres")), String::from);
-        let amqp_url = broker.map_or_else(|| started(|servers| servers.amqp_url("/")), String::from);
+        let database = wanted(options.postgres, "DATABASE_URL", &["postgres", "postgresql"])?;
+        let broker = wanted(options.broker, "AMQP_URL", &["amqp", "amqps"])?;
+        options.postgres &= database.is_none();
+        options.broker &= broker.is_none();
+        let (own_postgres, own_broker) = (options.postgres, options.broker);
+        let private =
+            if own_postgres || own_broker { Some(PrivateServers::start(options).await?) } else { None };
+        let started = |own: bool, url: fn(&PrivateServers) -> String| {
+            private.as_ref().filter(|_| own).map(url).unwrap_or_default()
+        };
+        let database_url = database
+            .map_or_else(|| started(own_postgres, |servers| servers.database_url("postgres")), String::from);
+        let amqp_url =
+            broker.map_or_else(|| started(own_broker, |servers| servers.amqp_url("/")), String::from);
         Ok(Self { private, database_url, amqp_url })
+    }
+
+    /// An empty database of that name on the database server; what was in one of that name is gone. The name is the
+    /// program's own: letters, digits, underscores. Gives its URL.
+    pub async fn fresh_database(&self, name: &str) -> Result<String, ServersError> {
+        let server = self.database_server()?;
+        let failed = |error: tokio_postgres::Error| database_refused(name, &error);
+        database_admin::drop_database(&server, name).await.map_err(failed)?;
+        database_admin::create(&server, name, "template0").await.map_err(failed)?;
+        Ok(database_admin::url_of(&server, name))
+    }
+
+    /// Removes a database that [`Self::fresh_database`] made.
+    pub async fn drop_database(&self, name: &str) -> Result<(), ServersError> {
+        let server = self.database_server()?;
+        let dropped = database_admin::drop_database(&server, name).await;
+        dropped.map_err(|error| database_refused(name, &error))
+    }
+
+    /// An empty vhost of that name on a private broker; what was in one of that name is gone. A broker that was
+    /// given by its URL is used with the vhost of that URL, as it is. Gives the URL.
+    pub async fn fresh_vhost(&self, name: &str) -> Result<String, ServersError> {
+        match self.private.as_ref().filter(|servers| servers.has_broker()) {
+            None => Ok(self.amqp_url.clone()),
+            Some(servers) => {
+                let made = servers.fresh_vhost(name).await;
+                made.map_err(|error| ServersError::Tool {
+                    tool: "creating a vhost",
+                    output: error.to_string(),
+                })?;
+                Ok(servers.amqp_url(name))
+            }
+        }
+    }
+
+    fn database_server(&self) -> Result<Url, ServersError> {
+        Url::parse(&self.database_url)
+            .map_err(|error| ServersError::BadUrl { variable: "DATABASE_URL", reason: error.to_string() })
     }
 
     /// With credentials: do not print it where others read.
@@ -96,9 +141,23 @@ impl Servers {
     }
 }
 
+fn database_refused(name: &str, error: &tokio_postgres::Error) -> ServersError {
+    let reason = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+    ServersError::Tool { tool: "making or dropping a database", output: format!("{name}: {reason}") }
+}
+
+/// An environment variable; unset and empty are the same.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test kit's one door; it runs before any configuration of ours"
+)]
+pub(crate) fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty())
+}
+
 /// The URL in an environment variable; unset and empty are the same.
 pub(crate) fn environment_url(variable: &'static str, schemes: &[&str]) -> Result<Option<Url>, ServersError> {
-    let Some(text) = std::env::var(variable).ok().filter(|text| !text.is_empty()) else {
+    let Some(text) = environment(variable) else {
         return Ok(None);
     };
     let url =

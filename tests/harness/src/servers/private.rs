@@ -232,6 +232,18 @@ impl PrivateServers {
         }
     }
 
+    /// Whether a broker belongs to this instance.
+    pub(crate) fn has_broker(&self) -> bool {
+        self.inner.instance.broker.is_some()
+    }
+
+    /// An empty vhost; an older one of that name goes with all it holds.
+    pub(crate) async fn fresh_vhost(&self, name: &str) -> Result<(), AdminError> {
+        let broker = self.inner.instance.broker_admin().ok_or(AdminError::NoNode)?;
+        broker.delete_vhost(name).await?;
+        broker.create_vhost(name, super::postgres::ACCOUNT).await
+    }
+
     pub(crate) fn endpoints(&self) -> Option<Endpoints> {
         Some(Endpoints {
             database: self.database_url("postgres").parse().ok()?,

@@ -1,0 +1,251 @@
+//! One object: the org's records and ours, side by side in order of id.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context, ensure};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use refrain_shared::ids::ObjectId;
+use refrain_shared::storage::TenantTx;
+use tokio_postgres::types::ToSql;
+
+use super::lines::{Lines, Truth};
+use super::links::Parents;
+use super::report::ObjectReport;
+use super::stored::{Field, FieldSets, Holding, Store, Stored, Sync};
+use super::values::{is_nothing, moment, same, text};
+use crate::org::Org;
+
+/// Fields that Refrain says it does not read: moments of looking, write-only conveniences, counters of logins.
+const NEVER_READ: [&str; 5] =
+    ["LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"];
+/// Objects whose live records are messages, with the fields that may name their ticket, in order.
+const MESSAGES: [(&str, &[&str]); 2] =
+    [("CaseComment", &["ParentId"]), ("EmailMessage", &["ParentId", "RelatedToId", "ActivityId"])];
+
+/// What a walk over an object found.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) object: ObjectId,
+    pub(super) report: ObjectReport,
+    /// Ids of the org's live records, when the object is a ticket.
+    pub(super) tickets: HashSet<String>,
+    /// Ids that each live message names as its ticket, in order of precedence.
+    pub(super) parents_of_messages: Vec<Vec<String>>,
+}
+
+/// Walks over one object.
+pub(super) async fn walk(org: &Org, store: &Store, sync: &Sync, parents: &Parents) -> anyhow::Result<Walk> {
+    const SQL: &str = "SELECT record_id, modstamp, state, field_set_id, payload FROM records
+        WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 ORDER BY record_id";
+    let mut client = store.db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, &store.scope).await?;
+    // The rows are taken as slowly as they are compared.
+    tx.sql().batch_execute("SET LOCAL statement_timeout = 0").await.context("lift the time limit")?;
+    let sets = store.field_sets(&tx, sync.object).await?;
+    let key: [&(dyn ToSql + std::marker::Sync); 3] =
+        [&store.scope.tenant().0, &store.connection.0, &sync.object.0];
+    let rows = tx.sql().query_raw(SQL, key).await.context("read the stored records")?;
+    let stored =
+        rows.map_err(anyhow::Error::from).map(|row| row.and_then(|row| store.opened(sync.object, &row)));
+    let mut judge = Judge::new(sync, &sets, parents);
+    let lines = Lines::new(org.truth(&sync.api_name).await?);
+    side_by_side(lines, std::pin::pin!(stored), &mut judge)
+        .await
+        .with_context(|| format!("compare {}", sync.api_name))?;
+    Ok(judge.walk)
+}
+
+async fn side_by_side<L, B, E>(
+    mut lines: Lines<L>,
+    mut stored: impl Stream<Item = anyhow::Result<Stored>> + Unpin,
+    judge: &mut Judge<'_>,
+) -> anyhow::Result<()>
+where
+    L: Stream<Item = Result<B, E>> + Unpin,
+    B: AsRef<[u8]>,
+    E: std::error::Error + Send + std::marker::Sync + 'static,
+{
+    let mut here = stored.try_next().await?;
+    let mut last = String::new();
+    while let Some(line) = lines.next().await? {
+        let truth = Truth::read(line)?;
+        ensure!(*last < *truth.id, "the ground truth is not in order of id at {}", truth.id);
+        truth.id.clone_into(&mut last);
+        while let Some(row) = here.take_if(|row| *row.id < *truth.id) {
+            judge.only_here(&row);
+            here = stored.try_next().await?;
+        }
+        match here.take_if(|row| *row.id == *truth.id) {
+            None => judge.only_in_org(&truth),
+            Some(row) => {
+                judge.on_both_sides(&truth, &row)?;
+                here = stored.try_next().await?;
+            }
+        }
+    }
+    while let Some(row) = here {
+        judge.only_here(&row);
+        here = stored.try_next().await?;
+    }
+    Ok(())
+}
+
+/// Decides on each pair and keeps the count.
+struct Judge<'a> {
+    sets: &'a FieldSets,
+    /// The fields of each set by name, for what the org has and we lack.
+    names: HashMap<i32, HashSet<&'a str>>,
+    parents: &'a Parents,
+    is_ticket: bool,
+    message_parents: Option<&'static [&'static str]>,
+    walk: Walk,
+}
+
+impl<'a> Judge<'a> {
+    fn new(sync: &Sync, sets: &'a FieldSets, parents: &'a Parents) -> Self {
+        let names = |fields: &'a Vec<Field>| fields.iter().map(|field| field.path.as_str()).collect();
+        Self {
+            sets,
+            names: sets.iter().map(|(id, fields)| (*id, names(fields))).collect(),
+            parents,
+            is_ticket: sync.role == "ticket",
+            message_parents: MESSAGES
+                .iter()
+                .find(|(name, _)| *name == sync.api_name)
+                .map(|(_, paths)| *paths),
+            walk: Walk {
+                object: sync.object,
+                report: ObjectReport { api_name: sync.api_name.clone(), ..ObjectReport::default() },
+                tickets: HashSet::new(),
+                parents_of_messages: Vec::new(),
+            },
+        }
+    }
+
+    fn count(&mut self, truth: &Truth<'_>) {
+        if truth.deleted {
+            self.walk.report.in_org_deleted += 1;
+            return;
+        }
+        self.walk.report.in_org_live += 1;
+        if self.is_ticket {
+            self.walk.tickets.insert(truth.id.to_owned());
+        }
+        if let Some(paths) = self.message_parents {
+            let named =
+                paths.iter().filter_map(|path| text(truth.raw(path)).map(std::borrow::Cow::into_owned));
+            self.walk.parents_of_messages.push(named.collect());
+        }
+    }
+
+    fn only_here(&mut self, row: &Stored) {
+        match row.holding {
+            Holding::Live { .. } => {
+                self.walk.report.here_live += 1;
+                self.walk.report.extra += 1;
+                self.walk.report.note(&row.id, "live here, not in the org", Vec::new());
+            }
+            // A tombstone outlives the recycle bin.
+            Holding::Tombstone => self.walk.report.here_deleted += 1,
+            Holding::Stub => {}
+        }
+    }
+
+    fn only_in_org(&mut self, truth: &Truth<'_>) {
+        self.count(truth);
+        self.walk.report.missing += 1;
+        let what = if truth.deleted { "in the recycle bin, unknown here" } else { "in the org, not here" };
+        self.walk.report.note(truth.id, what, Vec::new());
+    }
+
+    fn on_both_sides(&mut self, truth: &Truth<'_>, row: &Stored) -> anyhow::Result<()> {
+        self.count(truth);
+        let report = &mut self.walk.report;
+        match (&row.holding, truth.deleted) {
+            (Holding::Tombstone, true) => report.here_deleted += 1,
+            (Holding::Tombstone | Holding::Stub, false) => {
+                report.here_deleted += u64::from(row.holding == Holding::Tombstone);
+                report.missing += 1;
+                report.note(truth.id, "live in the org, not here", Vec::new());
+            }
+            (Holding::Stub, true) => {
+                report.missing += 1;
+                report.note(truth.id, "in the recycle bin, no tombstone here", Vec::new());
+            }
+            (Holding::Live { .. }, true) => {
+                report.here_live += 1;
+                if went_with_its_parent(truth, self.parents) {
+                    report.hidden_with_parent += 1;
+                } else {
+                    report.extra += 1;
+                    report.note(truth.id, "in the recycle bin, live here", Vec::new());
+                }
+            }
+            (Holding::Live { field_set, values }, false) => {
+                report.here_live += 1;
+                let mut wrong = self.values(truth, *field_set, values)?;
+                if moment(truth.stamp) != Some(row.stamp) {
+                    wrong.push("(the stamp it is ordered by)".to_owned());
+                }
+                if !wrong.is_empty() {
+                    self.walk.report.different += 1;
+                    self.walk.report.note(truth.id, "other values", wrong);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the fields whose values differ.
+    fn values(&mut self, truth: &Truth<'_>, field_set: i32, payload: &[u8]) -> anyhow::Result<Vec<String>> {
+        let fields = self.sets.get(&field_set).context("a stored record names no known field set")?;
+        let values = Stored::values(payload, fields.len())?;
+        let mut wrong = Vec::new();
+        for (field, value) in fields.iter().zip(values) {
+            self.walk.report.values += 1;
+            if field.path.contains('.') {
+                self.linked(truth, field, value.get(), &mut wrong);
+            } else if !same(&field.kind, truth.raw(&field.path), value.get()) {
+                wrong.push(field.path.clone());
+            }
+        }
+        let here = &self.names[&field_set];
+        for (name, value) in &truth.fields {
+            // Compounds are read by their components.
+            let is_compound = value.get().starts_with('{');
+            if !here.contains(name) && !NEVER_READ.contains(name) && !is_compound && !is_nothing(value.get())
+            {
+                wrong.push((*name).to_owned());
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn linked(&mut self, truth: &Truth<'_>, field: &Field, here: &str, wrong: &mut Vec<String>) {
+        let org = self.parents.resolve(truth, &field.path);
+        let equal = match org.object {
+            Some(object) => text(here).is_some_and(|here| here == object),
+            None => same(&field.kind, org.value, here),
+        };
+        if equal {
+            return;
+        }
+        let own = moment(truth.stamp);
+        if org.changed_at.is_none_or(|changed_at| Some(changed_at) > own) {
+            self.walk.report.drifted += 1;
+        } else {
+            wrong.push(field.path.clone());
+        }
+    }
+}
+
+/// The org's histories carry no stamp that a deletion could move; they go and come with their record.
+fn went_with_its_parent(truth: &Truth<'_>, parents: &Parents) -> bool {
+    let has_stamp =
+        ["SystemModstamp", "LastModifiedDate"].iter().any(|field| truth.fields.contains_key(field));
+    !has_stamp && text(truth.raw("CaseId")).is_some_and(|id| parents.is_deleted(&id))
+}
+
+#[cfg(test)]
+#[path = "objects_test.rs"]
+mod tests;
