@@ -55,8 +55,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// Cuts out what serde quotes of the value: `invalid type: string "secret", expected …`.
+/// Cuts out what serde quotes of the value: `invalid type: string "secret", expected …`, or an unknown variant.
+/// Names of fields stay: a mistyped one is what the caller looks for.
 fn place_only(text: &str) -> String {
+    const VARIANT: &str = "unknown variant `";
+    let text =
+        match text.split_once(VARIANT).and_then(|(before, rest)| Some((before, rest.split_once('`')?.1))) {
+            Some((before, after)) => format!("{before}unknown variant{after}"),
+            None => text.to_owned(),
+        };
     let mut quoted = false;
     text.chars()
         .filter(|c| {
@@ -66,7 +73,7 @@ fn place_only(text: &str) -> String {
             }
             !quoted
         })
-        .take(200)
+        .take(300)
         .collect()
 }
 
@@ -79,4 +86,24 @@ pub const LARGEST_PAGE: u16 = 200;
 #[must_use]
 pub fn page_size(wanted: Option<u16>) -> u16 {
     wanted.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_only;
+
+    #[test]
+    fn a_refusal_names_the_place_and_never_the_value() {
+        assert_eq!(
+            place_only(
+                "auth.client_secret: invalid type: string \"hunter2\", expected u8 at line 1 column 9"
+            ),
+            "auth.client_secret: invalid type: string , expected u8 at line 1 column 9"
+        );
+        assert_eq!(
+            place_only("auth.method: unknown variant `hunter2`, expected `jwt_bearer`"),
+            "auth.method: unknown variant, expected `jwt_bearer`"
+        );
+        assert_eq!(place_only("unknown field `colour`"), "unknown field `colour`");
+    }
 }

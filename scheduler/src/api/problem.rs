@@ -39,7 +39,8 @@ pub struct Problem {
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    message: UserMessage,
+    // Boxed: a failure is rare and large, every result carries its room.
+    message: Box<UserMessage>,
     cause: Option<String>,
 }
 
@@ -52,13 +53,13 @@ impl ApiError {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { status, message: UserMessage::new(code, what, why, fix), cause: None }
+        Self { status, message: Box::new(UserMessage::new(code, what, why, fix)), cause: None }
     }
 
     /// A person elsewhere must act before this can work.
     #[must_use]
     pub fn ask(message: UserMessage) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message, cause: None }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message: Box::new(message), cause: None }
     }
 
     /// Nothing there that this caller may see. The same whether it does not exist or belongs to another.
@@ -126,7 +127,7 @@ impl ApiError {
     }
 
     fn document(&self) -> Problem {
-        let UserMessage { code, what, why, fix } = self.message.clone();
+        let UserMessage { code, what, why, fix } = (*self.message).clone();
         Problem {
             kind: format!("/problems/{code}"),
             status: self.status.as_u16(),

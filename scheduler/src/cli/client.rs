@@ -10,7 +10,7 @@ use super::{ApiArguments, Output, table};
 use crate::api::problem::Problem;
 
 /// Creating a connection asks Salesforce three times.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Asks the API; gives its answer.
 pub(super) async fn ask(

@@ -187,7 +187,7 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
     const JOBS: &str = "-- backfill_jobs_insert
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params)
         SELECT $1, $2, $3, $4, $5, $6,
-               'backfill/' || $3 || '/' || (SELECT generation FROM checkpoints WHERE object_id = $3) || '/' || n,
+               'backfill/' || $3::int || '/' || (SELECT generation FROM checkpoints WHERE object_id = $3) || '/' || n,
                now() + n * interval '1 millisecond', slice
           FROM jsonb_array_elements($7) WITH ORDINALITY AS s (slice, n)
         ON CONFLICT (unique_key) DO NOTHING";

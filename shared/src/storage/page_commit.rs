@@ -133,6 +133,14 @@ struct Applied<'a> {
 }
 
 impl Applied<'_> {
+    /// Whether the projection may carry values of the record; of a stub only the keys, the times and the state stay.
+    fn shows_values(&self) -> bool {
+        match self.record.state {
+            RecordState::Live | RecordState::Tombstone(_) => true,
+            RecordState::Stub(_) => false,
+        }
+    }
+
     fn ticket(&self) -> Option<&TicketRow> {
         if let Projected::Ticket(row) = &self.row.projected { Some(row) } else { None }
     }

@@ -1,5 +1,18 @@
-//! Integration tests of the edges, one binary.
+//! Integration tests of the edges, one binary. Storage runs on a real PostgreSQL, in the roles that the programs use.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod fixture;
 mod salesforce_samples;
+mod storage_checkpoint;
+mod storage_feed;
+mod storage_grants;
+mod storage_isolation;
+mod storage_jobs;
+mod storage_merge_guard;
+mod storage_migrations;
+mod storage_page_commit;
+mod storage_plans;
+mod storage_sealing;
+mod storage_suppression;
+mod storage_tickets;

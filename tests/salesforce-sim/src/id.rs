@@ -42,10 +42,8 @@ impl SfId {
         let mut full = [0; 18];
         full[..15].copy_from_slice(&raw);
         for (chunk, check) in raw.chunks_exact(5).zip(&mut full[15..]) {
-            let bits = chunk
-                .iter()
-                .enumerate()
-                .map(|(bit, byte)| usize::from(byte.is_ascii_uppercase()) << bit);
+            let bits =
+                chunk.iter().enumerate().map(|(bit, byte)| usize::from(byte.is_ascii_uppercase()) << bit);
             *check = CHECK[bits.sum::<usize>()];
         }
         Self(full)
@@ -90,12 +88,7 @@ mod tests {
 
     #[test]
     fn check_characters_agree_with_recorded_ids() {
-        for full in [
-            "0011Y00003HVMu4QAH",
-            "500i000000171NZAAY",
-            "003i0000006zgVJAAY",
-            "0051U000005O0HBQA0",
-        ] {
+        for full in ["0011Y00003HVMu4QAH", "500i000000171NZAAY", "003i0000006zgVJAAY", "0051U000005O0HBQA0"] {
             assert_eq!(SfId::parse(&full[..15]).unwrap().as_str(), full);
         }
     }
@@ -108,13 +101,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in [
-            "",
-            "500",
-            "500i000000171NZA",
-            "500i000000171N'",
-            "500i000000171NZAAYx",
-        ] {
+        for text in ["", "500", "500i000000171NZA", "500i000000171N'", "500i000000171NZAAYx"] {
             assert_eq!(SfId::parse(text), None);
         }
     }

@@ -20,13 +20,7 @@ pub struct OrgOptions {
 
 impl Default for OrgOptions {
     fn default() -> Self {
-        Self {
-            cases: 5_000,
-            seed: 1,
-            rotation: false,
-            session_minutes: 120,
-            daily_max: 100_000,
-        }
+        Self { cases: 5_000, seed: 1, rotation: false, session_minutes: 120, daily_max: 100_000 }
     }
 }
 

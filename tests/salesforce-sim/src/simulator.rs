@@ -80,13 +80,8 @@ impl Founder {
         let username = format!("integration@{}.example.com", org_id.short().to_lowercase());
         let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
         let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
-        let recipe = Recipe {
-            cases: options.cases,
-            seed: options.seed,
-            now,
-            username: username.clone(),
-            org_id,
-        };
+        let recipe =
+            Recipe { cases: options.cases, seed: options.seed, now, username: username.clone(), org_id };
         let user_id = generate::fill(&mut store, &recipe);
         let identity = Identity {
             org_id,
@@ -96,11 +91,7 @@ impl Founder {
             password: secret(16),
             user_id,
         };
-        let sessions = Sessions::new(
-            org_id,
-            i64::from(options.session_minutes) * 60_000,
-            options.rotation,
-        );
+        let sessions = Sessions::new(org_id, i64::from(options.session_minutes) * 60_000, options.rotation);
         let org = Org::new(identity, clock, store, sessions, options.daily_max);
         let entry = self.entry(&org);
         self.world.add(Arc::new(org));
@@ -154,10 +145,7 @@ impl Simulator {
             let name = format!("salesforce-sim-{}-{}", std::process::id(), secret(6));
             std::env::temp_dir().join(name)
         });
-        let dir = options
-            .dir
-            .or_else(|| own_dir.clone())
-            .expect("one of the two is given");
+        let dir = options.dir.or_else(|| own_dir.clone()).expect("one of the two is given");
         std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
         let ca_file = dir.join("ca.pem");
         let acceptor = tls::acceptor(&ca_file)?;
@@ -190,20 +178,9 @@ impl Simulator {
             listen::spawn(secure, Some(acceptor), Arc::clone(&world)),
             control::spawn(steering, founder),
         ];
-        let ready = Ready {
-            http,
-            https,
-            ca_file,
-            control: control_url,
-            orgs,
-        };
+        let ready = Ready { http, https, ca_file, control: control_url, orgs };
         tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");
-        Ok(Running {
-            ready,
-            world,
-            tasks,
-            own_dir,
-        })
+        Ok(Running { ready, world, tasks, own_dir })
     }
 }
 
@@ -242,9 +219,8 @@ impl Drop for Running {
 fn jwt_key(path: &Path) -> anyhow::Result<Vec<u8>> {
     let key =
         KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow::anyhow!("could not make an RSA key"))?;
-    let private: Pkcs8V1Der<'_> = key
-        .as_der()
-        .map_err(|_| anyhow::anyhow!("could not export the RSA key"))?;
+    let private: Pkcs8V1Der<'_> =
+        key.as_der().map_err(|_| anyhow::anyhow!("could not export the RSA key"))?;
     let encoded = base64::engine::general_purpose::STANDARD.encode(private.as_ref());
     let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
     for line in encoded.as_bytes().chunks(64) {

@@ -18,11 +18,7 @@ pub fn civil(day: i64) -> (i64, u8, u8) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day_of_month = u8::try_from(day_of_year - (153 * shifted_month + 2) / 5 + 1).unwrap_or(1);
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let month = u8::try_from(month).unwrap_or(1);
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day_of_month)
@@ -130,14 +126,8 @@ mod tests {
     #[test]
     fn http_dates_survive_a_round_trip() {
         assert_eq!(http_date(1_365_108_742_000), "Thu, 04 Apr 2013 20:52:22 GMT");
-        assert_eq!(
-            parse_http_date("Thu, 04 Apr 2013 20:52:22 GMT"),
-            Some(1_365_108_742_000)
-        );
-        assert_eq!(
-            parse_http_date("Tue, 23 Mar 2015 00:00:00 GMT"),
-            Some(1_427_068_800_000)
-        );
+        assert_eq!(parse_http_date("Thu, 04 Apr 2013 20:52:22 GMT"), Some(1_365_108_742_000));
+        assert_eq!(parse_http_date("Tue, 23 Mar 2015 00:00:00 GMT"), Some(1_427_068_800_000));
     }
 
     proptest! {

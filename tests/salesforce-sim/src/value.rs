@@ -33,11 +33,7 @@ pub enum Value {
 impl Value {
     /// Text, or null for an empty string: the platform stores no empty strings.
     pub fn text(text: &str) -> Self {
-        if text.is_empty() {
-            Self::Null
-        } else {
-            Self::Text(Arc::from(text))
-        }
+        if text.is_empty() { Self::Null } else { Self::Text(Arc::from(text)) }
     }
 
     /// The view of this value.
@@ -122,10 +118,7 @@ impl Cell<'_> {
     /// Compares two present values of like type; text without regard to case. `None` when either is null
     /// or the types do not compare. A date meets an instant at its midnight.
     pub fn compare(self, other: Cell<'_>) -> Option<Ordering> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the platform compares numbers as doubles too"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "the platform compares numbers as doubles too")]
         match (self, other) {
             (Self::Bool(a), Cell::Bool(b)) => Some(a.cmp(&b)),
             (Self::Int(a), Cell::Int(b))
@@ -220,10 +213,7 @@ mod tests {
 
     #[test]
     fn text_compares_without_case() {
-        assert_eq!(
-            Cell::Text("ABC").compare(Cell::Text("abc")),
-            Some(Ordering::Equal)
-        );
+        assert_eq!(Cell::Text("ABC").compare(Cell::Text("abc")), Some(Ordering::Equal));
         assert_eq!(Cell::Text("ÄB").compare(Cell::Text("äb")), Some(Ordering::Equal));
         assert_eq!(Cell::Null.compare(Cell::Text("abc")), None);
     }

@@ -196,6 +196,8 @@ fn ticket_key(text: &str) -> Option<(ObjectId, SalesforceId)> {
     Some((object.parse().ok()?, record.parse().ok()?))
 }
 
+const MOMENT: &str = "a moment like 2026-11-23T14:00:00Z";
+
 struct Wanted {
     filter: store::TicketFilter,
     cursor: Option<String>,
@@ -213,17 +215,13 @@ fn wanted(pairs: Vec<(String, String)>) -> Result<Wanted, ApiError> {
             "priority" => filter.priority = Some(value),
             "channel" => filter.channel = Some(value),
             "owner_id" => filter.owner = Some(read(&name, &value, "a Salesforce id")?),
-            "active_after" => {
-                filter.active_after = Some(read(&name, &value, "a moment like 2026-11-23T14:00:00Z")?)
-            }
-            "active_before" => {
-                filter.active_before = Some(read(&name, &value, "a moment like 2026-11-23T14:00:00Z")?)
-            }
+            "active_after" => filter.active_after = Some(read(&name, &value, MOMENT)?),
+            "active_before" => filter.active_before = Some(read(&name, &value, MOMENT)?),
             "cursor" => wanted.cursor = Some(value),
             "limit" => wanted.limit = Some(read(&name, &value, "a number from 1 to 200")?),
             _ => match name.strip_prefix("facet.") {
                 Some(facet) if filter.facets.len() < MOST_FACETS => {
-                    filter.facets.push((facet.to_owned(), value))
+                    filter.facets.push((facet.to_owned(), value));
                 }
                 Some(_) => {
                     return Err(ApiError::invalid(

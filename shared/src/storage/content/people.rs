@@ -76,18 +76,12 @@ pub async fn people_list(
     rows.iter()
         .map(|row| {
             let key = record_key(row, 0)?;
-            let text = |path: &'static str| {
-                opener
-                    .read(key, sealed(row, 5), |record| record.text(path).map(std::borrow::Cow::into_owned))
-                    .map(Option::flatten)
-            };
-            Ok(Person {
-                key,
-                name: text("Name")?,
-                email: text("Email")?,
-                active: row.get(3),
-                account_id: row.get(4),
-            })
+            let who = opener.read(key, sealed(row, 5), |record| {
+                let text = |path| record.text(path).map(std::borrow::Cow::into_owned);
+                (text("Name"), text("Email"))
+            })?;
+            let (name, email) = who.unwrap_or_default();
+            Ok(Person { key, name, email, active: row.get(3), account_id: row.get(4) })
         })
         .collect()
 }

@@ -95,8 +95,7 @@ const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
     t.last_activity_at, r.field_set_id, r.payload";
-const FROM: &str =
-    "tickets t LEFT JOIN records r ON r.tenant_id = t.tenant_id AND r.connection_id = t.connection_id
+const RECORDS: &str = "LEFT JOIN records r ON r.tenant_id = t.tenant_id AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
 
 /// Live tickets, newest activity first, after the cursor.
@@ -129,8 +128,7 @@ pub async fn tickets_list(
                            AND f.object_id = t.object_id AND f.record_id = t.record_id AND f.facet = w.facet
                            AND (f.text_value = w.text_value OR f.time_value = w.time_value OR f.number_value = {SCALED})))
              ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id LIMIT $15)
-        SELECT {COLUMNS} FROM {joined} ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id",
-        joined = FROM.replacen("tickets t", "page t", 1),
+        SELECT {COLUMNS} FROM page t {RECORDS} ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id",
     );
     let names: Vec<&str> = filter.facets.iter().map(|(name, _)| name.as_str()).collect();
     let texts: Vec<&str> = filter.facets.iter().map(|(_, value)| value.as_str()).collect();
@@ -184,7 +182,7 @@ pub async fn ticket_get(
     // The object belongs to one connection; naming it lets the primary key answer.
     let sql = format!(
         "-- ticket_get
-        SELECT {COLUMNS} FROM {FROM}
+        SELECT {COLUMNS} FROM tickets t {RECORDS}
          WHERE t.tenant_id = $1 AND t.object_id = $2 AND t.record_id = $3
            AND t.connection_id = (SELECT connection_id FROM object_syncs WHERE object_id = $2)"
     );

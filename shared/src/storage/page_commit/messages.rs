@@ -71,10 +71,10 @@ async fn unlink(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<(), S
     Ok(())
 }
 
-async fn write(
+async fn write<'a>(
     tx: &TenantTx<'_>,
     key: ObjectKey,
-    messages: &[(&Applied<'_>, &MessageRow)],
+    messages: &[(&Applied<'_>, &'a MessageRow)],
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- messages_upsert
         INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_object_id, ticket_record_id, state,
@@ -97,7 +97,10 @@ async fn write(
     let kinds: Vec<&str> = rows().map(|row| row.kind.word()).collect();
     let directions: Vec<&str> = rows().map(|row| row.direction).collect();
     let public: Vec<bool> = rows().map(|row| row.public).collect();
-    let authors: Vec<Option<&str>> = rows().map(|row| row.author_id.as_deref()).collect();
+    let author = |(applied, row): &(&Applied<'_>, &'a MessageRow)| -> Option<&'a str> {
+        row.author_id.as_deref().filter(|_| applied.shows_values())
+    };
+    let authors: Vec<Option<&str>> = messages.iter().map(author).collect();
     let sent_at: Vec<_> = rows().map(|row| row.sent_at).collect();
     let characters: Vec<i32> = rows().map(|row| row.characters).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_upsert"))?;

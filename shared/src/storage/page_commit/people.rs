@@ -27,7 +27,7 @@ pub(super) async fn upsert(
 
     let agents = People::of(applied, |row| row.agent());
     if !agents.ids.is_empty() {
-        let active: Vec<bool> = agents.rows.iter().map(|row| row.active).collect();
+        let active: Vec<bool> = agents.rows.iter().map(|row| row.is_some_and(|row| row.active)).collect();
         let statement = tx.sql().prepare_cached(AGENTS).await.map_err(StoreError::at("agents_upsert"))?;
         tx.sql()
             .execute(
@@ -48,7 +48,7 @@ pub(super) async fn upsert(
     let customers = People::of(applied, |row| row.customer());
     if !customers.ids.is_empty() {
         let accounts: Vec<Option<&str>> =
-            customers.rows.iter().map(|row| row.account_id.as_deref()).collect();
+            customers.rows.iter().map(|row| row.and_then(|row| row.account_id.as_deref())).collect();
         let statement =
             tx.sql().prepare_cached(CUSTOMERS).await.map_err(StoreError::at("customers_upsert"))?;
         tx.sql()
@@ -70,9 +70,9 @@ pub(super) async fn upsert(
     Ok(())
 }
 
-/// The columns that both kinds of people share.
+/// The columns that both kinds of people share; a stub's row has no values.
 struct People<'a> {
-    rows: Vec<&'a PersonRow>,
+    rows: Vec<Option<&'a PersonRow>>,
     ids: Vec<&'a str>,
     states: Vec<i16>,
     tokens: Vec<Option<&'a [u8]>>,
@@ -83,12 +83,13 @@ impl<'a> People<'a> {
         let picked: Vec<(&Applied<'_>, &PersonRow)> =
             applied.iter().filter_map(|row| Some((row, pick(row)?))).collect();
         Self {
-            rows: picked.iter().map(|(_, row)| *row).collect(),
+            rows: picked.iter().map(|(applied, row)| applied.shows_values().then_some(*row)).collect(),
             ids: picked.iter().map(|(applied, _)| applied.id.as_str()).collect(),
             states: picked.iter().map(|(applied, _)| visible_state(applied.record.state)).collect(),
             tokens: picked
                 .iter()
-                .map(|(applied, _)| applied.row.email_token.as_ref().map(<[u8; 16]>::as_slice))
+                .map(|(applied, _)| applied.row.email_token.as_ref().filter(|_| applied.shows_values()))
+                .map(|token| token.map(<[u8; 16]>::as_slice))
                 .collect(),
         }
     }

@@ -76,14 +76,16 @@ async fn upsert(
                last_activity_at = greatest(excluded.record_at, t.last_message_at),
                mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
     let rows = || tickets.iter().map(|(_, row)| *row);
+    // A stub has no values: what it may not keep must not stay in the ticket either.
+    let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
     let text = |pick: fn(&TicketRow) -> &Option<String>| -> Vec<Option<&str>> {
-        rows().map(|row| pick(row).as_deref()).collect()
+        shown().map(|row| row.and_then(|row| pick(row).as_deref())).collect()
     };
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let (states, reasons): (Vec<i16>, Vec<Option<i16>>) =
         tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
-    let opened: Vec<Option<Timestamp>> = rows().map(|row| row.opened_at).collect();
-    let closed: Vec<Option<Timestamp>> = rows().map(|row| row.closed_at).collect();
+    let opened: Vec<Option<Timestamp>> = shown().map(|row| row?.opened_at).collect();
+    let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_upsert"))?;
     tx.sql()
@@ -124,6 +126,9 @@ fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
 /// Aggregates are counted anew from the committed messages of each touched ticket. Counting under the feed's
 /// lock gives the same numbers in any commit order and survives moved, deleted and repeated messages, which
 /// adding and subtracting would not.
+///
+/// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
+/// stands for "no item at all", when the last one moved to another ticket; then the time stays as it was.
 async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -135,20 +140,21 @@ async fn aggregate(
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, messages, customer_messages,
                                   last_message_at, last_activity_at, mapping_epoch, feed_seq)
         SELECT $1, $2, k.object_id, k.record_id, 1, a.messages, a.inbound, a.last_message_at,
-               coalesce(a.last_message_at, a.last_event_at, now()), $3, $4 + k.n - 1
+               coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
           FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
          CROSS JOIN LATERAL (
-               SELECT count(*) FILTER (WHERE m.kind <> 'event') AS messages,
-                      count(*) FILTER (WHERE m.direction = 'inbound') AS inbound,
-                      max(m.sent_at) FILTER (WHERE m.kind <> 'event') AS last_message_at,
-                      max(m.sent_at) AS last_event_at
+               SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS messages,
+                      count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
+                      max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
+                      max(m.sent_at) AS last_item_at
                  FROM messages m
                 WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_object_id = k.object_id
-                  AND m.ticket_record_id = k.record_id AND m.state = 0) a
+                  AND m.ticket_record_id = k.record_id) a
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET messages = excluded.messages, customer_messages = excluded.customer_messages,
                last_message_at = excluded.last_message_at,
-               last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at), t.last_activity_at),
+               last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at),
+                                           nullif(excluded.last_activity_at, now()), t.last_activity_at),
                feed_seq = excluded.feed_seq";
     let objects: Vec<i32> = touched.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = touched.iter().map(|(_, record)| record.as_str()).collect();

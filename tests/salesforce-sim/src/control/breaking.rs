@@ -81,9 +81,7 @@ fn expect_default(user: &str) -> Result<(), Refusal> {
     if user == "default" {
         return Ok(());
     }
-    Err(Refusal::missing(format!(
-        "No user '{user}': this org has the user 'default' only."
-    )))
+    Err(Refusal::missing(format!("No user '{user}': this org has the user 'default' only.")))
 }
 
 async fn permissions(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Hidden>) -> Answered {
@@ -144,9 +142,7 @@ async fn fault_plant(
     if let Fault::Status { status, .. } | Fault::Error { status, .. } = &body.fault
         && !(200..600).contains(status)
     {
-        return Err(Refusal::bad(format!(
-            "{status} is no HTTP status between 200 and 599."
-        )));
+        return Err(Refusal::bad(format!("{status} is no HTTP status between 200 and 599.")));
     }
     if let Fault::Hold { gate } = &body.fault {
         founder.world.gates.shut(gate);

@@ -54,10 +54,7 @@ fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
 
 /// Serves the control API in a task of its own.
 pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
-    let orgs = Router::new()
-        .merge(records::routes())
-        .merge(breaking::routes())
-        .merge(truth::routes());
+    let orgs = Router::new().merge(records::routes()).merge(breaking::routes()).merge(truth::routes());
     let router = Router::new()
         .route("/orgs", get(org_list).post(org_create))
         .route("/clock", get(clock_read))
@@ -73,14 +70,7 @@ pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
 }
 
 async fn org_list(State(founder): Shared) -> Json<Vec<OrgEntry>> {
-    Json(
-        founder
-            .world
-            .orgs()
-            .iter()
-            .map(|org| founder.entry(org))
-            .collect(),
-    )
+    Json(founder.world.orgs().iter().map(|org| founder.entry(org)).collect())
 }
 
 #[derive(Deserialize)]
@@ -113,12 +103,8 @@ async fn org_create(State(founder): Shared, Json(new): Json<NewOrg>) -> Result<J
     };
     // Generating a large org takes seconds of CPU; other orgs are served meanwhile.
     let made = tokio::task::spawn_blocking(move || founder.found(&options)).await;
-    made.map(Json).map_err(|_| {
-        Refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Generating the org failed.".to_owned(),
-        )
-    })
+    made.map(Json)
+        .map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Generating the org failed.".to_owned()))
 }
 
 async fn clock_read(State(founder): Shared) -> Json<Value> {

@@ -88,33 +88,20 @@ fn when(org: &Org, stamp: Option<&str>, delay: i64) -> Result<When, Refusal> {
     let stamp = match stamp {
         None => now,
         Some(text) => time::parse_instant(text).ok_or_else(|| {
-            Refusal::bad(format!(
-                "stamp '{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."
-            ))
+            Refusal::bad(format!("stamp '{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."))
         })?,
     };
-    Ok(When {
-        now,
-        stamp: whole_second(stamp),
-        commit_at: now + delay.max(0),
-        by: org.identity.user_id,
-    })
+    Ok(When { now, stamp: whole_second(stamp), commit_at: now + delay.max(0), by: org.identity.user_id })
 }
 
 fn object(store: &Store, name: &str) -> Result<usize, Refusal> {
-    store
-        .catalog
-        .index(name)
-        .ok_or_else(|| Refusal::missing(format!("No object '{name}' in this org.")))
+    store.catalog.index(name).ok_or_else(|| Refusal::missing(format!("No object '{name}' in this org.")))
 }
 
 fn row(store: &Store, object: usize, id: &str) -> Result<Handle, Refusal> {
     let found = SfId::parse(id).and_then(|id| store.tables[object].find(id));
     found.ok_or_else(|| {
-        Refusal::missing(format!(
-            "No {} '{id}' in this org.",
-            store.catalog.objects[object].name
-        ))
+        Refusal::missing(format!("No {} '{id}' in this org.", store.catalog.objects[object].name))
     })
 }
 
@@ -124,9 +111,7 @@ fn slots(schema: &ObjectSchema, fields: &Map<String, JsonValue>) -> Result<Vec<(
             .field(name)
             .ok_or_else(|| Refusal::bad(format!("{} has no field '{name}'.", schema.name)))?;
         let slot = field.slot().ok_or_else(|| {
-            Refusal::bad(format!(
-                "{name} is computed and cannot be set; change what it comes from."
-            ))
+            Refusal::bad(format!("{name} is computed and cannot be set; change what it comes from."))
         })?;
         Ok((slot, value_of(field, value)?))
     };
@@ -135,12 +120,7 @@ fn slots(schema: &ObjectSchema, fields: &Map<String, JsonValue>) -> Result<Vec<(
 
 /// A JSON value as the field's type. Times may be RFC 3339 or the REST form.
 fn value_of(field: &Field, json: &JsonValue) -> Result<Value, Refusal> {
-    let wrong = || {
-        Refusal::bad(format!(
-            "{json} does not fit {} of type {:?}.",
-            field.name, field.kind
-        ))
-    };
+    let wrong = || Refusal::bad(format!("{json} does not fit {} of type {:?}.", field.name, field.kind));
     let whole = |number: &serde_json::Number| number.as_i64();
     let value = match (field.kind, json) {
         (_, JsonValue::Null) => Value::Null,
@@ -198,9 +178,7 @@ async fn change_state(
         "undelete" => RowState::Live,
         "purge" => RowState::Purged,
         other => {
-            return Err(Refusal::missing(format!(
-                "No action '{other}': use delete, undelete or purge."
-            )));
+            return Err(Refusal::missing(format!("No action '{other}': use delete, undelete or purge.")));
         }
     };
     let when = when(&org, None, 0)?;
@@ -223,11 +201,8 @@ async fn merge(State(founder): Shared, Path(id): Path<String>, Json(body): Json<
         return Err(Refusal::bad(format!("{} records cannot be merged.", body.object)));
     }
     let winner = row(&store, object, &body.winner)?;
-    let losers: Vec<Handle> = body
-        .losers
-        .iter()
-        .map(|loser| row(&store, object, loser))
-        .collect::<Result<_, _>>()?;
+    let losers: Vec<Handle> =
+        body.losers.iter().map(|loser| row(&store, object, loser)).collect::<Result<_, _>>()?;
     if losers.contains(&winner) {
         return Err(Refusal::bad("The winner is among the losers."));
     }
@@ -246,17 +221,12 @@ async fn mass_update(
     let object = object(&store, &body.object)?;
     let fields = slots(&store.catalog.objects[object], &body.fields)?;
     let table = &store.tables[object];
-    let live = table
-        .handles()
-        .filter(|handle| table.state(*handle) == Some(RowState::Live));
+    let live = table.handles().filter(|handle| table.state(*handle) == Some(RowState::Live));
     let chosen: Vec<Handle> = live.take(body.count).collect();
     for handle in &chosen {
         store.update(object, *handle, &fields, true, when);
     }
-    let ids: Vec<&str> = chosen
-        .iter()
-        .map(|handle| store.tables[object].row(*handle).id.as_str())
-        .collect();
+    let ids: Vec<&str> = chosen.iter().map(|handle| store.tables[object].row(*handle).id.as_str()).collect();
     Ok(Json(json!({"ids": ids})))
 }
 

@@ -29,10 +29,7 @@ async fn summary(State(founder): Shared, Path(id): Path<String>) -> Answered {
     let org = org(&founder, &id)?;
     let store = org.records();
     let count = |table: &crate::store::Table, state| {
-        table
-            .handles()
-            .filter(|handle| table.state(*handle) == Some(state))
-            .count()
+        table.handles().filter(|handle| table.state(*handle) == Some(state)).count()
     };
     let entry = |table: &crate::store::Table| {
         let counts =
@@ -40,9 +37,7 @@ async fn summary(State(founder): Shared, Path(id): Path<String>) -> Answered {
         (table.schema.name.clone(), counts)
     };
     let objects: Map<String, Value> = store.tables.iter().map(entry).collect();
-    Ok(Json(
-        json!({"now": time::rfc3339(org.clock.now_ms()), "objects": objects}),
-    ))
+    Ok(Json(json!({"now": time::rfc3339(org.clock.now_ms()), "objects": objects})))
 }
 
 #[derive(Deserialize)]
@@ -60,9 +55,7 @@ async fn records(
         None => None,
         // A plus sign in an unescaped offset arrives as a blank.
         Some(text) => Some(time::parse_instant(&text.replace(' ', "+")).ok_or_else(|| {
-            Refusal::bad(format!(
-                "at='{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."
-            ))
+            Refusal::bad(format!("at='{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."))
         })?),
     };
     let body = written(&org, &name, at)?;
@@ -77,28 +70,19 @@ fn written(org: &Org, name: &str, at: Option<i64>) -> Result<Vec<u8>, Refusal> {
     let permissions = org.permissions();
     let reader = at.map_or_else(|| Reader::now(&store), |at| Reader::as_of(&store, at));
     let outputs = render::all_outputs(&store.catalog, &permissions, object);
-    let sight = Sight {
-        reader,
-        permissions: &permissions,
-        with_deleted: true,
-    };
+    let sight = Sight { reader, permissions: &permissions, with_deleted: true };
     let mut out = Vec::new();
     if !permissions.object_visible(object) {
         return Ok(out);
     }
     for handle in store.tables[object].handles() {
-        let version = reader
-            .version(object, handle)
-            .filter(|version| version.state != RowState::Purged);
+        let version = reader.version(object, handle).filter(|version| version.state != RowState::Purged);
         let Some(version) = version.filter(|_| at.is_some() || sight.sees(object, handle)) else {
             continue;
         };
         let row = store.tables[object].row(handle);
         let (stamp, deleted) = (time::rfc3339(version.stamp), version.state == RowState::Deleted);
-        let head = format!(
-            "{{\"Id\":\"{}\",\"stamp\":\"{stamp}\",\"deleted\":{deleted},\"fields\":",
-            row.id
-        );
+        let head = format!("{{\"Id\":\"{}\",\"stamp\":\"{stamp}\",\"deleted\":{deleted},\"fields\":", row.id);
         out.extend_from_slice(head.as_bytes());
         fields(&mut out, &outputs, object, handle, sight);
         out.extend_from_slice(b"}\n");
@@ -116,10 +100,7 @@ fn fields(
 ) {
     let start = out.len();
     render::record(out, outputs, object, handle, sight, "v66.0");
-    let attributes = out[start..]
-        .windows(2)
-        .position(|pair| pair == b"},")
-        .map_or(0, |place| place + 2);
+    let attributes = out[start..].windows(2).position(|pair| pair == b"},").map_or(0, |place| place + 2);
     out.splice(start + 1..start + attributes, std::iter::empty());
 }
 

@@ -44,14 +44,7 @@ struct Standing {
 const PRIORITIES: [&str; 5] = ["Medium", "Medium", "Medium", "High", "Low"];
 const ORIGINS: [&str; 4] = ["Email", "Web", "Phone", "Chat"];
 const TYPES: [&str; 4] = ["Question", "Problem", "Complaint", "Feature Request"];
-const REASONS: [&str; 6] = [
-    "Installation",
-    "Billing",
-    "Performance",
-    "Breakdown",
-    "Feedback",
-    "Other",
-];
+const REASONS: [&str; 6] = ["Installation", "Billing", "Performance", "Breakdown", "Feedback", "Other"];
 const AREAS: [&str; 5] = ["Checkout", "Accounts", "Shipping", "Mobile App", "Reporting"];
 const TAGS: [&str; 5] = ["refund", "vip;refund", "bug", "gdpr", "bug;vip;upsell"];
 
@@ -60,11 +53,7 @@ impl Generator<'_> {
         let count = self.recipe.cases;
         // So many cases were touched by one mass update that their stamps, and the history rows that it wrote,
         // fill more than a page with a single second.
-        let touched = if count >= 2_000 {
-            (count * 9 / 20).max(1_150)
-        } else {
-            count / 5
-        };
+        let touched = if count >= 2_000 { (count * 9 / 20).max(1_150) } else { count / 5 };
         let mass_update = self.now() - 10 * DAY_MS;
         let mut left = touched;
         for _ in 0..count {
@@ -104,25 +93,12 @@ impl Generator<'_> {
         let number = self.store.table("Case").len() + 1_000;
         self.set(&mut draft, "CaseNumber", format!("{number:08}").as_str());
         let id = self.keep(draft, standing.modified);
-        self.history_row(
-            id,
-            created,
-            ["created", "Text"],
-            [Value::Null, Value::Null],
-            agent,
-        );
+        self.history_row(id, created, ["created", "Text"], [Value::Null, Value::Null], agent);
         for change in standing.changes {
             let kind = [change.field, change.data_type];
             self.history_row(id, change.at, kind, [change.old, change.new], change.by);
         }
-        let story = Story {
-            id,
-            customer,
-            agent,
-            created,
-            subject,
-            size,
-        };
+        let story = Story { id, customer, agent, created, subject, size };
         self.conversation(&story);
         self.around_it(&story);
     }
@@ -145,11 +121,7 @@ impl Generator<'_> {
     fn particulars(&mut self, draft: &mut Draft, created: i64, closed: Option<i64>) {
         let record_type = *self.random.pick_skewed(&self.record_types[..4]);
         self.set(draft, "RecordTypeId", record_type);
-        for (field, words) in [
-            ("Type", &TYPES[..]),
-            ("Reason", &REASONS),
-            ("Product_Area__c", &AREAS),
-        ] {
+        for (field, words) in [("Type", &TYPES[..]), ("Reason", &REASONS), ("Product_Area__c", &AREAS)] {
             if self.random.chance(0.8) {
                 let word = *self.random.pick(words);
                 self.set_word(draft, field, word);
@@ -213,9 +185,7 @@ impl Generator<'_> {
             }
             let next = match standing.status {
                 "New" => *self.random.pick(&["Working", "Working", "Closed"]),
-                "Working" => *self
-                    .random
-                    .pick(&["Closed", "Closed", "Waiting on Customer", "Escalated"]),
+                "Working" => *self.random.pick(&["Closed", "Closed", "Waiting on Customer", "Escalated"]),
                 // Closed cases open again.
                 "Closed" => "Working",
                 _ => *self.random.pick(&["Working", "Closed"]),
@@ -237,14 +207,7 @@ impl Generator<'_> {
     fn advance(&mut self, standing: &mut Standing, at: i64, next: &'static str) {
         let (old, new) = (self.words.get(standing.status), self.words.get(next));
         let by = standing.owner;
-        standing.changes.push(Change {
-            at,
-            field: "Status",
-            data_type: "DynamicEnum",
-            old,
-            new,
-            by,
-        });
+        standing.changes.push(Change { at, field: "Status", data_type: "DynamicEnum", old, new, by });
         standing.status = next;
         standing.closed = (next == "Closed").then_some(at);
         standing.modified = at;
@@ -255,23 +218,9 @@ impl Generator<'_> {
         let names = [self.store.name_of(from), self.store.name_of(to)];
         let by = self.integration;
         let [old, new] = names;
-        standing.changes.push(Change {
-            at,
-            field: "Owner",
-            data_type: "Text",
-            old,
-            new,
-            by,
-        });
+        standing.changes.push(Change { at, field: "Owner", data_type: "Text", old, new, by });
         let (old, new) = (Value::Id(from), Value::Id(to));
-        standing.changes.push(Change {
-            at,
-            field: "Owner",
-            data_type: "EntityId",
-            old,
-            new,
-            by,
-        });
+        standing.changes.push(Change { at, field: "Owner", data_type: "EntityId", old, new, by });
         standing.owner = to;
     }
 
@@ -299,10 +248,7 @@ impl Generator<'_> {
             };
             self.store.set_state(cases, handle, State::Deleted, when);
         }
-        for (object, count) in [
-            (cases, self.recipe.cases / 200),
-            (contacts, self.recipe.cases / 150),
-        ] {
+        for (object, count) in [(cases, self.recipe.cases / 200), (contacts, self.recipe.cases / 150)] {
             for _ in 0..count {
                 let (winner, loser, when) = (self.old_row(object), self.old_row(object), self.lately());
                 if let (Some(winner), Some(loser)) = (winner, loser)
@@ -325,11 +271,6 @@ impl Generator<'_> {
     fn lately(&mut self) -> When {
         let back = i64::try_from(self.random.below(80_000)).unwrap_or(0) * 1_000;
         let at = whole_second(self.now() - 60_000 - back);
-        When {
-            now: self.now(),
-            stamp: at,
-            commit_at: at,
-            by: self.integration,
-        }
+        When { now: self.now(), stamp: at, commit_at: at, by: self.integration }
     }
 }

@@ -27,11 +27,7 @@ impl Generator<'_> {
     fn comment(&mut self, story: &Story) {
         let at = self.after(story);
         let by_agent = self.random.chance(0.6);
-        let language = if by_agent && self.random.chance(0.5) {
-            0
-        } else {
-            story.customer.language
-        };
+        let language = if by_agent && self.random.chance(0.5) { 0 } else { story.customer.language };
         let body = texts::note(&mut self.random, language, by_agent);
         let mut comment = self.draft("CaseComment");
         self.set(&mut comment, "ParentId", story.id);
@@ -49,11 +45,7 @@ impl Generator<'_> {
         let text = texts::message(&mut self.random, story.customer.language, !incoming, quoted);
         let has_html = self.random.chance(0.8);
         let html = has_html.then(|| texts::html(&mut self.random, &text));
-        let subject = if place == 0 {
-            story.subject.clone()
-        } else {
-            format!("Re: {}", story.subject)
-        };
+        let subject = if place == 0 { story.subject.clone() } else { format!("Re: {}", story.subject) };
         let mut mail = self.draft("EmailMessage");
         self.set(&mut mail, "ParentId", story.id);
         self.set(&mut mail, "RelatedToId", story.id);
@@ -65,21 +57,13 @@ impl Generator<'_> {
             self.set(&mut mail, "HtmlBody", html.as_str());
         }
         self.set(&mut mail, "Incoming", incoming);
-        let status = if incoming {
-            *self.random.pick(&["0", "1", "2"])
-        } else {
-            "3"
-        };
+        let status = if incoming { *self.random.pick(&["0", "1", "2"]) } else { "3" };
         self.set_word(&mut mail, "Status", status);
         self.set(&mut mail, "MessageDate", Value::Instant(at));
         let attached = self.random.chance(0.12);
         self.set(&mut mail, "HasAttachment", attached);
         let reference = self.random.number();
-        self.set(
-            &mut mail,
-            "MessageIdentifier",
-            format!("<{reference:016x}@mail.example.com>").as_str(),
-        );
+        self.set(&mut mail, "MessageIdentifier", format!("<{reference:016x}@mail.example.com>").as_str());
         let by = if incoming { self.integration } else { story.agent };
         self.audit(&mut mail, at, at, by);
         self.keep(mail, at);
@@ -92,20 +76,12 @@ impl Generator<'_> {
         } else {
             ("support@support.example.com", story.customer.email.as_str())
         };
-        let from_name = if incoming {
-            story.customer.name.as_str()
-        } else {
-            "Support"
-        };
+        let from_name = if incoming { story.customer.name.as_str() } else { "Support" };
         self.set(mail, "FromName", from_name);
         self.set_word(mail, "FromAddress", from);
         self.set_word(mail, "ToAddress", to);
         if self.random.chance(0.08) {
-            self.set(
-                mail,
-                "CcAddress",
-                "\"Doe; Jane\" <jane@example.com>; team@example.org",
-            );
+            self.set(mail, "CcAddress", "\"Doe; Jane\" <jane@example.com>; team@example.org");
         }
     }
 
@@ -142,19 +118,11 @@ impl Generator<'_> {
         self.set(&mut task, "WhoId", story.customer.id);
         let subject = *self.random.pick(&["Call", "Email"]);
         self.set_word(&mut task, "Subject", subject);
-        self.set_word(
-            &mut task,
-            "Status",
-            if closed { "Completed" } else { "Not Started" },
-        );
+        self.set_word(&mut task, "Status", if closed { "Completed" } else { "Not Started" });
         self.set_word(&mut task, "Priority", "Normal");
         self.set_word(&mut task, "TaskSubtype", "Task");
         self.set(&mut task, "IsClosed", closed);
-        self.set(
-            &mut task,
-            "ActivityDate",
-            Value::Date(at.div_euclid(crate::time::DAY_MS) + 2),
-        );
+        self.set(&mut task, "ActivityDate", Value::Date(at.div_euclid(crate::time::DAY_MS) + 2));
         let description = texts::note(&mut self.random, story.customer.language, true);
         self.set(&mut task, "Description", description.as_str());
         self.set(&mut task, "OwnerId", story.agent);

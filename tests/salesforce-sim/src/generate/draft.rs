@@ -36,10 +36,7 @@ impl Generator<'_> {
     /// A record with the object's defaults.
     pub(super) fn draft(&self, object: &str) -> Draft {
         let object = self.store.object(object);
-        Draft {
-            object,
-            values: self.store.tables[object].blank(),
-        }
+        Draft { object, values: self.store.tables[object].blank() }
     }
 
     /// Sets a field.

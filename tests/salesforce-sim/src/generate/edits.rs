@@ -31,12 +31,7 @@ struct Editor<'a> {
 
 /// Makes `count` edits.
 pub fn edit(store: &mut Store, count: usize, seed: u64, when: When) -> Edited {
-    let mut editor = Editor {
-        store,
-        random: Random::new(seed),
-        when,
-        edited: Edited::default(),
-    };
+    let mut editor = Editor { store, random: Random::new(seed), when, edited: Edited::default() };
     for _ in 0..count {
         editor.one();
     }
@@ -51,11 +46,7 @@ impl Editor<'_> {
             50..68 => self.reply_to_any("CaseComment"),
             68..84 => self.reply_to_any("EmailMessage"),
             84..88 => self.field("Case", "Priority", &["High", "Medium", "Low"]),
-            88..93 => self.field(
-                "Contact",
-                "Title",
-                &["Head of Purchasing", "Student", "CFO", "Owner"],
-            ),
+            88..93 => self.field("Contact", "Title", &["Head of Purchasing", "Student", "CFO", "Owner"]),
             93..96 => self.delete("Case"),
             96..98 => self.delete("CaseComment"),
             _ => self.field("Escalation__c", "Severity__c", &["S1", "S2", "S3"]),
@@ -86,25 +77,19 @@ impl Editor<'_> {
     fn update(&mut self, object: &str, handle: Handle, field: &str, value: Value) {
         let index = self.store.object(object);
         let slot = self.store.tables[index].schema.slot(field);
-        self.store
-            .update(index, handle, &[(slot, value)], true, self.when);
+        self.store.update(index, handle, &[(slot, value)], true, self.when);
         *self.edited.updated.entry(object.to_owned()).or_default() += 1;
     }
 
     fn new_case(&mut self) {
         let contacts = self.store.object("Contact");
-        let contact = self
-            .live(contacts)
-            .map(|handle| self.store.tables[contacts].row(handle).id);
+        let contact = self.live(contacts).map(|handle| self.store.tables[contacts].row(handle).id);
         let language = texts::language(&mut self.random);
         let subject = texts::subject(&mut self.random, language);
         let description = texts::message(&mut self.random, language, false, None);
         let mut fields = vec![
             ("Subject", Value::text(&subject)),
-            (
-                "Description",
-                Value::text(&description.chars().take(32_000).collect::<String>()),
-            ),
+            ("Description", Value::text(&description.chars().take(32_000).collect::<String>())),
             ("Origin", Value::text("Email")),
         ];
         if let Some(contact) = contact {
@@ -112,11 +97,7 @@ impl Editor<'_> {
         }
         let case = self.insert("Case", &fields);
         for _ in 0..self.random.below(3) {
-            let object = if self.random.chance(0.5) {
-                "CaseComment"
-            } else {
-                "EmailMessage"
-            };
+            let object = if self.random.chance(0.5) { "CaseComment" } else { "EmailMessage" };
             self.reply(object, case);
         }
     }
@@ -134,10 +115,7 @@ impl Editor<'_> {
         let text = texts::message(&mut self.random, language, true, None);
         if object == "CaseComment" {
             let body: String = text.chars().take(1_000).collect();
-            self.insert(
-                object,
-                &[("ParentId", Value::Id(case)), ("CommentBody", Value::text(&body))],
-            );
+            self.insert(object, &[("ParentId", Value::Id(case)), ("CommentBody", Value::text(&body))]);
             return;
         }
         let html = texts::html(&mut self.random, &text);
@@ -165,10 +143,7 @@ impl Editor<'_> {
         let Some(handle) = self.live(cases) else { return };
         let table = &self.store.tables[cases];
         let slot = table.schema.slot("Status");
-        let now = table
-            .row(handle)
-            .latest()
-            .map_or(Cell::Null, |version| version.cell(slot));
+        let now = table.row(handle).latest().map_or(Cell::Null, |version| version.cell(slot));
         let next = match now {
             Cell::Text("Closed" | "New") => "Working",
             Cell::Text("Working") => *self.random.pick(&["Closed", "Escalated", "Waiting on Customer"]),

@@ -54,10 +54,7 @@ const DAYS: i64 = 90;
 
 /// Fills an empty store and returns the integration user's id.
 pub fn fill(store: &mut Store, recipe: &Recipe) -> SfId {
-    let recipe = Recipe {
-        now: whole_second(recipe.now),
-        ..recipe.clone()
-    };
+    let recipe = Recipe { now: whole_second(recipe.now), ..recipe.clone() };
     let mut generator = Generator {
         store,
         random: Random::new(recipe.seed),

@@ -77,14 +77,8 @@ const LAST: [&str; 28] = [
     "Lindqvist",
     "D'Angelo",
 ];
-const QUEUES: [&str; 6] = [
-    "Tier 1 Support",
-    "Tier 2 Support",
-    "Billing Questions",
-    "Escalations",
-    "Spam Review",
-    "VIP Desk",
-];
+const QUEUES: [&str; 6] =
+    ["Tier 1 Support", "Tier 2 Support", "Billing Questions", "Escalations", "Spam Review", "VIP Desk"];
 const RECORD_TYPES: [(&str, &str, &str); 6] = [
     ("Support Case", "Support_Case", "Case"),
     ("Billing Case", "Billing_Case", "Case"),
@@ -160,18 +154,10 @@ impl Generator<'_> {
         for number in 0..=count {
             let (first, last) = (*self.random.pick(&FIRST), *self.random.pick(&LAST));
             let is_integration = number == 0;
-            let (first, last) = if is_integration {
-                ("Refrain", "Integration")
-            } else {
-                (first, last)
-            };
+            let (first, last) = if is_integration { ("Refrain", "Integration") } else { (first, last) };
             let mut user = self.draft("User");
             let mail = format!("agent{number}@support.example.com");
-            let username = if is_integration {
-                self.recipe.username.clone()
-            } else {
-                format!("{mail}.prod")
-            };
+            let username = if is_integration { self.recipe.username.clone() } else { format!("{mail}.prod") };
             self.set(&mut user, "Username", username.as_str());
             self.set(&mut user, "Email", mail.as_str());
             self.set(&mut user, "FirstName", first);
@@ -188,11 +174,7 @@ impl Generator<'_> {
             self.set_word(
                 &mut user,
                 "UserType",
-                if is_integration {
-                    "CloudIntegrationUser"
-                } else {
-                    "Standard"
-                },
+                if is_integration { "CloudIntegrationUser" } else { "Standard" },
             );
             self.set_word(&mut user, "Department", "Support");
             self.set(&mut user, "EmployeeNumber", format!("{number:06}").as_str());
@@ -211,11 +193,7 @@ impl Generator<'_> {
     /// The one row whose id is not numbered by its table: it is the org's own.
     fn organization(&mut self, at: i64) {
         let mut org = self.draft("Organization");
-        self.set(
-            &mut org,
-            "Name",
-            format!("Simulated Org {}", self.recipe.seed).as_str(),
-        );
+        self.set(&mut org, "Name", format!("Simulated Org {}", self.recipe.seed).as_str());
         self.set_word(&mut org, "Country", "DE");
         self.set_word(&mut org, "PrimaryContact", "Refrain Integration");
         self.set_word(&mut org, "DefaultLocaleSidKey", "en_US");
@@ -234,16 +212,10 @@ impl Generator<'_> {
     fn accounts(&mut self) {
         for number in 0..self.recipe.cases / 8 + 3 {
             let at = self.moment(DAYS);
-            let name = format!(
-                "{} {} {number}",
-                self.random.pick(&COMPANIES),
-                self.random.pick(&FORMS)
-            );
+            let name = format!("{} {} {number}", self.random.pick(&COMPANIES), self.random.pick(&FORMS));
             let city = *self.random.pick(&CITIES);
             let kind = *self.random.pick(&["Customer", "Prospect", "Partner"]);
-            let industry = *self
-                .random
-                .pick(&["Retail", "Banking", "Energy", "Healthcare", "Technology"]);
+            let industry = *self.random.pick(&["Retail", "Banking", "Energy", "Healthcare", "Technology"]);
             let revenue = super::ratio(i64::try_from(self.random.below(90_000)).unwrap_or(0)) * 1_000.0;
             let mut account = self.draft("Account");
             self.set(&mut account, "Name", name.as_str());
@@ -263,11 +235,8 @@ impl Generator<'_> {
     fn contacts(&mut self) {
         for number in 0..self.recipe.cases * 3 / 5 + 2 {
             let (first, last) = (*self.random.pick(&FIRST), *self.random.pick(&LAST));
-            let account = if self.random.chance(0.9) {
-                Some(*self.random.pick_skewed(&self.accounts))
-            } else {
-                None
-            };
+            let account =
+                if self.random.chance(0.9) { Some(*self.random.pick_skewed(&self.accounts)) } else { None };
             let language = super::texts::language(&mut self.random);
             let email = format!("customer{number}@mail{}.example.com", number % 17);
             let city = *self.random.pick(&CITIES);
@@ -292,30 +261,16 @@ impl Generator<'_> {
                 self.set_word(&mut contact, "MailingPostalCode", city.1);
                 self.set_word(&mut contact, "MailingCountry", city.2);
             }
-            self.set_word(
-                &mut contact,
-                "Language__c",
-                super::texts::LANGUAGES[language].code,
-            );
+            self.set_word(&mut contact, "Language__c", super::texts::LANGUAGES[language].code);
             if self.random.chance(0.2) {
-                self.set(
-                    &mut contact,
-                    "Birthdate",
-                    Value::Date(i64::try_from(number % 15_000).unwrap_or(0)),
-                );
+                self.set(&mut contact, "Birthdate", Value::Date(i64::try_from(number % 15_000).unwrap_or(0)));
             }
             let owner = *self.random.pick(&self.agents);
             self.set(&mut contact, "OwnerId", owner);
             self.set(&mut contact, "RecordTypeId", self.record_types[4]);
             self.audit(&mut contact, at, at, owner);
             let id = self.keep(contact, at);
-            self.contacts.push(Person {
-                id,
-                account,
-                name,
-                email,
-                language,
-            });
+            self.contacts.push(Person { id, account, name, email, language });
         }
     }
 }

@@ -23,12 +23,7 @@ pub(super) struct Answer {
 impl Answer {
     /// JSON that is ready as bytes.
     pub(super) fn bytes(status: u16, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            content_type: Some(JSON.to_owned()),
-            body,
-            headers: Vec::new(),
-        }
+        Self { status, content_type: Some(JSON.to_owned()), body, headers: Vec::new() }
     }
 
     /// JSON.
@@ -38,12 +33,7 @@ impl Answer {
 
     /// Nothing but a status.
     pub(super) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: None,
-            body: Vec::new(),
-            headers: Vec::new(),
-        }
+        Self { status, content_type: None, body: Vec::new(), headers: Vec::new() }
     }
 
     /// A web page.
@@ -52,12 +42,7 @@ impl Answer {
             "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
         );
         let content_type = Some("text/html;charset=UTF-8".to_owned());
-        Self {
-            status,
-            content_type,
-            body: body.into_bytes(),
-            headers: Vec::new(),
-        }
+        Self { status, content_type, body: body.into_bytes(), headers: Vec::new() }
     }
 
     /// An error of the data APIs: an array of one.
@@ -94,11 +79,7 @@ impl Answer {
 
     /// An error of the OAuth endpoints: an object.
     pub(super) fn oauth_error(status: u16, error: &str, description: &str) -> Self {
-        let body = format!(
-            "{{\"error\":{},\"error_description\":{}}}",
-            json!(error),
-            json!(description)
-        );
+        let body = format!("{{\"error\":{},\"error_description\":{}}}", json!(error), json!(description));
         Self::bytes(status, body.into_bytes())
     }
 }

@@ -50,16 +50,11 @@ pub(super) fn composite(context: Context<'_>, call: Call<'_>) -> Answer {
     if let Some(refused) = refuse(&request) {
         return refused;
     }
-    let answers: Vec<(Answer, &Part)> = request
-        .composite_request
-        .iter()
-        .map(|part| (run(context, part), part))
-        .collect();
+    let answers: Vec<(Answer, &Part)> =
+        request.composite_request.iter().map(|part| (run(context, part), part)).collect();
     let failed = request.all_or_none && answers.iter().any(|(answer, _)| answer.status >= 400);
-    let parts: Vec<PartAnswer> = answers
-        .into_iter()
-        .map(|(answer, part)| written(answer, part, failed))
-        .collect();
+    let parts: Vec<PartAnswer> =
+        answers.into_iter().map(|(answer, part)| written(answer, part, failed)).collect();
     Answer::json(200, &json!({"compositeResponse": parts}))
 }
 
@@ -79,11 +74,7 @@ fn refuse(request: &Composite) -> Option<Answer> {
     names.sort_unstable();
     let repeated = names.windows(2).find(|pair| pair[0] == pair[1]);
     repeated.map(|pair| {
-        Answer::error(
-            400,
-            "INVALID_INPUT",
-            &format!("Duplicate ReferenceId provided: {}", pair[0]),
-        )
+        Answer::error(400, "INVALID_INPUT", &format!("Duplicate ReferenceId provided: {}", pair[0]))
     })
 }
 
@@ -101,10 +92,7 @@ fn run(context: Context<'_>, part: &Part) -> Answer {
         );
     }
     let header = |name: &str| {
-        let found = part
-            .http_headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = part.http_headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     };
     // A plus sign is a blank here too; recorded clients also send raw blanks.
@@ -128,13 +116,8 @@ fn written(answer: Answer, part: &Part, failed: bool) -> PartAnswer {
     } else {
         answer
     };
-    let headers = answer
-        .headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), json!(value)));
-    let body = String::from_utf8(answer.body)
-        .ok()
-        .filter(|body| !body.is_empty());
+    let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    let body = String::from_utf8(answer.body).ok().filter(|body| !body.is_empty());
     PartAnswer {
         body: body.and_then(|body| RawValue::from_string(body).ok()),
         http_headers: headers.collect(),

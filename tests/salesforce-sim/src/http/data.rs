@@ -72,21 +72,13 @@ pub(super) fn cursor_soql(org: &Org, request: &Request) -> Option<String> {
 pub(super) fn handle(org: &Org, request: &Request, session: SessionId) -> Answer {
     let steps = request.steps();
     let version = steps[2];
-    let number = version
-        .strip_prefix('v')
-        .and_then(|rest| rest.strip_suffix(".0"))
-        .and_then(|n| n.parse().ok());
+    let number =
+        version.strip_prefix('v').and_then(|rest| rest.strip_suffix(".0")).and_then(|n| n.parse().ok());
     if number.is_none_or(|number: u32| !VERSIONS.contains(&number)) {
         return Answer::not_found();
     }
     let now = org.clock.now_ms();
-    let context = Context {
-        org,
-        session,
-        version,
-        base_url: &request.base_url,
-        now,
-    };
+    let context = Context { org, session, version, base_url: &request.base_url, now };
     let call = Call {
         method: &request.method,
         steps: &steps[3..],
@@ -149,17 +141,9 @@ fn resources(context: Context<'_>) -> Answer {
         "sobjects",
         "support",
     ];
-    let path = |name: &str| {
-        (
-            name.to_owned(),
-            json!(format!("/services/data/{}/{name}", context.version)),
-        )
-    };
+    let path = |name: &str| (name.to_owned(), json!(format!("/services/data/{}/{name}", context.version)));
     let mut map: Map<String, Value> = NAMES.iter().map(|name| path(name)).collect();
-    map.insert(
-        "identity".to_owned(),
-        json!(super::identity::url(context.org, context.base_url)),
-    );
+    map.insert("identity".to_owned(), json!(super::identity::url(context.org, context.base_url)));
     Answer::json(200, &Value::Object(map))
 }
 

@@ -64,11 +64,8 @@ pub(super) async fn serve(
         _ => return Ok(respond(Answer::html(404, "404 Not Found"), arrived, gzip, None).0),
     };
     let Some(org) = org else {
-        let answer = if steps[1] == "oauth2" {
-            oauth::unknown_client(&request)
-        } else {
-            unauthorized(&request)
-        };
+        let answer =
+            if steps[1] == "oauth2" { oauth::unknown_client(&request) } else { unauthorized(&request) };
         return Ok(respond(answer, arrived, gzip, None).0);
     };
     let outcome = handle(&world, &org, &request).await;
@@ -85,32 +82,20 @@ pub(super) async fn serve(
 }
 
 fn sizes<B>(raw: &hyper::Request<B>) -> (usize, usize) {
-    let uri = raw
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    let headers: usize = raw
-        .headers()
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
+    let uri = raw.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let headers: usize =
+        raw.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     (uri, uri + headers)
 }
 
 fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
-    let accepted = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok());
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|value| value.to_ascii_lowercase().contains("gzip"))
 }
 
 async fn read(raw: hyper::Request<hyper::body::Incoming>, secure: bool) -> Option<Request> {
     let (parts, body) = raw.into_parts();
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1");
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let scheme = if secure { "https" } else { "http" };
     let base_url = format!("{scheme}://{host}");
     let body = to_bytes(Body::new(body), MOST_BODY_BYTES).await.ok()?;
@@ -143,13 +128,8 @@ async fn handle(world: &Arc<World>, org: &Arc<Org>, request: &Request) -> Option
         Ok(claim) => claim,
         Err(answer) => return Some((answer, None)),
     };
-    let soql = request
-        .soql()
-        .map(str::to_owned)
-        .or_else(|| data::cursor_soql(org, request));
-    let fault = org
-        .faults()
-        .strike(&request.method, &request.path, soql.as_deref());
+    let soql = request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request));
+    let fault = org.faults().strike(&request.method, &request.path, soql.as_deref());
     let latency = org.latency_ms().max(if is_token { oauth::LATENCY_MS } else { 0 });
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -159,11 +139,7 @@ async fn handle(world: &Arc<World>, org: &Arc<Org>, request: &Request) -> Option
         Some(Fault::Hold { gate }) => world.gates.pass(gate).await,
         _ => {}
     }
-    let session = if is_data {
-        data::session(org, request)
-    } else {
-        None
-    };
+    let session = if is_data { data::session(org, request) } else { None };
     // A call that arrives with a good session counts, whatever becomes of it.
     let spent = session.is_some() && spend(org);
     let mut answer = match early(fault.as_ref(), is_token)? {
@@ -212,18 +188,11 @@ fn usage(org: &Org) -> String {
 }
 
 /// Faults that take the place of the handler. The outer `None` breaks the connection.
-#[expect(
-    clippy::option_option,
-    reason = "broken, answered and unharmed are three outcomes of one question"
-)]
+#[expect(clippy::option_option, reason = "broken, answered and unharmed are three outcomes of one question")]
 fn early(fault: Option<&Fault>, is_token: bool) -> Option<Option<Answer>> {
     Some(match fault {
         Some(Fault::Close) => return None,
-        Some(Fault::Status {
-            status,
-            body,
-            content_type,
-        }) => {
+        Some(Fault::Status { status, body, content_type }) => {
             let content_type = content_type.clone().or_else(|| Some("text/plain".to_owned()));
             Some(Answer {
                 status: *status,
@@ -232,16 +201,10 @@ fn early(fault: Option<&Fault>, is_token: bool) -> Option<Option<Answer>> {
                 headers: Vec::new(),
             })
         }
-        Some(Fault::Error {
-            status,
-            code,
-            message,
-        }) if is_token => Some(Answer::oauth_error(*status, code, message)),
-        Some(Fault::Error {
-            status,
-            code,
-            message,
-        }) => Some(Answer::error(*status, code, message)),
+        Some(Fault::Error { status, code, message }) if is_token => {
+            Some(Answer::oauth_error(*status, code, message))
+        }
+        Some(Fault::Error { status, code, message }) => Some(Answer::error(*status, code, message)),
         Some(Fault::Html) => Some(Answer::html(200, "Salesforce is down for maintenance")),
         _ => None,
     })
@@ -284,20 +247,13 @@ fn spoil_record(answer: &mut Answer, field: Option<&str>) {
 /// Makes the bytes of an answer and tells how many there are.
 fn respond(answer: Answer, now: i64, gzip: bool, cut: Option<usize>) -> (Response<Body>, usize) {
     let compress = gzip && answer.body.len() > LEAST_COMPRESSED;
-    let body = if compress {
-        compressed(&answer.body)
-    } else {
-        Bytes::from(answer.body)
-    };
+    let body = if compress { compressed(&answer.body) } else { Bytes::from(answer.body) };
     let length = body.len();
     let mut builder = Response::builder()
         .status(answer.status)
         .header(header::DATE, time::http_date(now))
         .header(header::VARY, "Accept-Encoding")
-        .header(
-            header::CACHE_CONTROL,
-            "no-cache,must-revalidate,max-age=0,no-store,private",
-        );
+        .header(header::CACHE_CONTROL, "no-cache,must-revalidate,max-age=0,no-store,private");
     if let Some(content_type) = answer.content_type {
         builder = builder.header(header::CONTENT_TYPE, content_type);
     }
@@ -316,12 +272,7 @@ fn respond(answer: Answer, now: i64, gzip: bool, cut: Option<usize>) -> (Respons
         }
         _ => Body::from(body),
     };
-    (
-        builder
-            .body(body)
-            .expect("status and headers were valid when they were made"),
-        length,
-    )
+    (builder.body(body).expect("status and headers were valid when they were made"), length)
 }
 
 fn compressed(body: &[u8]) -> Bytes {

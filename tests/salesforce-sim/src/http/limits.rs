@@ -38,10 +38,7 @@ pub(super) fn limits(context: Context<'_>) -> Answer {
     let mut all: Map<String, Value> = UNUSED.iter().map(entry).collect();
     let mut allowance = context.org.allowance();
     let (max, used) = (allowance.daily_max, allowance.used(context.now));
-    all.insert(
-        "DailyApiRequests".to_owned(),
-        json!({"Max": max, "Remaining": max.saturating_sub(used)}),
-    );
+    all.insert("DailyApiRequests".to_owned(), json!({"Max": max, "Remaining": max.saturating_sub(used)}));
     // One limit nests others, as real answers do.
     let nested = json!({"Max": 1500, "Remaining": 1499, "CreateCustom": {"Max": 1000, "Remaining": 999}});
     all.insert("PermissionSets".to_owned(), nested);
@@ -52,11 +49,8 @@ pub(super) fn limits(context: Context<'_>) -> Answer {
 pub(super) fn record_count(context: Context<'_>, call: Call<'_>) -> Answer {
     let store = context.org.records();
     let permissions = context.org.permissions();
-    let names: Vec<&str> = call
-        .params
-        .get("sObjects")
-        .map(|names| names.split(',').collect())
-        .unwrap_or_default();
+    let names: Vec<&str> =
+        call.params.get("sObjects").map(|names| names.split(',').collect()).unwrap_or_default();
     let wanted =
         |name: &str| names.is_empty() || names.iter().any(|one| one.trim().eq_ignore_ascii_case(name));
     let tables = store.tables.iter().enumerate();
@@ -67,10 +61,7 @@ pub(super) fn record_count(context: Context<'_>, call: Call<'_>) -> Answer {
     });
     let counts: Vec<Value> = counted
         .map(|(_, table)| {
-            let live = table
-                .handles()
-                .filter(|handle| table.state(*handle) == Some(State::Live))
-                .count();
+            let live = table.handles().filter(|handle| table.state(*handle) == Some(State::Live)).count();
             json!({"count": live, "name": table.schema.name})
         })
         .collect();

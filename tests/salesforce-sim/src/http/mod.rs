@@ -44,20 +44,12 @@ pub struct World {
 impl World {
     /// A world without orgs.
     pub fn new(clock: Arc<SimClock>, jwt_public_key: Vec<u8>) -> Self {
-        Self {
-            clock,
-            gates: Gates::default(),
-            jwt_public_key,
-            orgs: RwLock::new(Vec::new()),
-        }
+        Self { clock, gates: Gates::default(), jwt_public_key, orgs: RwLock::new(Vec::new()) }
     }
 
     /// Adds an org.
     pub fn add(&self, org: Arc<Org>) {
-        self.orgs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(org);
+        self.orgs.write().unwrap_or_else(PoisonError::into_inner).push(org);
     }
 
     /// All orgs in the order they were made.

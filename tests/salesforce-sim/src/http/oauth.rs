@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest;
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::request::Request;
 use super::{Answer, World, identity};
+use crate::org::Org;
 use crate::org::sessions::{Code, Refused};
-use crate::org::{Org, secret};
 
 /// Real milliseconds that a token request takes at least, so that two at once do meet.
 pub(super) const LATENCY_MS: u64 = 20;
@@ -40,9 +40,7 @@ pub(super) fn org_of(world: &World, request: &Request) -> Option<Arc<Org>> {
 
 fn client_of(request: &Request, form: &HashMap<String, String>) -> Option<String> {
     let in_form = form.get("client_id").cloned();
-    in_form
-        .or_else(|| basic(request).map(|(id, _)| id))
-        .or_else(|| Some(claims(form.get("assertion")?)?.iss))
+    in_form.or_else(|| basic(request).map(|(id, _)| id)).or_else(|| Some(claims(form.get("assertion")?)?.iss))
 }
 
 /// Client id and secret of a Basic header.
@@ -92,15 +90,8 @@ pub(super) fn claim(org: &Arc<Org>, request: &Request) -> Result<Option<Claim>, 
         return Ok(None);
     };
     match org.sessions().claim(token) {
-        Ok(()) => Ok(Some(Claim {
-            org: Arc::clone(org),
-            token: token.clone(),
-        })),
-        Err(_) => Err(Answer::oauth_error(
-            400,
-            "invalid_grant",
-            "token request is already being processed",
-        )),
+        Ok(()) => Ok(Some(Claim { org: Arc::clone(org), token: token.clone() })),
+        Err(_) => Err(Answer::oauth_error(400, "invalid_grant", "token request is already being processed")),
     }
 }
 
@@ -161,28 +152,33 @@ fn token(world: &World, org: &Org, request: &Request) -> Answer {
 }
 
 fn secret_is_good(org: &Org, request: &Request, form: &HashMap<String, String>) -> bool {
-    let given = form
-        .get("client_secret")
-        .cloned()
-        .or_else(|| basic(request).map(|(_, secret)| secret));
+    let given = form.get("client_secret").cloned().or_else(|| basic(request).map(|(_, secret)| secret));
     given.as_ref() == Some(&org.identity.client_secret)
 }
 
 /// The body of a granted token. Its keys and their order are the recorded ones.
 fn granted(org: &Org, request: &Request, access: &str, refresh: Option<&str>) -> Answer {
+    let id = identity::url(org, &request.base_url);
+    let issued_at = org.clock.now_ms().to_string();
     let mut body = json!({
         "access_token": access,
-        "signature": format!("{}=", secret(32)),
+        "signature": signature(&org.identity.client_secret, &id, &issued_at),
         "scope": "api refresh_token id",
         "instance_url": request.base_url,
-        "id": identity::url(org, &request.base_url),
+        "id": id,
         "token_type": "Bearer",
-        "issued_at": org.clock.now_ms().to_string(),
+        "issued_at": issued_at,
     });
     if let (Some(refresh), Some(map)) = (refresh, body.as_object_mut()) {
         map.insert("refresh_token".to_owned(), json!(refresh));
     }
     Answer::json(200, &body)
+}
+
+/// By which an app knows that the answer came from Salesforce: its own secret over id and issued_at.
+fn signature(client_secret: &str, id: &str, issued_at: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, client_secret.as_bytes());
+    STANDARD.encode(hmac::sign(&key, format!("{id}{issued_at}").as_bytes()))
 }
 
 fn granted_to_jwt(org: &Org, request: &Request, access: &str) -> Answer {
@@ -204,9 +200,7 @@ fn exchange(org: &Org, form: &HashMap<String, String>, now: i64) -> Result<(Stri
         return Err("redirect_uri must match configuration");
     }
     if let Some(challenge) = &code.challenge {
-        let verifier = form
-            .get("code_verifier")
-            .ok_or("missing required code verifier")?;
+        let verifier = form.get("code_verifier").ok_or("missing required code verifier")?;
         let hash = digest::digest(&digest::SHA256, verifier.as_bytes());
         if URL_SAFE_NO_PAD.encode(hash) != challenge.trim_end_matches('=') {
             return Err("invalid code verifier");
@@ -231,24 +225,15 @@ fn claims(assertion: &str) -> Option<Claims> {
 fn verify(world: &World, org: &Org, request: &Request, assertion: &str) -> Result<(), &'static str> {
     let claims = claims(assertion).ok_or("invalid assertion")?;
     let (signed, signature) = assertion.rsplit_once('.').ok_or("invalid assertion")?;
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| "invalid assertion")?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "invalid assertion")?;
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &world.jwt_public_key);
-    key.verify(signed.as_bytes(), &signature)
-        .map_err(|_| "invalid assertion")?;
-    let audiences = [
-        "https://login.salesforce.com",
-        "https://test.salesforce.com",
-        request.base_url.as_str(),
-    ];
+    key.verify(signed.as_bytes(), &signature).map_err(|_| "invalid assertion")?;
+    let audiences =
+        ["https://login.salesforce.com", "https://test.salesforce.com", request.base_url.as_str()];
     if !audiences.contains(&claims.aud.trim_end_matches('/')) {
         return Err("audience is invalid");
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if claims.exp <= now || claims.exp > now + MOST_JWT_SECONDS {
         return Err("invalid assertion");
     }
@@ -272,9 +257,7 @@ fn introspect(org: &Org, request: &Request) -> Answer {
         return Answer::oauth_error(401, "invalid_client", "invalid client credentials");
     }
     let now = org.clock.now_ms();
-    let live = form
-        .get("token")
-        .is_some_and(|token| org.sessions().authenticate(token, now).is_some());
+    let live = form.get("token").is_some_and(|token| org.sessions().authenticate(token, now).is_some());
     let body = if live {
         json!({"active": true, "scope": "api refresh_token id", "client_id": org.identity.client_id,
             "username": org.identity.username, "sub": identity::url(org, &request.base_url),
@@ -300,13 +283,9 @@ fn authorize(org: &Org, request: &Request) -> Answer {
         at: org.clock.now_ms(),
     };
     if form.get("response_type").map(String::as_str) == Some("code") {
-        target
-            .query_pairs_mut()
-            .append_pair("code", &org.sessions().add_code(code));
+        target.query_pairs_mut().append_pair("code", &org.sessions().add_code(code));
     } else {
-        target
-            .query_pairs_mut()
-            .append_pair("error", "unsupported_response_type");
+        target.query_pairs_mut().append_pair("error", "unsupported_response_type");
     }
     if let Some(state) = form.get("state") {
         target.query_pairs_mut().append_pair("state", state);

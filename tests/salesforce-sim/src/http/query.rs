@@ -36,31 +36,17 @@ pub(super) fn first_page(context: Context<'_>, call: Call<'_>, with_deleted: boo
         Ok(plan) => Arc::new(plan),
         Err(error) => return error.into(),
     };
-    let sight = Sight {
-        reader: Reader::now(&store),
-        permissions: &permissions,
-        with_deleted,
-    };
+    let sight = Sight { reader: Reader::now(&store), permissions: &permissions, with_deleted };
     match &plan.shape {
         Shape::Count => {
             let total = query::rows(&plan, sight).len();
-            Answer::bytes(
-                200,
-                format!("{{\"totalSize\":{total},\"done\":true,\"records\":[]}}").into_bytes(),
-            )
+            Answer::bytes(200, format!("{{\"totalSize\":{total},\"done\":true,\"records\":[]}}").into_bytes())
         }
         Shape::Grouped { .. } => grouped(&plan, sight),
         Shape::Rows(_) => {
             let rows = query::rows(&plan, sight);
             let soql: Arc<str> = Arc::from(statement.as_str());
-            let cursor = Cursor {
-                session: context.session,
-                plan,
-                rows,
-                with_deleted,
-                soql,
-                at: context.now,
-            };
+            let cursor = Cursor { session: context.session, plan, rows, with_deleted, soql, at: context.now };
             page(context, call, sight, &cursor, 0, None)
         }
     }
@@ -83,11 +69,7 @@ pub(super) fn next_page(context: Context<'_>, call: Call<'_>, locator: &str) -> 
     let permissions = context.org.permissions();
     let store = context.org.records();
     let with_deleted = cursor.with_deleted;
-    let sight = Sight {
-        reader: Reader::now(&store),
-        permissions: &permissions,
-        with_deleted,
-    };
+    let sight = Sight { reader: Reader::now(&store), permissions: &permissions, with_deleted };
     let id = locator.rsplit_once('-').map(|(id, _)| id);
     page(context, call, sight, &cursor, offset, id)
 }
@@ -109,11 +91,7 @@ fn page(
         version: context.version,
     };
     let mut open = |plan: &Arc<Plan>, rows: Vec<Handle>, at: usize| {
-        let child = Cursor {
-            plan: Arc::clone(plan),
-            rows: rows.into(),
-            ..cursor.clone()
-        };
+        let child = Cursor { plan: Arc::clone(plan), rows: rows.into(), ..cursor.clone() };
         let id = context.org.cursors().open(child);
         format!("/services/data/{}/query/{id}-{at}", context.version)
     };
@@ -123,10 +101,7 @@ fn page(
     let total = cursor.rows.len();
     let mut body = Vec::with_capacity(records.len() + 160);
     if next < total {
-        let id = id.map_or_else(
-            || context.org.cursors().open(cursor.clone()).to_string(),
-            str::to_owned,
-        );
+        let id = id.map_or_else(|| context.org.cursors().open(cursor.clone()).to_string(), str::to_owned);
         let url = format!("/services/data/{}/query/{id}-{next}", context.version);
         let head =
             format!("{{\"totalSize\":{total},\"done\":false,\"nextRecordsUrl\":\"{url}\",\"records\":[");
@@ -153,15 +128,10 @@ fn grouped(plan: &Plan, sight: Sight<'_>) -> Answer {
 
 /// `batchSize=500`, brought into the allowed range.
 fn batch_size(options: Option<&str>) -> usize {
-    let value = options
-        .iter()
-        .flat_map(|options| options.split(','))
-        .find_map(|option| {
-            let (name, value) = option.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("batchSize")
-                .then(|| value.trim().parse::<usize>().ok())?
-        });
+    let value = options.iter().flat_map(|options| options.split(',')).find_map(|option| {
+        let (name, value) = option.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("batchSize").then(|| value.trim().parse::<usize>().ok())?
+    });
     value.map_or(PAGE, |size| size.clamp(LEAST_PAGE, PAGE))
 }
 
@@ -169,12 +139,7 @@ fn explain(context: Context<'_>, statement: &str) -> Answer {
     let permissions = context.org.permissions();
     let store = context.org.records();
     let user = context.org.identity.user_id;
-    let asker = Asker {
-        catalog: &store.catalog,
-        permissions: &permissions,
-        user,
-        now: context.now,
-    };
+    let asker = Asker { catalog: &store.catalog, permissions: &permissions, user, now: context.now };
     let plan = match soql::parse(statement).and_then(|query| soql::resolve(statement, &query, asker)) {
         Ok(plan) => plan,
         Err(error) => return error.into(),

@@ -26,10 +26,7 @@ fn unchanged(context: Context<'_>, call: Call<'_>) -> Option<Answer> {
 
 fn described(context: Context<'_>, body: &serde_json::Value) -> Answer {
     let mut answer = Answer::json(200, body);
-    answer.headers.push((
-        "Last-Modified",
-        time::http_date(context.org.permissions().changed_at),
-    ));
+    answer.headers.push(("Last-Modified", time::http_date(context.org.permissions().changed_at)));
     answer
 }
 
@@ -40,10 +37,7 @@ pub(super) fn global(context: Context<'_>, call: Call<'_>) -> Answer {
     }
     let store = context.org.records();
     let permissions = context.org.permissions();
-    described(
-        context,
-        &describe::global(describing(context, &store, &permissions)),
-    )
+    described(context, &describe::global(describing(context, &store, &permissions)))
 }
 
 fn describing<'a>(
@@ -66,14 +60,9 @@ pub(super) fn basic(context: Context<'_>, name: &str) -> Answer {
     let Some(object) = object(context, &store, name) else {
         return Answer::not_found();
     };
-    let summary = describe::summary(
-        describing(context, &store, &permissions),
-        &store.catalog.objects[object],
-    );
-    Answer::json(
-        200,
-        &serde_json::json!({"objectDescribe": summary, "recentItems": []}),
-    )
+    let summary =
+        describe::summary(describing(context, &store, &permissions), &store.catalog.objects[object]);
+    Answer::json(200, &serde_json::json!({"objectDescribe": summary, "recentItems": []}))
 }
 
 /// `/sobjects/{object}/describe`
@@ -87,33 +76,19 @@ pub(super) fn describe(context: Context<'_>, call: Call<'_>, name: &str) -> Answ
         return answer;
     }
     let types = record_types(&store, &store.catalog.objects[object].name);
-    described(
-        context,
-        &describe::full(describing(context, &store, &permissions), object, &types),
-    )
+    described(context, &describe::full(describing(context, &store, &permissions), object, &types))
 }
 
 fn record_types(store: &Store, object: &str) -> Vec<RecordTypeInfo> {
     let table = store.table("RecordType");
     let slot = |name: &str| table.schema.slot(name);
-    let (of, name, developer, active) = (
-        slot("SobjectType"),
-        slot("Name"),
-        slot("DeveloperName"),
-        slot("IsActive"),
-    );
+    let (of, name, developer, active) =
+        (slot("SobjectType"), slot("Name"), slot("DeveloperName"), slot("IsActive"));
     let info = |handle| {
         let row = table.row(handle);
-        let version = row
-            .current
-            .as_ref()
-            .filter(|version| version.cell(of) == Cell::Text(object))?;
+        let version = row.current.as_ref().filter(|version| version.cell(of) == Cell::Text(object))?;
         let text = |slot| {
-            if let Cell::Text(text) = version.cell(slot) {
-                text.to_owned()
-            } else {
-                String::new()
-            }
+            if let Cell::Text(text) = version.cell(slot) { text.to_owned() } else { String::new() }
         };
         let active = version.cell(active) == Cell::Bool(true);
         Some(RecordTypeInfo {
@@ -138,9 +113,8 @@ pub(super) fn row(context: Context<'_>, call: Call<'_>, name: &str, id: &str) ->
         let message = format!("{} ID: id value of incorrect type: {id}", schema.label);
         return Answer::error(400, "MALFORMED_ID", &message);
     };
-    let state = store.tables[object]
-        .find(id)
-        .and_then(|handle| Some((handle, store.tables[object].state(handle)?)));
+    let state =
+        store.tables[object].find(id).and_then(|handle| Some((handle, store.tables[object].state(handle)?)));
     let handle = match state {
         Some((handle, State::Live)) => handle,
         Some((_, State::Deleted)) => {
@@ -156,9 +130,7 @@ pub(super) fn row(context: Context<'_>, call: Call<'_>, name: &str, id: &str) ->
     if let Some(fields) = call.params.get("fields") {
         let mut wanted = Vec::new();
         for name in fields.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let index = schema
-                .field_index(name)
-                .filter(|index| permissions.field_visible(object, *index));
+            let index = schema.field_index(name).filter(|index| permissions.field_visible(object, *index));
             let Some(index) = index else {
                 let message = format!("No such column '{name}' on sobject of type {}", schema.name);
                 return Answer::error(400, "INVALID_FIELD", &message);
@@ -167,11 +139,7 @@ pub(super) fn row(context: Context<'_>, call: Call<'_>, name: &str, id: &str) ->
         }
         outputs.retain(|output| matches!(output, Output::Field { field, .. } if wanted.contains(field)));
     }
-    let sight = Sight {
-        reader: Reader::now(&store),
-        permissions: &permissions,
-        with_deleted: false,
-    };
+    let sight = Sight { reader: Reader::now(&store), permissions: &permissions, with_deleted: false };
     let mut body = Vec::new();
     render::record(&mut body, &outputs, object, handle, sight, context.version);
     Answer::bytes(200, body)

@@ -9,12 +9,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
 /// Names the server certificate is good for.
-const NAMES: [&str; 4] = [
-    "localhost",
-    "127.0.0.1",
-    "*.my.salesforce.localhost",
-    "*.salesforce.localhost",
-];
+const NAMES: [&str; 4] = ["localhost", "127.0.0.1", "*.my.salesforce.localhost", "*.salesforce.localhost"];
 
 /// Makes the authority, writes its certificate (PEM) to `ca_file`, and returns what accepts connections.
 ///
@@ -25,23 +20,16 @@ pub fn acceptor(ca_file: &Path) -> anyhow::Result<TlsAcceptor> {
     let mut ca = CertificateParams::new(Vec::<String>::new()).context("name the authority")?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name
-        .push(DnType::CommonName, "Salesforce simulator CA");
-    let certificate = ca
-        .self_signed(&ca_key)
-        .context("sign the authority's certificate")?;
+    ca.distinguished_name.push(DnType::CommonName, "Salesforce simulator CA");
+    let certificate = ca.self_signed(&ca_key).context("sign the authority's certificate")?;
     std::fs::write(ca_file, certificate.pem()).with_context(|| format!("write {}", ca_file.display()))?;
     let issuer = Issuer::new(ca, ca_key);
 
     let key = KeyPair::generate().context("make the server's key")?;
     let names = NAMES.map(str::to_owned).to_vec();
     let mut server = CertificateParams::new(names).context("name the server")?;
-    server
-        .distinguished_name
-        .push(DnType::CommonName, "Salesforce simulator");
-    let leaf = server
-        .signed_by(&key, &issuer)
-        .context("sign the server's certificate")?;
+    server.distinguished_name.push(DnType::CommonName, "Salesforce simulator");
+    let leaf = server.signed_by(&key, &issuer).context("sign the server's certificate")?;
     let private =
         PrivateKeyDer::try_from(key.serialize_der()).map_err(|why| anyhow::anyhow!("read own key: {why}"))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -20,23 +20,13 @@ pub struct Allowance {
 impl Allowance {
     /// Nothing used of `daily_max`.
     pub fn new(daily_max: u64) -> Self {
-        Self {
-            daily_max,
-            concurrent_max: None,
-            buckets: VecDeque::new(),
-            in_flight: 0,
-            most_in_flight: 0,
-        }
+        Self { daily_max, concurrent_max: None, buckets: VecDeque::new(), in_flight: 0, most_in_flight: 0 }
     }
 
     /// Calls of the last 24 hours.
     pub fn used(&mut self, now: i64) -> u64 {
         let oldest = now - crate::time::DAY_MS;
-        while self
-            .buckets
-            .front()
-            .is_some_and(|(start, _)| *start + BUCKET_MS <= oldest)
-        {
+        while self.buckets.front().is_some_and(|(start, _)| *start + BUCKET_MS <= oldest) {
             self.buckets.pop_front();
         }
         self.buckets.iter().map(|(_, count)| count).sum()

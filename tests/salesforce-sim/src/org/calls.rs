@@ -84,11 +84,7 @@ fn pattern(path: &str) -> String {
     let step = |step: &str| {
         let id = step.split('-').next().unwrap_or_default();
         let is_id = matches!(id.len(), 15 | 18) && id.bytes().any(|byte| byte.is_ascii_digit());
-        if is_id && crate::id::SfId::parse(id).is_some() {
-            "{id}".to_owned()
-        } else {
-            step.to_owned()
-        }
+        if is_id && crate::id::SfId::parse(id).is_some() { "{id}".to_owned() } else { step.to_owned() }
     };
     path.split('/').map(step).collect::<Vec<_>>().join("/")
 }

@@ -122,12 +122,7 @@ impl Faults {
     /// Plants a fault and returns its number.
     pub fn plant(&mut self, request: FaultRequest) -> u64 {
         self.next += 1;
-        let FaultRequest {
-            matches,
-            nth,
-            times,
-            fault,
-        } = request;
+        let FaultRequest { matches, nth, times, fault } = request;
         self.planted.push(Planted {
             id: self.next,
             matches,
@@ -172,14 +167,8 @@ impl Match {
     fn covers(&self, method: &str, path: &str, soql: Option<&str>) -> bool {
         let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         self.path.as_ref().is_none_or(|part| contains(path, part))
-            && self
-                .soql
-                .as_ref()
-                .is_none_or(|part| soql.is_some_and(|soql| contains(soql, part)))
-            && self
-                .method
-                .as_ref()
-                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && self.soql.as_ref().is_none_or(|part| soql.is_some_and(|soql| contains(soql, part)))
+            && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
     }
 }
 
@@ -190,16 +179,8 @@ mod tests {
     #[test]
     fn the_nth_match_is_hit_as_often_as_asked() {
         let mut faults = Faults::default();
-        let matches = Match {
-            soql: Some("from case".to_owned()),
-            ..Match::default()
-        };
-        faults.plant(FaultRequest {
-            matches,
-            nth: 2,
-            times: 2,
-            fault: Fault::Close,
-        });
+        let matches = Match { soql: Some("from case".to_owned()), ..Match::default() };
+        faults.plant(FaultRequest { matches, nth: 2, times: 2, fault: Fault::Close });
         let hit = |faults: &mut Faults, soql| faults.strike("GET", "/query", Some(soql)).is_some();
         assert!(!hit(&mut faults, "SELECT Id FROM User"));
         let hits: Vec<bool> = (0..4).map(|_| hit(&mut faults, "SELECT Id FROM Case")).collect();

@@ -20,10 +20,9 @@ pub struct Gates {
 impl Gates {
     fn with<T>(&self, name: &str, then: impl FnOnce(&mut Gate) -> T) -> T {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = gates.entry(name.to_owned()).or_insert_with(|| Gate {
-            open: watch::Sender::new(false),
-            waiting: 0,
-        });
+        let gate = gates
+            .entry(name.to_owned())
+            .or_insert_with(|| Gate { open: watch::Sender::new(false), waiting: 0 });
         then(gate)
     }
 

@@ -96,10 +96,7 @@ impl Org {
             return store;
         }
         drop(store);
-        self.store
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .catch_up(now);
+        self.store.write().unwrap_or_else(PoisonError::into_inner).catch_up(now);
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
 

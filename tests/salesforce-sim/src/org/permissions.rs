@@ -19,10 +19,7 @@ pub struct Permissions {
 impl Permissions {
     /// Everything may be seen.
     pub fn everything(changed_at: i64) -> Self {
-        Self {
-            changed_at,
-            ..Self::default()
-        }
+        Self { changed_at, ..Self::default() }
     }
 
     /// A set that hides the named objects and fields (`Case.Status`).
@@ -36,23 +33,11 @@ impl Permissions {
         changed_at: i64,
     ) -> Result<Self, String> {
         let object = |name: &str| {
-            catalog
-                .index(name)
-                .ok_or_else(|| format!("No object '{name}' in this org. Check hide_objects."))
+            catalog.index(name).ok_or_else(|| format!("No object '{name}' in this org. Check hide_objects."))
         };
-        let hidden_objects = objects
-            .iter()
-            .map(|name| object(name))
-            .collect::<Result<_, _>>()?;
-        let hidden_fields = fields
-            .iter()
-            .map(|path| field(catalog, path))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            hidden_objects,
-            hidden_fields,
-            changed_at,
-        })
+        let hidden_objects = objects.iter().map(|name| object(name)).collect::<Result<_, _>>()?;
+        let hidden_fields = fields.iter().map(|path| field(catalog, path)).collect::<Result<_, _>>()?;
+        Ok(Self { hidden_objects, hidden_fields, changed_at })
     }
 
     /// Whether the object can be read.
@@ -78,9 +63,7 @@ fn field(catalog: &Catalog, path: &str) -> Result<(usize, usize), String> {
     let schema = &catalog.objects[object];
     let index = schema.field_index(name).ok_or_else(unknown)?;
     if schema.fields[index].has(flag::UNHIDEABLE) {
-        return Err(format!(
-            "'{path}' is not permissionable: Salesforce cannot hide it either."
-        ));
+        return Err(format!("'{path}' is not permissionable: Salesforce cannot hide it either."));
     }
     Ok((object, index))
 }

@@ -87,14 +87,7 @@ impl Sessions {
     fn open_in(&mut self, family: Option<u64>, now: i64) -> String {
         let token = format!("{}!AQ4A{}", self.org.short(), secret(66));
         let id = SessionId(self.number());
-        self.live.insert(
-            token.clone(),
-            Session {
-                id,
-                last_used: now,
-                family,
-            },
-        );
+        self.live.insert(token.clone(), Session { id, last_used: now, family });
         token
     }
 
@@ -102,13 +95,7 @@ impl Sessions {
     pub fn open_with_refresh(&mut self, now: i64) -> (String, String) {
         let family = self.number();
         let refresh = format!("5Aep861{}{}", self.org.short(), secret(60));
-        self.families.insert(
-            family,
-            Family {
-                current: refresh.clone(),
-                retired: HashSet::new(),
-            },
-        );
+        self.families.insert(family, Family { current: refresh.clone(), retired: HashSet::new() });
         (self.open_in(Some(family), now), refresh)
     }
 
@@ -125,9 +112,7 @@ impl Sessions {
 
     /// Whether a session still lives.
     pub fn is_live(&self, id: SessionId, now: i64) -> bool {
-        self.live
-            .values()
-            .any(|session| session.id == id && now - session.last_used <= self.ttl_ms)
+        self.live.values().any(|session| session.id == id && now - session.last_used <= self.ttl_ms)
     }
 
     /// Claims a refresh token for one request; [`Sessions::release`] must follow.
@@ -135,11 +120,7 @@ impl Sessions {
     /// # Errors
     /// [`Refused::Busy`] while another request holds it.
     pub fn claim(&mut self, refresh: &str) -> Result<(), Refused> {
-        if self.busy.insert(refresh.to_owned()) {
-            Ok(())
-        } else {
-            Err(Refused::Busy)
-        }
+        if self.busy.insert(refresh.to_owned()) { Ok(()) } else { Err(Refused::Busy) }
     }
 
     /// Ends a claim.
@@ -152,19 +133,12 @@ impl Sessions {
     /// # Errors
     /// [`Refused::Expired`]; a token that was rotated away takes its family with it.
     pub fn refresh(&mut self, refresh: &str, now: i64) -> Result<(String, Option<String>), Refused> {
-        let stolen = self
-            .families
-            .iter()
-            .find(|(_, family)| family.retired.contains(refresh))
-            .map(|(id, _)| *id);
+        let stolen =
+            self.families.iter().find(|(_, family)| family.retired.contains(refresh)).map(|(id, _)| *id);
         if let Some(family) = stolen {
             self.end_family(family);
         }
-        let found = self
-            .families
-            .iter()
-            .find(|(_, family)| family.current == refresh)
-            .map(|(id, _)| *id);
+        let found = self.families.iter().find(|(_, family)| family.current == refresh).map(|(id, _)| *id);
         let family = found.ok_or(Refused::Expired)?;
         if !self.rotation {
             return Ok((self.open_in(Some(family), now), None));
@@ -188,11 +162,7 @@ impl Sessions {
         if self.live.remove(token).is_some() {
             return true;
         }
-        let found = self
-            .families
-            .iter()
-            .find(|(_, family)| family.current == token)
-            .map(|(id, _)| *id);
+        let found = self.families.iter().find(|(_, family)| family.current == token).map(|(id, _)| *id);
         if let Some(family) = found {
             self.end_family(family);
         }

@@ -18,24 +18,15 @@ use crate::value::Value;
 /// Handles of the rows that a plan answers. `candidates`, when given, are the only rows considered.
 pub(super) fn select(plan: &Plan, sight: Sight<'_>, candidates: Option<Vec<Handle>>) -> Vec<Handle> {
     let table = &sight.reader.store.tables[plan.object];
-    let mut terms = plan
-        .filter
-        .iter()
-        .map(|filter| prepare(filter, sight))
-        .flat_map(conjuncts)
-        .collect::<Vec<_>>();
+    let mut terms =
+        plan.filter.iter().map(|filter| prepare(filter, sight)).flat_map(conjuncts).collect::<Vec<_>>();
     let route = match candidates.or_else(|| by_ids(table, &terms)) {
-        Some(handles) => Route {
-            handles: Box::new(handles.into_iter()),
-            order: Served::Nothing,
-        },
+        Some(handles) => Route { handles: Box::new(handles.into_iter()), order: Served::Nothing },
         None => by_time(plan, table, &mut terms).unwrap_or_else(|| scan(plan, table)),
     };
     let passing = route.handles.filter(|handle| {
         sight.sees(plan.object, *handle)
-            && terms
-                .iter()
-                .all(|term| passes(term, sight.reader, plan.object, *handle))
+            && terms.iter().all(|term| passes(term, sight.reader, plan.object, *handle))
     });
     let limit = plan.limit.unwrap_or(usize::MAX);
     let served = match route.order {
@@ -100,16 +91,10 @@ fn by_ids(table: &Table, terms: &[Filter]) -> Option<Vec<Handle>> {
 
 /// A range of a time index, when the order or a bound names one. Absorbed terms are removed.
 fn by_time<'a>(plan: &Plan, table: &'a Table, terms: &mut Vec<Filter>) -> Option<Route<'a>> {
-    let ordered_by = plan
-        .order
-        .first()
-        .and_then(|key| own_field(&key.path))
-        .filter(|at| table.time_index(*at).is_some());
-    let bounded_by = || {
-        terms
-            .iter()
-            .find_map(|term| bound_field(term).filter(|at| table.time_index(*at).is_some()))
-    };
+    let ordered_by =
+        plan.order.first().and_then(|key| own_field(&key.path)).filter(|at| table.time_index(*at).is_some());
+    let bounded_by =
+        || terms.iter().find_map(|term| bound_field(term).filter(|at| table.time_index(*at).is_some()));
     let field = ordered_by.or_else(bounded_by)?;
     let id_order = plan.order.first().and_then(|key| own_field(&key.path)) == table.schema.field_index("Id");
     let index = table.time_index(field)?;
@@ -119,16 +104,9 @@ fn by_time<'a>(plan: &Plan, table: &'a Table, terms: &mut Vec<Filter>) -> Option
     }
     let handles = index.between(range.low, range.high);
     let (descending, served) = serves(&plan.order, field, table);
-    let order = if served {
-        Served::Everything
-    } else {
-        Served::Nothing
-    };
-    let handles: Box<dyn Iterator<Item = Handle> + 'a> = if descending {
-        Box::new(handles.rev())
-    } else {
-        Box::new(handles)
-    };
+    let order = if served { Served::Everything } else { Served::Nothing };
+    let handles: Box<dyn Iterator<Item = Handle> + 'a> =
+        if descending { Box::new(handles.rev()) } else { Box::new(handles) };
     Some(Route { handles, order })
 }
 
@@ -150,22 +128,12 @@ fn serves(order: &[SortKey], field: usize, table: &Table) -> (bool, bool) {
 fn scan<'a>(plan: &Plan, table: &'a Table) -> Route<'a> {
     let by_id = |key: &SortKey| own_field(&key.path) == table.schema.field_index("Id");
     match plan.order.first() {
-        None => Route {
-            handles: Box::new(table.handles()),
-            order: Served::Everything,
-        },
-        Some(key) if by_id(key) && key.descending => Route {
-            handles: Box::new(table.handles().rev()),
-            order: Served::Everything,
-        },
-        Some(key) if by_id(key) => Route {
-            handles: Box::new(table.handles()),
-            order: Served::Everything,
-        },
-        Some(_) => Route {
-            handles: Box::new(table.handles()),
-            order: Served::Nothing,
-        },
+        None => Route { handles: Box::new(table.handles()), order: Served::Everything },
+        Some(key) if by_id(key) && key.descending => {
+            Route { handles: Box::new(table.handles().rev()), order: Served::Everything }
+        }
+        Some(key) if by_id(key) => Route { handles: Box::new(table.handles()), order: Served::Everything },
+        Some(_) => Route { handles: Box::new(table.handles()), order: Served::Nothing },
     }
 }
 
@@ -186,10 +154,7 @@ struct Range {
 }
 
 impl Range {
-    const ALL: Self = Self {
-        low: (i64::MIN, 0),
-        high: (i64::MAX, Handle::MAX),
-    };
+    const ALL: Self = Self { low: (i64::MIN, 0), high: (i64::MAX, Handle::MAX) };
 
     fn is_everything(&self) -> bool {
         self.low == Self::ALL.low && self.high == Self::ALL.high
@@ -228,12 +193,7 @@ impl Range {
         let Some(keyset) = Keyset::read(term, field, table.schema.field_index("Id")) else {
             return false;
         };
-        let Keyset {
-            at,
-            id,
-            upwards,
-            with_equality,
-        } = keyset;
+        let Keyset { at, id, upwards, with_equality } = keyset;
         if upwards {
             if !with_equality && self.low < (at, 0) {
                 return false;
@@ -280,19 +240,10 @@ impl Keyset {
             _ => None,
         };
         if let Some(id) = id_of(other) {
-            return Some(Self {
-                at: *at,
-                id,
-                upwards,
-                with_equality: false,
-            });
+            return Some(Self { at: *at, id, upwards, with_equality: false });
         }
         let Filter::And(both) = other else { return None };
-        let [
-            Filter::Compare(again, Operator::Equal, Value::Instant(same)),
-            last,
-        ] = &both[..]
-        else {
+        let [Filter::Compare(again, Operator::Equal, Value::Instant(same)), last] = &both[..] else {
             return None;
         };
         let id = id_of(last)?;
@@ -313,13 +264,8 @@ fn sort(rows: &mut [Handle], order: &[SortKey], reader: Reader<'_>, object: usiz
     let mut keyed: Vec<(Vec<Value>, Handle)> =
         rows.iter().map(|handle| (keys_of(*handle), *handle)).collect();
     keyed.sort_by(|(a, a_handle), (b, b_handle)| {
-        let by_keys = order
-            .iter()
-            .zip(a.iter().zip(b))
-            .map(|(key, (a, b))| compare_key(key, a, b));
-        by_keys
-            .fold(Ordering::Equal, Ordering::then)
-            .then(a_handle.cmp(b_handle))
+        let by_keys = order.iter().zip(a.iter().zip(b)).map(|(key, (a, b))| compare_key(key, a, b));
+        by_keys.fold(Ordering::Equal, Ordering::then).then(a_handle.cmp(b_handle))
     });
     for (slot, (_, handle)) in rows.iter_mut().zip(keyed) {
         *slot = handle;
@@ -346,11 +292,7 @@ fn compare_key(key: &SortKey, a: &Value, b: &Value) -> Ordering {
         }
         (false, false) => {
             let ordering = a.cell().compare(b.cell()).unwrap_or(Ordering::Equal);
-            if key.descending {
-                ordering.reverse()
-            } else {
-                ordering
-            }
+            if key.descending { ordering.reverse() } else { ordering }
         }
     }
 }

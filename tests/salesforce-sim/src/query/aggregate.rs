@@ -15,12 +15,7 @@ pub(super) fn rows(
     columns: &[(String, Column)],
     sight: Sight<'_>,
 ) -> Vec<Vec<u8>> {
-    let ungrouped = Plan {
-        order: Vec::new(),
-        limit: None,
-        offset: 0,
-        ..plan.clone()
-    };
+    let ungrouped = Plan { order: Vec::new(), limit: None, offset: 0, ..plan.clone() };
     let read = |handle: Handle, path: &FieldPath| cell_at(sight.reader, plan.object, handle, path).to_value();
     let mut groups: Vec<(Vec<Value>, Vec<Handle>)> = Vec::new();
     if keys.is_empty() {
@@ -41,17 +36,13 @@ pub(super) fn rows(
     let value = |column: &Column, key: &[Value], members: &[Handle]| match column {
         Column::Key(place) => key[*place].clone(),
         Column::Aggregate(function, path) => {
-            let values = members
-                .iter()
-                .filter_map(|handle| path.as_ref().map(|path| read(*handle, path)));
+            let values = members.iter().filter_map(|handle| path.as_ref().map(|path| read(*handle, path)));
             aggregate(*function, values.filter(|value| *value != Value::Null).collect())
         }
     };
     let limit = plan.limit.unwrap_or(usize::MAX);
     let answered = groups.iter().skip(plan.offset).take(limit);
-    answered
-        .map(|(key, members)| write(columns, |column| value(column, key, members)))
-        .collect()
+    answered.map(|(key, members)| write(columns, |column| value(column, key, members))).collect()
 }
 
 fn write(columns: &[(String, Column)], value: impl Fn(&Column) -> Value) -> Vec<u8> {
@@ -74,10 +65,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 }
 
 fn compare_all(a: &[Value], b: &[Value]) -> Ordering {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| compare(a, b))
-        .fold(Ordering::Equal, Ordering::then)
+    a.iter().zip(b).map(|(a, b)| compare(a, b)).fold(Ordering::Equal, Ordering::then)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sums are doubles on the platform too")]

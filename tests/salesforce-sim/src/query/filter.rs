@@ -24,10 +24,7 @@ pub(super) fn prepare(filter: &Filter, sight: Sight<'_>) -> Filter {
                 Cell::Id(id) => Some(id),
                 _ => None,
             };
-            Filter::InIds(
-                path.clone(),
-                rows.iter().filter_map(id).collect::<HashSet<SfId>>(),
-            )
+            Filter::InIds(path.clone(), rows.iter().filter_map(id).collect::<HashSet<SfId>>())
         }
         other => other.clone(),
     }
@@ -113,10 +110,7 @@ fn in_range(cell: Cell<'_>, operator: Operator, from: i64, to: i64) -> bool {
 
 fn includes(cell: Cell<'_>, sets: &[Vec<String>]) -> bool {
     let Cell::Text(text) = cell else { return false };
-    let has = |wanted: &String| {
-        text.split(';')
-            .any(|value| compare_text(value, wanted) == Ordering::Equal)
-    };
+    let has = |wanted: &String| text.split(';').any(|value| compare_text(value, wanted) == Ordering::Equal);
     sets.iter().any(|set| set.iter().all(has))
 }
 

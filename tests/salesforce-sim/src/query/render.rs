@@ -52,12 +52,7 @@ pub fn page(
     if huge {
         batch = batch.min(HUGE_TEXT_PAGE.0);
     }
-    let mut writer = Writer {
-        sight,
-        version: request.version,
-        open,
-        children: 0,
-    };
+    let mut writer = Writer { sight, version: request.version, open, children: 0 };
     let mut rows = 0;
     let mut at = request.from;
     let start = out.len();
@@ -90,12 +85,7 @@ pub fn record(
     version: &str,
 ) {
     let mut no_cursor = |_: &Arc<Plan>, _: Vec<Handle>, _: usize| String::new();
-    let mut writer = Writer {
-        sight,
-        version,
-        open: &mut no_cursor,
-        children: 0,
-    };
+    let mut writer = Writer { sight, version, open: &mut no_cursor, children: 0 };
     writer.row(out, outputs, object, handle, None);
 }
 
@@ -155,12 +145,7 @@ impl Writer<'_, '_> {
                     _ => reader.cell(object, handle, *field).write_json(out),
                 }
             }
-            Output::Parent {
-                key,
-                via,
-                virtual_name,
-                branches,
-            } => {
+            Output::Parent { key, via, virtual_name, branches } => {
                 out.extend_from_slice(key);
                 let parent = reader.parent(object, handle, *via);
                 let branch = parent.and_then(|(parent, row)| {

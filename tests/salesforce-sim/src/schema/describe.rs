@@ -45,10 +45,7 @@ pub fn global(context: DescribeContext<'_>) -> Value {
 
 /// The `objectDescribe` of `GET /sobjects/{object}`, which is also its entry in describe global.
 pub fn summary(context: DescribeContext<'_>, schema: &ObjectSchema) -> Map<String, Value> {
-    let history = schema
-        .traits
-        .iter()
-        .find_map(|word| word.strip_prefix("history="));
+    let history = schema.traits.iter().find_map(|word| word.strip_prefix("history="));
     let prefix = String::from_utf8_lossy(&schema.prefix);
     let value = json!({
         "activateable": false,
@@ -115,11 +112,7 @@ pub fn full(context: DescribeContext<'_>, object: usize, record_types: &[RecordT
     all.extend(into_map(rest));
     let path = |suffix: &str| format!("{}/{{ID}}{suffix}", context.instance_url);
     if let Some(Value::Object(urls)) = all.get_mut("urls") {
-        let new = format!(
-            "{}/{}/e",
-            context.instance_url,
-            String::from_utf8_lossy(&schema.prefix)
-        );
+        let new = format!("{}/{}/e", context.instance_url, String::from_utf8_lossy(&schema.prefix));
         urls.insert("uiDetailTemplate".to_owned(), json!(path("")));
         urls.insert("uiEditTemplate".to_owned(), json!(path("/e")));
         urls.insert("uiNewRecord".to_owned(), json!(new));
@@ -128,11 +121,7 @@ pub fn full(context: DescribeContext<'_>, object: usize, record_types: &[RecordT
 }
 
 fn into_map(value: Value) -> Map<String, Value> {
-    if let Value::Object(map) = value {
-        map
-    } else {
-        Map::new()
-    }
+    if let Value::Object(map) = value { map } else { Map::new() }
 }
 
 fn urls(context: DescribeContext<'_>, schema: &ObjectSchema) -> Value {
@@ -224,11 +213,7 @@ fn describe_field(field: &Field) -> Value {
 }
 
 fn field_nature(field: &Field) -> Map<String, Value> {
-    let text_bytes = if field.name == "Comments" {
-        field.length
-    } else {
-        field.length * 3
-    };
+    let text_bytes = if field.name == "Comments" { field.length } else { field.length * 3 };
     let byte_length = match field.kind {
         Kind::Id | Kind::Reference => 18,
         _ => text_bytes,

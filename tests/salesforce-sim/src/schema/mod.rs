@@ -162,11 +162,7 @@ impl Field {
 
     /// The slot, for stored fields.
     pub fn slot(&self) -> Option<usize> {
-        if let Source::Slot(slot) = self.source {
-            Some(slot)
-        } else {
-            None
-        }
+        if let Source::Slot(slot) = self.source { Some(slot) } else { None }
     }
 }
 
@@ -195,10 +191,7 @@ impl ObjectSchema {
     pub fn field_index(&self, name: &str) -> Option<usize> {
         match self.by_name.get(name) {
             Some(index) => Some(*index),
-            None => self
-                .fields
-                .iter()
-                .position(|field| field.name.eq_ignore_ascii_case(name)),
+            None => self.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name)),
         }
     }
 
@@ -254,31 +247,16 @@ impl Catalog {
     fn from_tables(tables: &[&str]) -> Self {
         let mut objects: Vec<ObjectSchema> = tables.iter().map(|table| parse::object(table)).collect();
         parse::link_mirrors(&mut objects);
-        let by_name = objects
-            .iter()
-            .enumerate()
-            .map(|(at, object)| (object.name.clone(), at))
-            .collect();
-        let by_prefix = objects
-            .iter()
-            .enumerate()
-            .map(|(at, object)| (object.prefix, at))
-            .collect();
-        Self {
-            objects: objects.into_iter().map(Arc::new).collect(),
-            by_name,
-            by_prefix,
-        }
+        let by_name = objects.iter().enumerate().map(|(at, object)| (object.name.clone(), at)).collect();
+        let by_prefix = objects.iter().enumerate().map(|(at, object)| (object.prefix, at)).collect();
+        Self { objects: objects.into_iter().map(Arc::new).collect(), by_name, by_prefix }
     }
 
     /// Index of an object by its name in any case.
     pub fn index(&self, name: &str) -> Option<usize> {
         match self.by_name.get(name) {
             Some(index) => Some(*index),
-            None => self
-                .objects
-                .iter()
-                .position(|object| object.name.eq_ignore_ascii_case(name)),
+            None => self.objects.iter().position(|object| object.name.eq_ignore_ascii_case(name)),
         }
     }
 
@@ -290,23 +268,14 @@ impl Catalog {
     /// Child lists of an object, traversable or not.
     pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = ChildLink<'a>> + 'a {
         self.objects.iter().enumerate().flat_map(move |(object, schema)| {
-            schema
-                .fields
-                .iter()
-                .enumerate()
-                .flat_map(move |(field, definition)| {
-                    let targets = definition
-                        .reference
-                        .iter()
-                        .flat_map(|reference| &reference.targets);
-                    targets
-                        .filter(move |target| target.object == parent)
-                        .map(move |target| ChildLink {
-                            object,
-                            field,
-                            target,
-                        })
+            schema.fields.iter().enumerate().flat_map(move |(field, definition)| {
+                let targets = definition.reference.iter().flat_map(|reference| &reference.targets);
+                targets.filter(move |target| target.object == parent).map(move |target| ChildLink {
+                    object,
+                    field,
+                    target,
                 })
+            })
         })
     }
 }
@@ -318,25 +287,10 @@ mod tests {
     #[test]
     fn the_support_org_has_its_objects() {
         let catalog = Catalog::support_org();
-        for name in [
-            "Case",
-            "CaseComment",
-            "EmailMessage",
-            "CaseHistory",
-            "Contact",
-            "User",
-            "Task",
-        ] {
+        for name in ["Case", "CaseComment", "EmailMessage", "CaseHistory", "Contact", "User", "Task"] {
             assert!(catalog.index(name).is_some(), "{name}");
         }
-        for name in [
-            "RecordType",
-            "Account",
-            "Group",
-            "Organization",
-            "Escalation__c",
-            "case",
-        ] {
+        for name in ["RecordType", "Account", "Group", "Organization", "Escalation__c", "case"] {
             assert!(catalog.index(name).is_some(), "{name}");
         }
     }
@@ -344,19 +298,11 @@ mod tests {
     #[test]
     fn a_case_has_its_child_lists() {
         let catalog = Catalog::support_org();
-        let names: Vec<&str> = catalog
-            .children("Case")
-            .filter_map(|link| link.target.children.as_deref())
-            .collect();
-        for name in [
-            "CaseComments",
-            "EmailMessages",
-            "Emails",
-            "Histories",
-            "Tasks",
-            "Cases",
-            "Escalations__r",
-        ] {
+        let names: Vec<&str> =
+            catalog.children("Case").filter_map(|link| link.target.children.as_deref()).collect();
+        for name in
+            ["CaseComments", "EmailMessages", "Emails", "Histories", "Tasks", "Cases", "Escalations__r"]
+        {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
     }

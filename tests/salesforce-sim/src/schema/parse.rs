@@ -20,15 +20,8 @@ const ADDRESS_PARTS: [(&str, &str); 8] = [
 /// `Name | Label | type(length) | flags | reference or picklist | notes`.
 pub(super) fn object(table: &str) -> ObjectSchema {
     let mut lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
-    let heading: Vec<&str> = lines
-        .next()
-        .expect("a table has a heading")
-        .split('|')
-        .map(str::trim)
-        .collect();
-    let [name, label, plural, prefix, traits] = heading[..] else {
-        panic!("heading of {table}")
-    };
+    let heading: Vec<&str> = lines.next().expect("a table has a heading").split('|').map(str::trim).collect();
+    let [name, label, plural, prefix, traits] = heading[..] else { panic!("heading of {table}") };
     let mut fields: Vec<Field> = Vec::new();
     for line in lines {
         fields.extend(expand(line).iter().map(|line| field(line)));
@@ -41,19 +34,13 @@ pub(super) fn object(table: &str) -> ObjectSchema {
         }
     }
     link_addresses(&mut fields);
-    let by_name = fields
-        .iter()
-        .enumerate()
-        .map(|(at, field)| (field.name.clone(), at))
-        .collect::<HashMap<_, _>>();
+    let by_name =
+        fields.iter().enumerate().map(|(at, field)| (field.name.clone(), at)).collect::<HashMap<_, _>>();
     ObjectSchema {
         name: name.to_owned(),
         label: label.to_owned(),
         plural: plural.to_owned(),
-        prefix: prefix
-            .as_bytes()
-            .try_into()
-            .expect("a key prefix has three characters"),
+        prefix: prefix.as_bytes().try_into().expect("a key prefix has three characters"),
         traits: traits.split_whitespace().map(str::to_owned).collect(),
         fields,
         slots,
@@ -83,11 +70,7 @@ fn field(line: &str) -> Field {
     let (name, label, kind, letters, extra, notes) = (next(), next(), next(), next(), next(), next());
     let (kind, length, precision, scale) = kind_of(kind);
     let picklist = matches!(kind, Kind::Picklist | Kind::MultiPicklist | Kind::Combobox);
-    let (values, default) = if picklist {
-        picklist_of(extra)
-    } else {
-        (Vec::new(), None)
-    };
+    let (values, default) = if picklist { picklist_of(extra) } else { (Vec::new(), None) };
     let note = |wanted: &str| notes.split_whitespace().any(|word| word == wanted);
     let value_of = |key: &str| notes.split_whitespace().find_map(|word| word.strip_prefix(key));
     let source = match () {
@@ -95,11 +78,7 @@ fn field(line: &str) -> Field {
         () if note("stamp") => Source::Stamp,
         () if note("deleted") => Source::Deleted,
         () if kind == Kind::Address => Source::Address(Vec::new()),
-        () if value_of("mirror=").is_some() => Source::Mirror {
-            via: 0,
-            object: 0,
-            field: 0,
-        },
+        () if value_of("mirror=").is_some() => Source::Mirror { via: 0, object: 0, field: 0 },
         () => Source::Slot(0),
     };
     Field {
@@ -113,19 +92,15 @@ fn field(line: &str) -> Field {
         reference: (kind == Kind::Reference).then(|| reference_of(extra)),
         picklist: values,
         default,
-        compound: value_of("compound=")
-            .or_else(|| value_of("mirror="))
-            .map(str::to_owned),
+        compound: value_of("compound=").or_else(|| value_of("mirror=")).map(str::to_owned),
         source,
     }
 }
 
 fn kind_of(text: &str) -> (Kind, u32, u32, u32) {
     let (word, rest) = text.split_once('(').unwrap_or((text, ""));
-    let mut numbers = rest
-        .trim_end_matches(')')
-        .split(',')
-        .map(|number| number.trim().parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        rest.trim_end_matches(')').split(',').map(|number| number.trim().parse::<u32>().unwrap_or(0));
     let (first, second) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match word {
         "id" => (Kind::Id, 18, 0, 0),
@@ -199,12 +174,7 @@ fn reference_of(text: &str) -> Reference {
 fn picklist_of(text: &str) -> (Vec<String>, Option<String>) {
     let raw = || text.split(',').map(str::trim).filter(|value| !value.is_empty());
     let default = raw().find_map(|value| value.strip_suffix('*')).map(str::to_owned);
-    (
-        raw()
-            .map(|value| value.trim_end_matches('*').to_owned())
-            .collect(),
-        default,
-    )
+    (raw().map(|value| value.trim_end_matches('*').to_owned()).collect(), default)
 }
 
 fn link_addresses(fields: &mut [Field]) {
@@ -215,15 +185,10 @@ fn link_addresses(fields: &mut [Field]) {
         let prefix = fields[at].name.trim_end_matches("Address").to_owned();
         let slot = |suffix: &str| {
             let name = format!("{prefix}{suffix}");
-            fields
-                .iter()
-                .find(|field| field.name == name)
-                .and_then(Field::slot)
+            fields.iter().find(|field| field.name == name).and_then(Field::slot)
         };
-        let parts = ADDRESS_PARTS
-            .iter()
-            .filter_map(|(key, suffix)| slot(suffix).map(|slot| (*key, slot)))
-            .collect();
+        let parts =
+            ADDRESS_PARTS.iter().filter_map(|(key, suffix)| slot(suffix).map(|slot| (*key, slot))).collect();
         fields[at].source = Source::Address(parts);
     }
 }
@@ -235,29 +200,14 @@ pub(super) fn link_mirrors(objects: &mut [ObjectSchema]) {
             if !matches!(objects[at].fields[field].source, Source::Mirror { .. }) {
                 continue;
             }
-            let path = objects[at].fields[field]
-                .compound
-                .take()
-                .expect("a mirror has a path");
+            let path = objects[at].fields[field].compound.take().expect("a mirror has a path");
             let (via, wanted) = path.split_once('.').expect("a mirror path has two steps");
-            let via = objects[at]
-                .field_index(via)
-                .expect("a mirror follows a field of its object");
-            let reference = objects[at].fields[via]
-                .reference
-                .as_ref()
-                .expect("a mirror follows a reference");
+            let via = objects[at].field_index(via).expect("a mirror follows a field of its object");
+            let reference = objects[at].fields[via].reference.as_ref().expect("a mirror follows a reference");
             let parent = &reference.targets[0].object;
-            let object = objects
-                .iter()
-                .position(|object| &object.name == parent)
-                .expect("a mirrored object");
+            let object = objects.iter().position(|object| &object.name == parent).expect("a mirrored object");
             let target = objects[object].field_index(wanted).expect("a mirrored field");
-            objects[at].fields[field].source = Source::Mirror {
-                via,
-                object,
-                field: target,
-            };
+            objects[at].fields[field].source = Source::Mirror { via, object, field: target };
         }
     }
 }

@@ -17,10 +17,7 @@ pub struct SoqlError {
 impl SoqlError {
     /// A refusal with this code and message.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// A syntax error at a token.
@@ -30,20 +27,14 @@ impl SoqlError {
 
     /// Valid SOQL that this simulator does not answer. Loud on purpose: a test must notice.
     pub fn unsupported(what: &str) -> Self {
-        Self::new(
-            "MALFORMED_QUERY",
-            format!("{what} is not supported by the simulator"),
-        )
+        Self::new("MALFORMED_QUERY", format!("{what} is not supported by the simulator"))
     }
 
     /// A refusal that points at a place: excerpt, caret and position before the message.
     pub fn pointing(code: &'static str, statement: &str, at: Place, message: &str) -> Self {
         let (row, column, excerpt, caret) = locate(statement, at);
         let pad = " ".repeat(caret);
-        Self::new(
-            code,
-            format!("\n{excerpt}\n{pad}^\nERROR at Row:{row}:Column:{column}\n{message}"),
-        )
+        Self::new(code, format!("\n{excerpt}\n{pad}^\nERROR at Row:{row}:Column:{column}\n{message}"))
     }
 
     /// A field that does not exist or is hidden.
@@ -81,33 +72,19 @@ impl SoqlError {
 fn locate(statement: &str, at: Place) -> (usize, usize, String, usize) {
     let characters: Vec<char> = statement.chars().collect();
     let at = at.min(characters.len());
-    let row = characters[..at]
-        .iter()
-        .filter(|character| **character == '\n')
-        .count()
-        + 1;
-    let line_start = characters[..at]
-        .iter()
-        .rposition(|character| *character == '\n')
-        .map_or(0, |place| place + 1);
-    let line_end = characters[at..]
-        .iter()
-        .position(|c| *c == '\n')
-        .map_or(characters.len(), |place| at + place);
+    let row = characters[..at].iter().filter(|character| **character == '\n').count() + 1;
+    let line_start =
+        characters[..at].iter().rposition(|character| *character == '\n').map_or(0, |place| place + 1);
+    let line_end =
+        characters[at..].iter().position(|c| *c == '\n').map_or(characters.len(), |place| at + place);
     let line = &characters[line_start..line_end];
     let column = at - line_start;
     let (from, to) = if line.len() <= EXCERPT {
         (0, line.len())
     } else {
         let back = column.saturating_sub(EXCERPT / 2);
-        let from = line[back..column]
-            .iter()
-            .position(|c| *c == ' ')
-            .map_or(back, |place| back + place + 1);
-        (
-            if back == 0 { 0 } else { from },
-            (column + EXCERPT / 2).min(line.len()),
-        )
+        let from = line[back..column].iter().position(|c| *c == ' ').map_or(back, |place| back + place + 1);
+        (if back == 0 { 0 } else { from }, (column + EXCERPT / 2).min(line.len()))
     };
     (row, column + 1, line[from..to].iter().collect(), column - from)
 }

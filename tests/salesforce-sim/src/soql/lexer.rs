@@ -40,9 +40,7 @@ impl Token {
     }
 }
 
-const SIGNS: [&str; 13] = [
-    "!=", "<>", "<=", ">=", "=", "<", ">", "(", ")", ",", ".", ":", "-",
-];
+const SIGNS: [&str; 13] = ["!=", "<>", "<=", ">=", "=", "<", ">", "(", ")", ",", ".", ":", "-"];
 
 /// Splits a statement into tokens with their places (in characters).
 ///
@@ -72,27 +70,15 @@ pub(super) fn tokens(statement: &str) -> Result<Vec<(Token, Place)>, SoqlError> 
 }
 
 fn word(characters: &[char], at: usize) -> (Token, usize) {
-    let length = characters[at..]
-        .iter()
-        .take_while(|c| c.is_alphanumeric() || **c == '_')
-        .count();
-    (
-        Token::Word(characters[at..at + length].iter().collect()),
-        at + length,
-    )
+    let length = characters[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').count();
+    (Token::Word(characters[at..at + length].iter().collect()), at + length)
 }
 
 fn sign(characters: &[char], at: usize) -> Result<(Token, usize), SoqlError> {
-    let starts = |sign: &&&str| {
-        sign.chars()
-            .enumerate()
-            .all(|(offset, c)| characters.get(at + offset) == Some(&c))
-    };
+    let starts =
+        |sign: &&&str| sign.chars().enumerate().all(|(offset, c)| characters.get(at + offset) == Some(&c));
     match SIGNS.iter().find(starts) {
-        Some(sign) => Ok((
-            Token::Sign(if *sign == "<>" { "!=" } else { sign }),
-            at + sign.len(),
-        )),
+        Some(sign) => Ok((Token::Sign(if *sign == "<>" { "!=" } else { sign }), at + sign.len())),
         None => Err(SoqlError::unexpected(&characters[at].to_string())),
     }
 }
@@ -120,11 +106,8 @@ fn quoted(characters: &[char], start: usize) -> Result<(Token, usize), SoqlError
                         *escaped
                     }
                     'u' | 'U' => {
-                        let hex: String = characters
-                            .get(at..at + 4)
-                            .ok_or_else(unterminated)?
-                            .iter()
-                            .collect();
+                        let hex: String =
+                            characters.get(at..at + 4).ok_or_else(unterminated)?.iter().collect();
                         at += 4;
                         let code = u32::from_str_radix(&hex, 16).ok().and_then(char::from_u32);
                         code.ok_or_else(|| SoqlError::new("MALFORMED_QUERY", "invalid unicode escape"))?
@@ -164,9 +147,7 @@ fn number(characters: &[char], start: usize) -> Result<(Token, usize), SoqlError
     if let Ok(number) = text.parse::<i64>() {
         return Ok((Token::Int(number), end));
     }
-    text.parse::<f64>()
-        .map(|number| (Token::Double(number), end))
-        .map_err(|_| bad())
+    text.parse::<f64>().map(|number| (Token::Double(number), end)).map_err(|_| bad())
 }
 
 #[cfg(test)]
@@ -174,11 +155,7 @@ mod tests {
     use super::*;
 
     fn kinds(statement: &str) -> Vec<Token> {
-        tokens(statement)
-            .unwrap()
-            .into_iter()
-            .map(|(token, _)| token)
-            .collect()
+        tokens(statement).unwrap().into_iter().map(|(token, _)| token).collect()
     }
 
     #[test]

@@ -3,25 +3,13 @@
 use crate::time::{DAY_MS, civil, day_number};
 
 const PLAIN: [&str; 3] = ["YESTERDAY", "TODAY", "TOMORROW"];
-const UNITS: [&str; 7] = [
-    "DAY",
-    "WEEK",
-    "MONTH",
-    "QUARTER",
-    "YEAR",
-    "FISCAL_QUARTER",
-    "FISCAL_YEAR",
-];
+const UNITS: [&str; 7] = ["DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "FISCAL_QUARTER", "FISCAL_YEAR"];
 
 /// `USD5000`, `EUR12.5`: an ISO currency code before a number (upper-case input).
 pub(super) fn currency(word: &str) -> Option<f64> {
     let (code, amount) = word.split_at_checked(3)?;
     let letters = code.bytes().all(|byte| byte.is_ascii_uppercase());
-    if letters && amount.starts_with(|c: char| c.is_ascii_digit()) {
-        amount.parse().ok()
-    } else {
-        None
-    }
+    if letters && amount.starts_with(|c: char| c.is_ascii_digit()) { amount.parse().ok() } else { None }
 }
 
 /// Whether the word is a relative date, given whether `:n` follows it.
@@ -58,23 +46,12 @@ pub(super) fn range(word: &str, count: Option<i64>, now: i64) -> Option<(i64, i6
         return days(start, shift(start, unit, 1));
     };
     let unit_of = |prefix: &str, suffix: &str| {
-        let unit = word
-            .strip_prefix(prefix)?
-            .strip_suffix(suffix)?
-            .strip_suffix('S')?;
+        let unit = word.strip_prefix(prefix)?.strip_suffix(suffix)?.strip_suffix('S')?;
         UNITS.contains(&unit).then(|| unit.to_owned())
     };
     if let Some(unit) = unit_of("LAST_N_", "") {
-        let end = if unit == "DAY" {
-            today + 1
-        } else {
-            start_of(&unit, today)
-        };
-        let start = if unit == "DAY" {
-            today - count
-        } else {
-            shift(end, &unit, -count)
-        };
+        let end = if unit == "DAY" { today + 1 } else { start_of(&unit, today) };
+        let start = if unit == "DAY" { today - count } else { shift(end, &unit, -count) };
         return days(start, end);
     }
     if let Some(unit) = unit_of("NEXT_N_", "") {
@@ -107,11 +84,7 @@ fn shift(start: i64, unit: &str, steps: i64) -> i64 {
     };
     let (year, month, _) = civil(start);
     let total = year * 12 + i64::from(month) - 1 + months * steps;
-    day_number(
-        total.div_euclid(12),
-        u8::try_from(total.rem_euclid(12) + 1).unwrap_or(1),
-        1,
-    )
+    day_number(total.div_euclid(12), u8::try_from(total.rem_euclid(12) + 1).unwrap_or(1), 1)
 }
 
 #[cfg(test)]

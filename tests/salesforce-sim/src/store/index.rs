@@ -32,12 +32,7 @@ pub struct Index {
 
 impl Index {
     pub(super) fn new(field: usize, key: IndexKey) -> Self {
-        Self {
-            field,
-            key,
-            times: BTreeSet::new(),
-            parents: BTreeSet::new(),
-        }
+        Self { field, key, times: BTreeSet::new(), parents: BTreeSet::new() }
     }
 
     pub(super) fn replace(
@@ -75,9 +70,7 @@ impl Index {
 
     /// Rows of a parent, in order of id.
     pub fn of_parent(&self, parent: SfId) -> impl Iterator<Item = Handle> + '_ {
-        self.parents
-            .range((parent, 0)..=(parent, Handle::MAX))
-            .map(|(_, handle)| *handle)
+        self.parents.range((parent, 0)..=(parent, Handle::MAX)).map(|(_, handle)| *handle)
     }
 }
 

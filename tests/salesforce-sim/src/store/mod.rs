@@ -33,19 +33,13 @@ pub struct Store {
 impl Store {
     /// Empty tables whose new ids carry this pod.
     pub fn new(catalog: Arc<Catalog>, pod: [u8; 2]) -> Self {
-        let tables = catalog
-            .objects
-            .iter()
-            .map(|schema| Table::new(Arc::clone(schema), pod))
-            .collect();
+        let tables = catalog.objects.iter().map(|schema| Table::new(Arc::clone(schema), pod)).collect();
         Self { catalog, tables }
     }
 
     /// Whether some version has become due since the last [`Store::catch_up`].
     pub fn is_behind(&self, now: i64) -> bool {
-        self.tables
-            .iter()
-            .any(|table| table.next_commit().is_some_and(|at| at <= now))
+        self.tables.iter().any(|table| table.next_commit().is_some_and(|at| at <= now))
     }
 
     /// Makes every version visible whose commit time has come.
@@ -68,9 +62,7 @@ impl Store {
 
     /// Index of an object that the caller knows to exist.
     pub fn object(&self, name: &str) -> usize {
-        self.catalog
-            .index(name)
-            .unwrap_or_else(|| panic!("the catalogue has no {name}"))
+        self.catalog.index(name).unwrap_or_else(|| panic!("the catalogue has no {name}"))
     }
 
     /// Children of a record: handles in table `object` whose reference `field` points to `parent`.
@@ -82,15 +74,9 @@ impl Store {
         let Some(slot) = table.schema.fields[field].slot() else {
             return Vec::new();
         };
-        let points = |row: &Row| {
-            row.current
-                .as_ref()
-                .is_some_and(|version| version.id_at(slot) == Some(parent))
-        };
-        table
-            .handles()
-            .filter(|handle| points(table.row(*handle)))
-            .collect()
+        let points =
+            |row: &Row| row.current.as_ref().is_some_and(|version| version.id_at(slot) == Some(parent));
+        table.handles().filter(|handle| points(table.row(*handle))).collect()
     }
 }
 
@@ -134,11 +120,7 @@ impl<'a> Reader<'a> {
             Source::Deleted => Cell::Bool(version.state != State::Live),
             Source::Slot(slot) => version.cell(*slot),
             Source::Address(_) => Cell::Null,
-            Source::Mirror {
-                via,
-                object: parent,
-                field: mirrored,
-            } => {
+            Source::Mirror { via, object: parent, field: mirrored } => {
                 let Some(id) = schema.fields[*via].slot().and_then(|slot| version.id_at(slot)) else {
                     return Cell::Null;
                 };

@@ -39,12 +39,7 @@ impl Version {
         while values.last() == Some(&Value::Null) {
             values.pop();
         }
-        Self {
-            stamp,
-            committed_at,
-            state,
-            values: values.into_boxed_slice(),
-        }
+        Self { stamp, committed_at, state, values: values.into_boxed_slice() }
     }
 
     /// The value of a slot.
@@ -82,15 +77,8 @@ impl Row {
 
     /// The version that was visible at a moment. Versions of a row commit in order.
     pub fn at(&self, at: i64) -> Option<&Version> {
-        let newest_first = self
-            .coming
-            .iter()
-            .rev()
-            .chain(&self.current)
-            .chain(self.past.iter().rev());
-        newest_first
-            .into_iter()
-            .find(|version| version.committed_at <= at)
+        let newest_first = self.coming.iter().rev().chain(&self.current).chain(self.past.iter().rev());
+        newest_first.into_iter().find(|version| version.committed_at <= at)
     }
 }
 
@@ -109,12 +97,8 @@ pub struct Table {
 
 impl Table {
     pub(super) fn new(schema: Arc<ObjectSchema>, pod: [u8; 2]) -> Self {
-        let indexes = schema
-            .fields
-            .iter()
-            .enumerate()
-            .filter_map(|(at, field)| index_of(at, field))
-            .collect();
+        let indexes =
+            schema.fields.iter().enumerate().filter_map(|(at, field)| index_of(at, field)).collect();
         Self {
             schema,
             rows: Vec::new(),
@@ -173,27 +157,18 @@ impl Table {
 
     /// The index over times of a field.
     pub fn time_index(&self, field: usize) -> Option<&Index> {
-        self.indexes
-            .iter()
-            .find(|index| index.field == field && index.key == IndexKey::Time)
+        self.indexes.iter().find(|index| index.field == field && index.key == IndexKey::Time)
     }
 
     /// The index over parents of a reference field.
     pub fn reference_index(&self, field: usize) -> Option<&Index> {
-        self.indexes
-            .iter()
-            .find(|index| index.field == field && index.key == IndexKey::Parent)
+        self.indexes.iter().find(|index| index.field == field && index.key == IndexKey::Parent)
     }
 
     /// Appends a record. Its id must come from [`Table::reserve_id`], after those of all rows before it.
     pub fn append(&mut self, id: SfId, version: Version, now: i64) -> Handle {
         let handle = Handle::try_from(self.rows.len()).expect("a table has fewer than 2^32 rows");
-        self.rows.push(Row {
-            id,
-            current: None,
-            past: Vec::new(),
-            coming: Vec::new(),
-        });
+        self.rows.push(Row { id, current: None, past: Vec::new(), coming: Vec::new() });
         self.states.push(None);
         self.put(handle, version, now);
         handle

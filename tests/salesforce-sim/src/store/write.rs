@@ -24,12 +24,7 @@ pub struct When {
 impl When {
     /// A change that is stamped and committed at `now`.
     pub fn at(now: i64, by: SfId) -> Self {
-        Self {
-            now,
-            stamp: whole_second(now),
-            commit_at: now,
-            by,
-        }
+        Self { now, stamp: whole_second(now), commit_at: now, by }
     }
 }
 
@@ -121,11 +116,7 @@ impl Store {
             }
         }
         let schema = &self.tables[object].schema;
-        let stamp = if schema.field("SystemModstamp").is_some() {
-            when.stamp
-        } else {
-            before.stamp
-        };
+        let stamp = if schema.field("SystemModstamp").is_some() { when.stamp } else { before.stamp };
         let after = Version::new(stamp, when.commit_at, state, before.values());
         self.tables[object].put(handle, after, when.now);
     }
@@ -159,26 +150,22 @@ impl Store {
     /// Child tables and reference fields that can be traversed from an object.
     fn links(&self, object: usize) -> Vec<(usize, usize)> {
         let catalog = &self.catalog;
-        let links = catalog
-            .children(&catalog.objects[object].name)
-            .filter(|link| link.target.children.is_some());
+        let links =
+            catalog.children(&catalog.objects[object].name).filter(|link| link.target.children.is_some());
         links.map(|link| (link.object, link.field)).collect()
     }
 
     fn cascades(&self, object: usize) -> Vec<(usize, usize)> {
         let catalog = &self.catalog;
-        let links = catalog
-            .children(&catalog.objects[object].name)
-            .filter(|link| link.target.cascade);
+        let links = catalog.children(&catalog.objects[object].name).filter(|link| link.target.cascade);
         links.map(|link| (link.object, link.field)).collect()
     }
 
     fn fill_audit(&self, object: usize, values: &mut Vec<Value>, when: When) {
         let schema = &self.tables[object].schema;
-        for (name, value) in [
-            ("CreatedDate", Value::Instant(when.stamp)),
-            ("CreatedById", Value::Id(when.by)),
-        ] {
+        for (name, value) in
+            [("CreatedDate", Value::Instant(when.stamp)), ("CreatedById", Value::Id(when.by))]
+        {
             let Some(slot) = schema.field(name).and_then(crate::schema::Field::slot) else {
                 continue;
             };
@@ -195,10 +182,8 @@ impl Store {
 
     fn fill_modified(&self, object: usize, values: &mut Vec<Value>, when: When) {
         let schema = &self.tables[object].schema;
-        let modified = [
-            ("LastModifiedDate", Value::Instant(when.stamp)),
-            ("LastModifiedById", Value::Id(when.by)),
-        ];
+        let modified =
+            [("LastModifiedDate", Value::Instant(when.stamp)), ("LastModifiedById", Value::Id(when.by))];
         for (name, value) in modified {
             if let Some(slot) = schema.field(name).and_then(crate::schema::Field::slot) {
                 set_slot(values, slot, value);
@@ -224,19 +209,11 @@ impl Store {
                 let was = values.get(schema.slot("IsClosed")) == Some(&Value::Bool(true));
                 set_slot(values, schema.slot("IsClosed"), Value::Bool(closed));
                 if closed != was {
-                    let at = if closed {
-                        Value::Instant(stamp)
-                    } else {
-                        Value::Null
-                    };
+                    let at = if closed { Value::Instant(stamp) } else { Value::Null };
                     set_slot(values, schema.slot("ClosedDate"), at);
                 }
                 if text(values, "CaseNumber").is_none() {
-                    set_slot(
-                        values,
-                        schema.slot("CaseNumber"),
-                        Value::text(&running_number(id, "")),
-                    );
+                    set_slot(values, schema.slot("CaseNumber"), Value::text(&running_number(id, "")));
                 }
             }
             "EmailMessage" if text(values, "Name").is_none() => {
@@ -245,11 +222,7 @@ impl Store {
                 set_slot(values, schema.slot("Name"), Value::text(&name));
             }
             "Escalation__c" if text(values, "Name").is_none() => {
-                set_slot(
-                    values,
-                    schema.slot("Name"),
-                    Value::text(&running_number(id, "ESC-")),
-                );
+                set_slot(values, schema.slot("Name"), Value::text(&running_number(id, "ESC-")));
             }
             "Task" => {
                 let closed = text(values, "Status").as_deref() == Some("Completed");
@@ -286,10 +259,7 @@ impl Store {
         };
         let table = &self.tables[object];
         let slot = table.schema.slot("Name");
-        table
-            .row(handle)
-            .latest()
-            .map_or(Value::Null, |version| version.cell(slot).to_value())
+        table.row(handle).latest().map_or(Value::Null, |version| version.cell(slot).to_value())
     }
 
     /// Writes a history row of a case.

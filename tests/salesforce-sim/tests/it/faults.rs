@@ -51,10 +51,7 @@ async fn connections_can_be_broken() {
     assert!(answer.bytes().await.is_err(), "the body ends early");
     assert_eq!(sim.ask(SOQL).await.0, 200);
     let log = sim.truth("/calls/log").await;
-    assert!(
-        log.iter().any(|call| call["status"] == 0),
-        "a broken connection is logged as such"
-    );
+    assert!(log.iter().any(|call| call["status"] == 0), "a broken connection is logged as such");
 }
 
 #[tokio::test]
@@ -62,26 +59,14 @@ async fn requests_can_be_held_and_delayed() {
     let sim = Sim::start().await;
     sim.fault(json!({"kind": "hold", "gate": "g"})).await;
     let opener = async {
-        sim.until("a request waits", async |sim| {
-            sim.control_get("/gates/g").await["waiting"] == 1
-        })
-        .await;
-        let sneaked_in = sim
-            .insert("Case", json!({"Subject": "Inserted while it waited"}))
-            .await;
-        sim.http
-            .post(format!("{}/gates/g/open", sim.running.ready.control))
-            .send()
-            .await
-            .unwrap();
+        sim.until("a request waits", async |sim| sim.control_get("/gates/g").await["waiting"] == 1).await;
+        let sneaked_in = sim.insert("Case", json!({"Subject": "Inserted while it waited"})).await;
+        sim.http.post(format!("{}/gates/g/open", sim.running.ready.control)).send().await.unwrap();
         sneaked_in
     };
     let held = sim.ask("SELECT Id FROM Case ORDER BY Id DESC LIMIT 1");
     let ((status, body), inserted) = tokio::join!(held, opener);
-    assert_eq!(
-        (status, body["records"][0]["Id"].as_str()),
-        (200, Some(inserted.as_str()))
-    );
+    assert_eq!((status, body["records"][0]["Id"].as_str()), (200, Some(inserted.as_str())));
     assert_eq!(sim.control_get("/gates/g").await["waiting"], 0);
     sim.fault(json!({"kind": "delay", "ms": 30})).await;
     assert_eq!(sim.ask(SOQL).await.0, 200);
@@ -94,20 +79,11 @@ async fn one_record_of_a_page_can_be_spoilt() {
     sim.fault(json!({"kind": "bad_record", "field": "Subject"})).await;
     let page = sim.query(SOQL).await;
     let records = page["records"].as_array().unwrap();
-    assert_eq!(
-        records
-            .iter()
-            .filter(|record| record["Subject"].is_object())
-            .count(),
-        1
-    );
+    assert_eq!(records.iter().filter(|record| record["Subject"].is_object()).count(), 1);
     sim.fault(json!({"kind": "bad_record"})).await;
     let page = sim.query(SOQL).await;
     let records = page["records"].as_array().unwrap();
-    assert_eq!(
-        records.iter().filter(|record| record.get("Id").is_none()).count(),
-        1
-    );
+    assert_eq!(records.iter().filter(|record| record.get("Id").is_none()).count(), 1);
 }
 
 #[tokio::test]
@@ -124,14 +100,8 @@ async fn faults_choose_their_calls() {
     }
     assert_eq!(statuses, [200, 500, 500, 200]);
     let planted = sim.control_get("/faults").await;
-    assert_eq!(
-        (&planted[0]["id"], &planted[0]["hits"], &planted[0]["seen"]),
-        (&id, &json!(2), &json!(4))
-    );
-    let cleared = sim.http.delete(format!(
-        "{}/orgs/{}/faults",
-        sim.running.ready.control, sim.org.org_id
-    ));
+    assert_eq!((&planted[0]["id"], &planted[0]["hits"], &planted[0]["seen"]), (&id, &json!(2), &json!(4)));
+    let cleared = sim.http.delete(format!("{}/orgs/{}/faults", sim.running.ready.control, sim.org.org_id));
     assert_eq!(cleared.send().await.unwrap().status(), 200);
     assert_eq!(sim.control_get("/faults").await, json!([]));
 }
@@ -140,11 +110,7 @@ async fn faults_choose_their_calls() {
 async fn token_faults_speak_oauth() {
     let sim = Sim::start().await;
     let fault = json!({"kind": "error", "status": 400, "code": "invalid_grant", "message": "ip restricted or invalid login hours"});
-    sim.control(
-        "/faults",
-        json!({"match": {"path": "/oauth2/token"}, "fault": fault}),
-    )
-    .await;
+    sim.control("/faults", json!({"match": {"path": "/oauth2/token"}, "fault": fault})).await;
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", &sim.org.client_id),

@@ -13,23 +13,14 @@ const NOW: i64 = 1_795_000_000_000;
 fn org(cases: usize, seed: u64) -> Store {
     let mut store = Store::new(Arc::new(Catalog::support_org()), *b"Rf");
     let org_id = SfId::new(*b"00D", *b"Rf", 1);
-    let recipe = Recipe {
-        cases,
-        seed,
-        now: NOW,
-        username: "user@example.com".to_owned(),
-        org_id,
-    };
+    let recipe = Recipe { cases, seed, now: NOW, username: "user@example.com".to_owned(), org_id };
     generate::fill(&mut store, &recipe);
     store
 }
 
 fn printed(store: &Store) -> String {
     let tables = store.tables.iter().map(|table| {
-        let rows: Vec<String> = table
-            .handles()
-            .map(|handle| format!("{:?}", table.row(handle)))
-            .collect();
+        let rows: Vec<String> = table.handles().map(|handle| format!("{:?}", table.row(handle))).collect();
         rows.join("\n")
     });
     tables.collect::<Vec<_>>().join("\n")
@@ -47,28 +38,13 @@ fn an_org_has_the_promised_shape() {
     let count = |name: &str| store.table(name).len();
     let per_case = |name: &str| count(name) * 100 / count("Case");
     assert_eq!(count("Case"), 2_500);
-    assert!(
-        (200..300).contains(&per_case("CaseComment")),
-        "{}",
-        per_case("CaseComment")
-    );
-    assert!(
-        (160..250).contains(&per_case("EmailMessage")),
-        "{}",
-        per_case("EmailMessage")
-    );
-    assert!(
-        (320..520).contains(&per_case("CaseHistory")),
-        "{}",
-        per_case("CaseHistory")
-    );
+    assert!((200..300).contains(&per_case("CaseComment")), "{}", per_case("CaseComment"));
+    assert!((160..250).contains(&per_case("EmailMessage")), "{}", per_case("EmailMessage"));
+    assert!((320..520).contains(&per_case("CaseHistory")), "{}", per_case("CaseHistory"));
     assert!((40..=201).contains(&count("User")));
     assert!(count("Contact") >= 1_500 && count("Task") > 1_000 && count("RecordType") == 6);
     let cases = store.table("Case");
-    let deleted = cases
-        .handles()
-        .filter(|handle| cases.state(*handle) == Some(State::Deleted))
-        .count();
+    let deleted = cases.handles().filter(|handle| cases.state(*handle) == Some(State::Deleted)).count();
     assert!(deleted > 10, "{deleted}");
 }
 

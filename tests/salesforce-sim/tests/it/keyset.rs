@@ -22,23 +22,10 @@ fn literal(record: &Value) -> (String, String) {
 
 #[tokio::test]
 async fn every_record_is_read_exactly_once_while_edits_happen() {
-    let sim = Sim::with(salesforce_sim::OrgOptions {
-        cases: 400,
-        ..small()
-    })
-    .await;
-    sim.control(
-        "/mass-update",
-        json!({"object": "Case", "count": 250, "fields": {"Reason": "Other"}}),
-    )
-    .await;
+    let sim = Sim::with(salesforce_sim::OrgOptions { cases: 400, ..small() }).await;
+    sim.control("/mass-update", json!({"object": "Case", "count": 250, "fields": {"Reason": "Other"}})).await;
     sim.advance(10_000).await;
-    let clock = sim
-        .http
-        .get(format!("{}/clock", sim.running.ready.control))
-        .send()
-        .await
-        .unwrap();
+    let clock = sim.http.get(format!("{}/clock", sim.running.ready.control)).send().await.unwrap();
     let now: Value = serde_json::from_str(&clock.text().await.unwrap()).unwrap();
     let hi = format!("{}Z", &now["now"].as_str().unwrap()[..19]);
     sim.advance(10_000).await;
@@ -55,35 +42,24 @@ async fn every_record_is_read_exactly_once_while_edits_happen() {
         let Some(final_record) = records.last() else { break };
         last = Some(literal(final_record));
         read.extend(records.iter().map(|record| literal(record).1));
-        sim.control("/edits", json!({"count": 15, "seed": read.len()}))
-            .await;
+        sim.control("/edits", json!({"count": 15, "seed": read.len()})).await;
     }
     let unique: HashSet<&String> = read.iter().collect();
     assert_eq!(unique.len(), read.len(), "no record twice");
     let after = stamps(&sim.truth("/truth/Case").await);
-    let untouched = before
-        .iter()
-        .filter(|(id, stamp)| after.get(*id) == Some(stamp))
-        .map(|(id, _)| id);
+    let untouched = before.iter().filter(|(id, stamp)| after.get(*id) == Some(stamp)).map(|(id, _)| id);
     let missing: Vec<&String> = untouched.filter(|id| !unique.contains(id)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
 fn stamps(truth: &[Value]) -> HashMap<String, String> {
     let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
-    truth
-        .iter()
-        .map(|record| (text(record, "Id"), text(record, "stamp")))
-        .collect()
+    truth.iter().map(|record| (text(record, "Id"), text(record, "stamp"))).collect()
 }
 
 #[tokio::test]
 async fn backwards_keysets_meet_the_forward_ones() {
-    let sim = Sim::with(salesforce_sim::OrgOptions {
-        cases: 300,
-        ..small()
-    })
-    .await;
+    let sim = Sim::with(salesforce_sim::OrgOptions { cases: 300, ..small() }).await;
     let soql = |order: &str| format!("SELECT Id FROM CaseHistory ORDER BY CreatedDate {order}, Id {order}");
     let forward = crate::support::ids(&sim.query(&soql("ASC")).await);
     let mut backward = Vec::new();

@@ -18,20 +18,9 @@ async fn calls_are_counted_and_the_allowance_ends() {
     assert_eq!(limits["DailyApiRequests"], json!({"Max": 10, "Remaining": 1}));
     assert_eq!(sim.get(RESOURCES).await.0, 200);
     let (status, body) = sim.get(RESOURCES).await;
-    assert_eq!(
-        (status, &body[0]["message"]),
-        (403, &json!("TotalRequests Limit exceeded."))
-    );
-    assert_eq!(
-        sim.get("/services/data/").await.0,
-        200,
-        "the list of versions is free"
-    );
-    assert_eq!(
-        sim.control_get("/calls").await["api"],
-        3,
-        "a refused call is not counted"
-    );
+    assert_eq!((status, &body[0]["message"]), (403, &json!("TotalRequests Limit exceeded.")));
+    assert_eq!(sim.get("/services/data/").await.0, 200, "the list of versions is free");
+    assert_eq!(sim.control_get("/calls").await["api"], 3, "a refused call is not counted");
     sim.advance(24 * 3_600_000 + 300_000).await;
     let mut sim = sim;
     sim.token = sim.log_in().await;
@@ -44,25 +33,15 @@ async fn too_many_at_once_are_refused() {
     sim.control("/limits", json!({"concurrent_max": 1})).await;
     sim.fault(json!({"kind": "hold", "gate": "c"})).await;
     let second = async {
-        sim.until("a request waits", async |sim| {
-            sim.control_get("/gates/c").await["waiting"] == 1
-        })
-        .await;
+        sim.until("a request waits", async |sim| sim.control_get("/gates/c").await["waiting"] == 1).await;
         let refused = sim.get(RESOURCES).await;
-        sim.http
-            .post(format!("{}/gates/c/open", sim.running.ready.control))
-            .send()
-            .await
-            .unwrap();
+        sim.http.post(format!("{}/gates/c/open", sim.running.ready.control)).send().await.unwrap();
         refused
     };
     let (first, (status, body)) = tokio::join!(sim.ask("SELECT Id FROM Case LIMIT 1"), second);
     assert_eq!(first.0, 200);
     assert_eq!(status, 403);
-    assert_eq!(
-        body[0]["message"],
-        "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
-    );
+    assert_eq!(body[0]["message"], "ConcurrentRequests (Concurrent API Requests) Limit exceeded.");
     assert_eq!(sim.control_get("/calls").await["max_concurrent"], 2);
     assert_eq!(sim.get(RESOURCES).await.0, 200);
 }
@@ -71,18 +50,9 @@ async fn too_many_at_once_are_refused() {
 async fn sizes_are_bounded() {
     let sim = Sim::start().await;
     let padding = "x".repeat(16_500);
-    let answer = sim
-        .request(&format!("{RESOURCES}?a={padding}"))
-        .send()
-        .await
-        .unwrap();
+    let answer = sim.request(&format!("{RESOURCES}?a={padding}")).send().await.unwrap();
     assert_eq!(answer.status(), 414);
-    let answer = sim
-        .request(RESOURCES)
-        .header("X-Padding", &padding)
-        .send()
-        .await
-        .unwrap();
+    let answer = sim.request(RESOURCES).header("X-Padding", &padding).send().await.unwrap();
     assert_eq!(answer.status(), 431);
     let soql = format!("SELECT Id FROM Case WHERE Subject = '{}'", "x".repeat(100_000));
     let url = format!("/services/data/v66.0/query?q={}", soql.replace(' ', "+"));
@@ -95,10 +65,7 @@ async fn sizes_are_bounded() {
         .send()
         .await;
     let body = &read(sent.unwrap()).await.1["compositeResponse"][0]["body"][0];
-    assert_eq!(
-        body["message"],
-        "SOQL statements can not be longer than 100000 characters"
-    );
+    assert_eq!(body["message"], "SOQL statements can not be longer than 100000 characters");
 }
 
 #[tokio::test]
@@ -122,36 +89,17 @@ async fn versions_and_paths_are_checked() {
             );
         }
     }
-    let answer = sim
-        .http
-        .get(sim.url(RESOURCES))
-        .header("Authorization", "Bearer nonsense")
-        .send()
-        .await
-        .unwrap();
+    let answer =
+        sim.http.get(sim.url(RESOURCES)).header("Authorization", "Bearer nonsense").send().await.unwrap();
     let (status, body) = read(answer).await;
     assert_eq!(
         (status, body),
-        (
-            401,
-            json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])
-        )
+        (401, json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]))
     );
-    let answer = sim
-        .http
-        .get(sim.url(RESOURCES))
-        .header("Authorization", "Digest x")
-        .send()
-        .await
-        .unwrap();
+    let answer = sim.http.get(sim.url(RESOURCES)).header("Authorization", "Digest x").send().await.unwrap();
     assert_eq!(read(answer).await.1[0]["errorCode"], "INVALID_AUTH_HEADER");
-    let posted = sim
-        .http
-        .post(sim.url("/services/data/v66.0/query"))
-        .bearer_auth(&sim.token)
-        .send()
-        .await
-        .unwrap();
+    let posted =
+        sim.http.post(sim.url("/services/data/v66.0/query")).bearer_auth(&sim.token).send().await.unwrap();
     assert_eq!(posted.status(), 405);
 }
 
@@ -179,13 +127,7 @@ async fn dates_come_from_the_simulated_clock() {
 async fn orgs_are_separate() {
     let sim = Sim::start().await;
     let url = format!("{}/orgs", sim.running.ready.control);
-    let made = sim
-        .http
-        .post(&url)
-        .json(&json!({"cases": 30, "seed": 7}))
-        .send()
-        .await
-        .unwrap();
+    let made = sim.http.post(&url).json(&json!({"cases": 30, "seed": 7})).send().await.unwrap();
     let (status, other) = read(made).await;
     assert_eq!(status, 200, "{other}");
     assert_ne!(other["org_id"], sim.org.org_id);
@@ -197,19 +139,9 @@ async fn orgs_are_separate() {
         ("client_secret", other["client_secret"].as_str().unwrap()),
     ];
     let (_, token) = sim.token_request(&form).await;
-    let asked = sim
-        .http
-        .get(sim.url("/services/data/v66.0/query"))
-        .query(&[("q", "SELECT COUNT() FROM Case")]);
-    let answer = asked
-        .bearer_auth(token["access_token"].as_str().unwrap())
-        .send()
-        .await
-        .unwrap();
+    let asked =
+        sim.http.get(sim.url("/services/data/v66.0/query")).query(&[("q", "SELECT COUNT() FROM Case")]);
+    let answer = asked.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
     assert!(read(answer).await.1["totalSize"].as_u64().unwrap() <= 30);
-    assert_eq!(
-        sim.control_get("/calls").await["api"],
-        0,
-        "the other org was asked"
-    );
+    assert_eq!(sim.control_get("/calls").await["api"], 0, "the other org was asked");
 }

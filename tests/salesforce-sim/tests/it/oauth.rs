@@ -13,10 +13,7 @@ use crate::support::{Sim, read, small};
 
 async fn consent(sim: &Sim) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, b"verifier"));
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let parameters = [
         ("response_type", "code"),
         ("client_id", &sim.org.client_id),
@@ -25,22 +22,10 @@ async fn consent(sim: &Sim) -> String {
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
-    let answer = client
-        .get(sim.url("/services/oauth2/authorize"))
-        .query(&parameters)
-        .send()
-        .await
-        .unwrap();
+    let answer = client.get(sim.url("/services/oauth2/authorize")).query(&parameters).send().await.unwrap();
     assert_eq!(answer.status(), 302);
     let target = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
-    let value = |name: &str| {
-        target
-            .query_pairs()
-            .find(|(key, _)| key == name)
-            .unwrap()
-            .1
-            .into_owned()
-    };
+    let value = |name: &str| target.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     assert_eq!(value("state"), "s1");
     value("code")
 }
@@ -69,44 +54,26 @@ async fn refresh(sim: &Sim, token: &str) -> (u16, Value) {
 }
 
 fn text(body: &Value, key: &str) -> String {
-    body[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("{key} in {body}"))
-        .to_owned()
+    body[key].as_str().unwrap_or_else(|| panic!("{key} in {body}")).to_owned()
 }
 
 #[tokio::test]
 async fn rotation_ends_the_old_token_and_reuse_ends_the_family() {
-    let mut sim = Sim::with(OrgOptions {
-        rotation: true,
-        ..small()
-    })
-    .await;
+    let mut sim = Sim::with(OrgOptions { rotation: true, ..small() }).await;
     let (_, first) = exchange(&sim, "verifier").await;
     let (status, second) = refresh(&sim, &text(&first, "refresh_token")).await;
     assert_eq!(status, 200);
     assert_ne!(second["refresh_token"], first["refresh_token"]);
     sim.token = text(&first, "access_token");
-    assert_eq!(
-        sim.get("/services/data/v66.0/").await.0,
-        401,
-        "a refresh ends the session before"
-    );
+    assert_eq!(sim.get("/services/data/v66.0/").await.0, 401, "a refresh ends the session before");
     sim.token = text(&second, "access_token");
     assert_eq!(sim.get("/services/data/v66.0/").await.0, 200);
     let (status, reused) = refresh(&sim, &text(&first, "refresh_token")).await;
     assert_eq!(
         (status, reused),
-        (
-            400,
-            json!({"error": "invalid_grant", "error_description": "expired access/refresh token"})
-        )
+        (400, json!({"error": "invalid_grant", "error_description": "expired access/refresh token"}))
     );
-    assert_eq!(
-        sim.get("/services/data/v66.0/").await.0,
-        401,
-        "reuse revokes the family"
-    );
+    assert_eq!(sim.get("/services/data/v66.0/").await.0, 401, "reuse revokes the family");
     assert_eq!(refresh(&sim, &text(&second, "refresh_token")).await.0, 400);
 }
 
@@ -119,19 +86,12 @@ async fn without_rotation_no_new_refresh_token_comes() {
         let (status, body) = refresh(&sim, &token).await;
         assert_eq!((status, body.get("refresh_token")), (200, None));
     }
-    assert_eq!(
-        exchange(&sim, "wrong").await.1["error_description"],
-        "invalid code verifier"
-    );
+    assert_eq!(exchange(&sim, "wrong").await.1["error_description"], "invalid code verifier");
 }
 
 #[tokio::test]
 async fn two_refreshes_at_once_are_refused() {
-    let sim = Sim::with(OrgOptions {
-        rotation: true,
-        ..small()
-    })
-    .await;
+    let sim = Sim::with(OrgOptions { rotation: true, ..small() }).await;
     let token = text(&exchange(&sim, "verifier").await.1, "refresh_token");
     let held = json!({"match": {"path": "/token"}, "fault": {"kind": "hold", "gate": "refresh"}});
     sim.control("/faults", held).await;
@@ -148,10 +108,7 @@ async fn two_refreshes_at_once_are_refused() {
     let (first, second) = tokio::join!(refresh(&sim, &token), second);
     assert_eq!(first.0, 200);
     assert_eq!(second.0, 400);
-    assert_eq!(
-        second.1["error_description"],
-        "token request is already being processed"
-    );
+    assert_eq!(second.1["error_description"], "token request is already being processed");
 }
 
 fn assertion(sim: &Sim, audience: &str, seconds: u64, username: &str) -> String {
@@ -163,20 +120,13 @@ fn assertion(sim: &Sim, audience: &str, seconds: u64, username: &str) -> String 
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&json!({"alg": "RS256"})), part(&claims));
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        signed.as_bytes(),
-        &mut signature,
-    )
-    .unwrap();
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 async fn jwt(sim: &Sim, assertion: &str) -> (u16, Value) {
     let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-    sim.token_request(&[("grant_type", grant), ("assertion", assertion)])
-        .await
+    sim.token_request(&[("grant_type", grant), ("assertion", assertion)]).await
 }
 
 #[tokio::test]
@@ -194,10 +144,7 @@ async fn a_signed_assertion_opens_a_session() {
     assert_eq!(description(wrong).await, "audience is invalid");
     let stranger = assertion(&sim, "https://login.salesforce.com", 120, "nobody@example.com");
     assert_eq!(description(stranger).await, "user hasn't approved this consumer");
-    assert_eq!(
-        description(format!("{}AAAA", &good[..good.len() - 4])).await,
-        "invalid assertion"
-    );
+    assert_eq!(description(format!("{}AAAA", &good[..good.len() - 4])).await, "invalid assertion");
     let far = assertion(&sim, "https://login.salesforce.com", 4_000, &sim.org.username);
     assert_eq!(description(far).await, "invalid assertion");
 }
@@ -206,19 +153,12 @@ async fn a_signed_assertion_opens_a_session() {
 async fn refusals_are_objects_with_a_description() {
     let sim = Sim::start().await;
     let with = |id: &'static str, secret: &'static str| {
-        vec![
-            ("grant_type", "client_credentials"),
-            ("client_id", id),
-            ("client_secret", secret),
-        ]
+        vec![("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)]
     };
     let (status, body) = sim.token_request(&with("nobody", "x")).await;
     assert_eq!((status, &body["error"]), (400, &json!("invalid_client_id")));
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", &sim.org.client_id),
-        ("client_secret", "wrong"),
-    ];
+    let form =
+        [("grant_type", "client_credentials"), ("client_id", &sim.org.client_id), ("client_secret", "wrong")];
     let (status, body) = sim.token_request(&form).await;
     assert_eq!((status, &body["error"]), (400, &json!("invalid_client")));
     sim.control("/users/default", json!({"active": false})).await;
@@ -230,27 +170,16 @@ async fn refusals_are_objects_with_a_description() {
     let (status, body) = sim.token_request(&good).await;
     assert_eq!(
         (status, body),
-        (
-            400,
-            json!({"error": "invalid_grant", "error_description": "inactive user"})
-        )
+        (400, json!({"error": "invalid_grant", "error_description": "inactive user"}))
     );
-    assert_eq!(
-        sim.get("/services/data/v66.0/").await.0,
-        401,
-        "sessions ended with the user"
-    );
+    assert_eq!(sim.get("/services/data/v66.0/").await.0, 401, "sessions ended with the user");
 }
 
 #[tokio::test]
 async fn sessions_end_by_idleness_and_by_revocation() {
     let mut sim = Sim::start().await;
     sim.advance(100 * 60 * 1_000).await;
-    assert_eq!(
-        sim.get("/services/data/v66.0/").await.0,
-        200,
-        "use keeps a session alive"
-    );
+    assert_eq!(sim.get("/services/data/v66.0/").await.0, 200, "use keeps a session alive");
     sim.advance(100 * 60 * 1_000).await;
     assert_eq!(sim.get("/services/data/v66.0/").await.0, 200);
     sim.advance(121 * 60 * 1_000).await;
@@ -259,16 +188,10 @@ async fn sessions_end_by_idleness_and_by_revocation() {
     let info = sim.get("/services/oauth2/userinfo").await.1;
     assert_eq!(info["preferred_username"], sim.org.username);
     assert_eq!(info["organization_id"], sim.org.org_id);
-    let revoke = sim
-        .http
-        .post(sim.url("/services/oauth2/revoke"))
-        .form(&[("token", &sim.token)]);
+    let revoke = sim.http.post(sim.url("/services/oauth2/revoke")).form(&[("token", &sim.token)]);
     assert_eq!(revoke.send().await.unwrap().status(), 200);
     let dead = sim.request("/services/oauth2/userinfo").send().await.unwrap();
-    assert_eq!(
-        (dead.status().as_u16(), dead.text().await.unwrap().as_str()),
-        (403, "Bad_OAuth_Token")
-    );
+    assert_eq!((dead.status().as_u16(), dead.text().await.unwrap().as_str()), (403, "Bad_OAuth_Token"));
 }
 
 #[tokio::test]
@@ -284,13 +207,7 @@ async fn the_identity_url_can_be_followed() {
     let (_, token) = sim.token_request(&form).await;
     assert!(token["issued_at"].is_string(), "issued_at is text");
     assert_eq!(token["instance_url"], sim.running.ready.http);
-    let answer = sim
-        .http
-        .get(text(&token, "id"))
-        .bearer_auth(&sim.token)
-        .send()
-        .await
-        .unwrap();
+    let answer = sim.http.get(text(&token, "id")).bearer_auth(&sim.token).send().await.unwrap();
     let (status, body) = read(answer).await;
     assert_eq!((status, &body["organization_id"]), (200, &json!(sim.org.org_id)));
 }

@@ -17,13 +17,7 @@ const NOW: i64 = 1_795_000_000_000;
 static ORG: LazyLock<(Store, Vec<Value>)> = LazyLock::new(|| {
     let mut store = Store::new(Arc::new(Catalog::support_org()), *b"Rf");
     let org_id = SfId::new(*b"00D", *b"Rf", 1);
-    let recipe = Recipe {
-        cases: 150,
-        seed: 11,
-        now: NOW,
-        username: "user@example.com".to_owned(),
-        org_id,
-    };
+    let recipe = Recipe { cases: 150, seed: 11, now: NOW, username: "user@example.com".to_owned(), org_id };
     generate::fill(&mut store, &recipe);
     let records = records(&store);
     (store, records)
@@ -33,11 +27,7 @@ fn records(store: &Store) -> Vec<Value> {
     let permissions = Permissions::everything(0);
     let case = store.object("Case");
     let outputs = render::all_outputs(&store.catalog, &permissions, case);
-    let sight = Sight {
-        reader: Reader::now(store),
-        permissions: &permissions,
-        with_deleted: true,
-    };
+    let sight = Sight { reader: Reader::now(store), permissions: &permissions, with_deleted: true };
     let json = |handle| {
         let mut out = Vec::new();
         render::record(&mut out, &outputs, case, handle, sight, "v66.0");
@@ -127,40 +117,31 @@ fn compare(left: &Value, operator: &str, right: &Value) -> bool {
 }
 
 const ORDERED: [&str; 4] = ["SystemModstamp", "CreatedDate", "Id", "Csat_Score__c"];
-const EQUATED: [&str; 6] = [
-    "Status",
-    "Is_Vip__c",
-    "OwnerId",
-    "ContactId",
-    "IsDeleted",
-    "Reason",
-];
+const EQUATED: [&str; 6] = ["Status", "Is_Vip__c", "OwnerId", "ContactId", "IsDeleted", "Reason"];
 
 fn value_of(field: &'static str) -> impl Strategy<Value = Value> {
     any::<prop::sample::Index>().prop_map(move |index| index.get(&ORG.1)[field].clone())
 }
 
 fn leaf() -> impl Strategy<Value = Naive> {
-    let ordered = (
-        prop::sample::select(&ORDERED[..]),
-        prop::sample::select(vec!["=", "!=", "<", "<=", ">", ">="]),
-    )
-        .prop_flat_map(|(field, operator)| value_of(field).prop_map(move |value| (field, operator, value)))
-        .prop_map(|(field, operator, value)| match value {
-            Value::Null => Naive::Compare(field, "=", Value::Null),
-            value => Naive::Compare(field, operator, value),
-        });
+    let ordered =
+        (prop::sample::select(&ORDERED[..]), prop::sample::select(vec!["=", "!=", "<", "<=", ">", ">="]))
+            .prop_flat_map(|(field, operator)| {
+                value_of(field).prop_map(move |value| (field, operator, value))
+            })
+            .prop_map(|(field, operator, value)| match value {
+                Value::Null => Naive::Compare(field, "=", Value::Null),
+                value => Naive::Compare(field, operator, value),
+            });
     let equated = (prop::sample::select(&EQUATED[..]), any::<bool>())
         .prop_flat_map(|(field, negated)| value_of(field).prop_map(move |value| (field, negated, value)))
         .prop_map(|(field, negated, value)| Naive::Compare(field, if negated { "!=" } else { "=" }, value));
-    let members = (
-        prop::sample::select(vec!["Status", "OwnerId", "Id"]),
-        any::<bool>(),
-    )
-        .prop_flat_map(|(field, negated)| {
+    let members = (prop::sample::select(vec!["Status", "OwnerId", "Id"]), any::<bool>()).prop_flat_map(
+        |(field, negated)| {
             prop::collection::vec(value_of(field), 1..5)
                 .prop_map(move |values| Naive::In(field, values, negated))
-        });
+        },
+    );
     prop_oneof![3 => ordered, 2 => equated, 1 => members]
 }
 
@@ -179,11 +160,7 @@ fn keyset() -> impl Strategy<Value = Naive> {
     let place = any::<prop::sample::Index>().prop_map(|index| index.get(&ORG.1).clone());
     (place.clone(), place, any::<bool>(), any::<bool>()).prop_map(|(at, bound, upwards, whole)| {
         let field = "SystemModstamp";
-        let (strict, loose, outer) = if upwards {
-            (">", ">=", "<")
-        } else {
-            ("<", "<=", ">=")
-        };
+        let (strict, loose, outer) = if upwards { (">", ">=", "<") } else { ("<", "<=", ">=") };
         let compare = |name, operator, record: &Value| Naive::Compare(name, operator, record[name].clone());
         let tail = if whole {
             Naive::And(vec![compare(field, "=", &at), compare("Id", strict, &at)])
@@ -191,11 +168,7 @@ fn keyset() -> impl Strategy<Value = Naive> {
             compare("Id", strict, &at)
         };
         let either = Naive::Or(vec![compare(field, strict, &at), tail]);
-        Naive::And(vec![
-            compare(field, loose, &at),
-            either,
-            compare(field, outer, &bound),
-        ])
+        Naive::And(vec![compare(field, loose, &at), either, compare(field, outer, &bound)])
     })
 }
 
@@ -210,15 +183,9 @@ fn evaluated(soql: &str) -> Vec<String> {
     };
     let plan = soql::resolve(soql, &soql::parse(soql).unwrap(), asker)
         .unwrap_or_else(|why| panic!("{soql}: {why:?}"));
-    let sight = Sight {
-        reader: Reader::now(store),
-        permissions: &permissions,
-        with_deleted: true,
-    };
+    let sight = Sight { reader: Reader::now(store), permissions: &permissions, with_deleted: true };
     let rows = query::rows(&plan, sight);
-    rows.iter()
-        .map(|handle| store.tables[plan.object].row(*handle).id.to_string())
-        .collect()
+    rows.iter().map(|handle| store.tables[plan.object].row(*handle).id.to_string()).collect()
 }
 
 fn expected(condition: &Naive, descending: bool) -> Vec<String> {
@@ -227,10 +194,7 @@ fn expected(condition: &Naive, descending: bool) -> Vec<String> {
         .iter()
         .filter(|record| condition.holds(record))
         .map(|record| {
-            (
-                record["SystemModstamp"].as_str().unwrap().to_owned(),
-                record["Id"].as_str().unwrap().to_owned(),
-            )
+            (record["SystemModstamp"].as_str().unwrap().to_owned(), record["Id"].as_str().unwrap().to_owned())
         })
         .collect();
     rows.sort();

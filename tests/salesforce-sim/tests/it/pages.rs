@@ -30,14 +30,8 @@ async fn pages_follow_the_cursor_to_the_end() {
 
 #[tokio::test]
 async fn heavy_rows_make_small_pages() {
-    let sim = Sim::with(salesforce_sim::OrgOptions {
-        cases: 700,
-        ..small()
-    })
-    .await;
-    let two_custom = sim
-        .query("SELECT Id, Resolution_Notes__c, Handover_Html__c FROM Case")
-        .await;
+    let sim = Sim::with(salesforce_sim::OrgOptions { cases: 700, ..small() }).await;
+    let two_custom = sim.query("SELECT Id, Resolution_Notes__c, Handover_Html__c FROM Case").await;
     assert_eq!(ids(&two_custom).len(), 200);
     let bodies = sim.query("SELECT Id, TextBody, HtmlBody FROM EmailMessage").await;
     assert!(ids(&bodies).len() <= 500);
@@ -51,18 +45,11 @@ async fn a_long_child_list_has_its_own_cursor() {
     let sim = Sim::start().await;
     let case = sim.insert("Case", json!({"Subject": "Long"})).await;
     for number in 0..230 {
-        sim.insert(
-            "CaseComment",
-            json!({"ParentId": case, "CommentBody": format!("{number}")}),
-        )
-        .await;
+        sim.insert("CaseComment", json!({"ParentId": case, "CommentBody": format!("{number}")})).await;
     }
     let soql = format!("SELECT Id, (SELECT Id FROM CaseComments ORDER BY Id) FROM Case WHERE Id = '{case}'");
     let comments = sim.query(&soql).await["records"][0]["CaseComments"].clone();
-    assert_eq!(
-        (comments["totalSize"].as_u64(), comments["done"].as_bool()),
-        (Some(230), Some(false))
-    );
+    assert_eq!((comments["totalSize"].as_u64(), comments["done"].as_bool()), (Some(230), Some(false)));
     let rest = sim.get(comments["nextRecordsUrl"].as_str().unwrap()).await.1;
     assert_eq!(ids(&comments).len() + ids(&rest).len(), 230);
     assert_eq!(rest["done"], true);
@@ -74,10 +61,7 @@ async fn cursors_die_with_their_session() {
     let asked = sim
         .query_request("query", "SELECT Id FROM CaseHistory")
         .header("Sforce-Query-Options", "batchSize=200");
-    let next = read(asked.send().await.unwrap()).await.1["nextRecordsUrl"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let next = read(asked.send().await.unwrap()).await.1["nextRecordsUrl"].as_str().unwrap().to_owned();
     let first = std::mem::take(&mut sim.token);
     sim.token = sim.log_in().await;
     let (status, body) = sim.get(&next).await;
@@ -97,11 +81,6 @@ async fn cursors_die_with_their_session() {
     sim.token = first;
     assert_eq!(sim.get(&next).await.0, 401);
     sim.token = sim.log_in().await;
-    let (status, body) = sim
-        .get("/services/data/v66.0/query/01gRf0000009999AAA-2000")
-        .await;
-    assert_eq!(
-        (status, &body[0]["message"]),
-        (400, &json!("invalid query locator"))
-    );
+    let (status, body) = sim.get("/services/data/v66.0/query/01gRf0000009999AAA-2000").await;
+    assert_eq!((status, &body[0]["message"]), (400, &json!("invalid query locator")));
 }

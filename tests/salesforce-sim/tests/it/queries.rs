@@ -6,11 +6,7 @@ use crate::support::{Sim, ids};
 
 /// Statement, code and a part of the message.
 const REFUSALS: [(&str, &str, &str); 18] = [
-    (
-        "SELECT Id FORM Case",
-        "MALFORMED_QUERY",
-        "unexpected token: 'FORM'",
-    ),
+    ("SELECT Id FORM Case", "MALFORMED_QUERY", "unexpected token: 'FORM'"),
     (
         "SELECT Id, Foo__c FROM Case",
         "INVALID_FIELD",
@@ -21,16 +17,8 @@ const REFUSALS: [(&str, &str, &str); 18] = [
         "INVALID_TYPE",
         "\nSELECT Id FROM Foo__c\n               ^\nERROR at Row:1:Column:16\nsObject type 'Foo__c' is not supported.",
     ),
-    (
-        "SELECT Foo.Id FROM Case",
-        "INVALID_FIELD",
-        "Didn't understand relationship 'Foo' in field path.",
-    ),
-    (
-        "SELECT Owner.Department FROM Case",
-        "INVALID_FIELD",
-        "No such column 'Department' on entity 'Name'.",
-    ),
+    ("SELECT Foo.Id FROM Case", "INVALID_FIELD", "Didn't understand relationship 'Foo' in field path."),
+    ("SELECT Owner.Department FROM Case", "INVALID_FIELD", "No such column 'Department' on entity 'Name'."),
     (
         "SELECT Id FROM Case WHERE Description LIKE 'x%'",
         "INVALID_FIELD",
@@ -51,51 +39,19 @@ const REFUSALS: [(&str, &str, &str); 18] = [
         "MALFORMED_QUERY",
         "field 'Description' can not be sorted in a query call",
     ),
-    (
-        "SELECT Id FROM Case WHERE Id = 'abc'",
-        "INVALID_QUERY_FILTER_OPERATOR",
-        "invalid ID field: abc",
-    ),
+    ("SELECT Id FROM Case WHERE Id = 'abc'", "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: abc"),
     (
         "SELECT Id FROM Case WHERE CreatedDate > '2024-01-01T00:00:00Z'",
         "INVALID_FIELD",
         "must be of type dateTime and should not be enclosed in quotes",
     ),
-    (
-        "SELECT Id FROM Case OFFSET 2001",
-        "NUMBER_OUTSIDE_VALID_RANGE",
-        "Maximum SOQL offset allowed is 2000",
-    ),
-    (
-        "SELECT Id, Id FROM Case",
-        "INVALID_FIELD",
-        "duplicate field selected: Id",
-    ),
-    (
-        "SELECT FIELDS(ALL) FROM Case",
-        "MALFORMED_QUERY",
-        "must have a LIMIT of at most 200",
-    ),
-    (
-        "SELECT Id FROM Case ALL ROWS",
-        "MALFORMED_QUERY",
-        "unexpected token: 'ALL'",
-    ),
-    (
-        "SELECT Id FROM Case WHERE A = 1 AND B = 2 OR C = 3",
-        "MALFORMED_QUERY",
-        "unexpected token: 'OR'",
-    ),
-    (
-        "SELECT Id FROM Case WHERE Subject = :name",
-        "MALFORMED_QUERY",
-        "unexpected token: ':'",
-    ),
-    (
-        "SELECT Id FROM Case HAVING COUNT(Id) > 1",
-        "MALFORMED_QUERY",
-        "not supported by the simulator",
-    ),
+    ("SELECT Id FROM Case OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"),
+    ("SELECT Id, Id FROM Case", "INVALID_FIELD", "duplicate field selected: Id"),
+    ("SELECT FIELDS(ALL) FROM Case", "MALFORMED_QUERY", "must have a LIMIT of at most 200"),
+    ("SELECT Id FROM Case ALL ROWS", "MALFORMED_QUERY", "unexpected token: 'ALL'"),
+    ("SELECT Id FROM Case WHERE A = 1 AND B = 2 OR C = 3", "MALFORMED_QUERY", "unexpected token: 'OR'"),
+    ("SELECT Id FROM Case WHERE Subject = :name", "MALFORMED_QUERY", "unexpected token: ':'"),
+    ("SELECT Id FROM Case HAVING COUNT(Id) > 1", "MALFORMED_QUERY", "not supported by the simulator"),
 ];
 
 #[tokio::test]
@@ -105,10 +61,7 @@ async fn refusals_use_the_platforms_words() {
         let (status, body) = sim.ask(soql).await;
         assert_eq!(status, 400, "{soql}");
         assert_eq!(body[0]["errorCode"], code, "{soql}: {body}");
-        assert!(
-            body[0]["message"].as_str().unwrap().contains(message),
-            "{soql}: {body}"
-        );
+        assert!(body[0]["message"].as_str().unwrap().contains(message), "{soql}: {body}");
     }
 }
 
@@ -122,9 +75,7 @@ async fn relationships_nest_as_recorded() {
             json!({"FirstName": "Ann", "LastName": "Lee", "AccountId": account, "MailingCity": "Lyon"}),
         )
         .await;
-    let case = sim
-        .insert("Case", json!({"Subject": "Hello", "ContactId": contact}))
-        .await;
+    let case = sim.insert("Case", json!({"Subject": "Hello", "ContactId": contact})).await;
     let soql = format!(
         "SELECT Id, Contact.Name, Contact.MailingAddress, Contact.Account.Name, Parent.Subject, Owner.Name, Owner.Type, \
          (SELECT Field FROM Histories), (SELECT Id FROM CaseComments) FROM Case WHERE Id = '{case}'"
@@ -148,10 +99,7 @@ async fn filters_reach_through_parents_and_sub_selects() {
     let sim = Sim::start().await;
     let contact = sim.insert("Contact", json!({"LastName": "Ünique"})).await;
     let case = sim
-        .insert(
-            "Case",
-            json!({"Subject": "100% _sure_", "ContactId": contact, "Tags__c": "vip;refund"}),
-        )
+        .insert("Case", json!({"Subject": "100% _sure_", "ContactId": contact, "Tags__c": "vip;refund"}))
         .await;
     for condition in [
         "Contact.LastName = 'ÜNIQUE'".to_owned(),
@@ -171,9 +119,7 @@ async fn filters_reach_through_parents_and_sub_selects() {
 async fn totals_and_groups_are_counted() {
     let sim = Sim::start().await;
     let all = sim.count("SELECT COUNT() FROM Case").await;
-    let groups = sim
-        .query("SELECT Status, COUNT(Id) n, MAX(CreatedDate) FROM Case GROUP BY Status")
-        .await;
+    let groups = sim.query("SELECT Status, COUNT(Id) n, MAX(CreatedDate) FROM Case GROUP BY Status").await;
     let records = groups["records"].as_array().unwrap();
     let sum: u64 = records.iter().map(|record| record["n"].as_u64().unwrap()).sum();
     assert_eq!(sum, all);

@@ -9,9 +9,7 @@ use crate::support::Sim;
 
 /// The folder, or a loud note that the test did nothing.
 fn folder(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("SALESFORCE_SAMPLES")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
+    let found = std::env::var_os("SALESFORCE_SAMPLES").map(PathBuf::from).filter(|path| path.is_dir());
     if found.is_none() {
         eprintln!("SKIPPED {test}: set SALESFORCE_SAMPLES to a folder of recorded answers to run it");
     }
@@ -24,12 +22,7 @@ fn sample(folder: &std::path::Path, name: &str) -> Value {
 }
 
 fn keys(value: &Value) -> BTreeSet<&str> {
-    value
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect()
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
 /// Every recorded key is there; ours may be newer.
@@ -47,16 +40,8 @@ async fn describes_have_the_recorded_keys_and_values() {
     let recorded = sample(&folder, "describe/case_describe_api48.json");
     let ours = sim.get("/services/data/v66.0/sobjects/Case/describe").await.1;
     assert_covers(&ours, &recorded, "describe");
-    assert_covers(
-        &ours["childRelationships"][0],
-        &recorded["childRelationships"][0],
-        "a child relationship",
-    );
-    assert_covers(
-        &ours["recordTypeInfos"][0],
-        &recorded["recordTypeInfos"][0],
-        "a record type",
-    );
+    assert_covers(&ours["childRelationships"][0], &recorded["childRelationships"][0], "a child relationship");
+    assert_covers(&ours["recordTypeInfos"][0], &recorded["recordTypeInfos"][0], "a record type");
     assert_covers(
         &ours["urls"],
         &json!({"describe": 0, "sobject": 0, "rowTemplate": 0, "uiDetailTemplate": 0}),
@@ -65,10 +50,8 @@ async fn describes_have_the_recorded_keys_and_values() {
     let fields = ours["fields"].as_array().unwrap();
     for recorded in recorded["fields"].as_array().unwrap() {
         let name = recorded["name"].as_str().unwrap();
-        let field = fields
-            .iter()
-            .find(|field| field["name"] == name)
-            .unwrap_or_else(|| panic!("no field {name}"));
+        let field =
+            fields.iter().find(|field| field["name"] == name).unwrap_or_else(|| panic!("no field {name}"));
         assert_covers(field, recorded, name);
         for key in [
             "type",
@@ -110,11 +93,8 @@ async fn describe_global_has_the_recorded_keys() {
         (&recorded["encoding"], &recorded["maxBatchSize"])
     );
     for recorded in recorded["sobjects"].as_array().unwrap() {
-        let found = ours["sobjects"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|object| object["name"] == recorded["name"]);
+        let found =
+            ours["sobjects"].as_array().unwrap().iter().find(|object| object["name"] == recorded["name"]);
         let Some(object) = found else { continue };
         assert_covers(object, recorded, recorded["name"].as_str().unwrap());
         for key in [
@@ -138,10 +118,7 @@ async fn errors_have_the_recorded_bodies() {
     };
     let sim = Sim::start().await;
     let recorded = &sample(&folder, "exchange/query_400_invalid_type_with_recordcount.json");
-    let counts = sim
-        .get("/services/data/v66.0/limits/recordCount?sObjects=Xyzzy")
-        .await
-        .1;
+    let counts = sim.get("/services/data/v66.0/limits/recordCount?sObjects=Xyzzy").await.1;
     assert_eq!(
         counts,
         serde_json::from_str::<Value>(recorded[0]["response"]["body"].as_str().unwrap()).unwrap()
@@ -150,32 +127,19 @@ async fn errors_have_the_recorded_bodies() {
     assert_eq!(status, 400);
     let expected: Value = serde_json::from_str(recorded[1]["response"]["body"].as_str().unwrap()).unwrap();
     assert_eq!(body[0]["errorCode"], expected[0]["errorCode"]);
-    let trimmed = |text: &Value| {
-        text.as_str()
-            .unwrap()
-            .lines()
-            .map(str::trim_end)
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
+    let trimmed =
+        |text: &Value| text.as_str().unwrap().lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     assert_eq!(trimmed(&body[0]["message"]), trimmed(&expected[0]["message"]));
 
     sim.control("/limits", json!({"daily_max": 0})).await;
     let (status, body) = sim.get("/services/data/v66.0/limits").await;
     let bodies = sample(&folder, "errors/error-bodies.json");
-    let entry = bodies
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|entry| entry["name"] == "REQUEST_LIMIT_EXCEEDED")
-        .unwrap();
+    let entry =
+        bodies.as_array().unwrap().iter().find(|entry| entry["name"] == "REQUEST_LIMIT_EXCEEDED").unwrap();
     assert_eq!((json!(status), &body), (entry["status"].clone(), &entry["body"]));
     sim.control("/sessions/expire", json!({})).await;
     let (status, body) = sim.get("/services/data/v66.0/limits").await;
-    assert_eq!(
-        (status, body),
-        (401, sample(&folder, "errors/invalid_session_id_401.json"))
-    );
+    assert_eq!((status, body), (401, sample(&folder, "errors/invalid_session_id_401.json")));
 }
 
 #[tokio::test]
@@ -190,9 +154,7 @@ async fn headers_and_tokens_look_as_recorded() {
         assert!(keys(&recorded["response"]["headers"]).contains(name));
         assert!(raw.contains(&format!("\r\n{name}: ")), "{name} in {raw}");
     }
-    let content_type = recorded["response"]["headers"]["Content-Type"][0]
-        .as_str()
-        .unwrap();
+    let content_type = recorded["response"]["headers"]["Content-Type"][0].as_str().unwrap();
     assert!(raw.contains(&format!("\r\nContent-Type: {content_type}\r\n")));
 
     let form = [
@@ -243,10 +205,7 @@ async fn query_bodies_have_the_recorded_shape() {
         history(ours)["CreatedBy"]["attributes"]["type"],
         history(recorded)["CreatedBy"]["attributes"]["type"]
     );
-    assert_eq!(
-        ours["Owner"]["attributes"]["type"],
-        recorded["Owner"]["attributes"]["type"]
-    );
+    assert_eq!(ours["Owner"]["attributes"]["type"], recorded["Owner"]["attributes"]["type"]);
     let count = sample(&folder, "query/count_only.json");
     assert_eq!(keys(&sim.query("SELECT COUNT() FROM Case").await), keys(&count));
 }
@@ -257,10 +216,7 @@ async fn the_recorded_syntax_corpus_is_judged_alike() {
         return;
     };
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    for soql in read("soql-invalid.txt")
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-    {
+    for soql in read("soql-invalid.txt").lines().filter(|line| !line.trim().is_empty()) {
         assert!(salesforce_sim::soql::parse(soql).is_err(), "accepted: {soql}");
     }
     let valid = read("soql-valid.txt");
@@ -275,9 +231,5 @@ async fn the_recorded_syntax_corpus_is_judged_alike() {
         |message: &str| message.contains("not supported by the simulator") || platform.contains(&message);
     let wrong: Vec<_> = refused.iter().filter(|(_, message)| !beyond(message)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    eprintln!(
-        "{} of {} valid statements are beyond the simulator",
-        refused.len(),
-        all.len()
-    );
+    eprintln!("{} of {} valid statements are beyond the simulator", refused.len(), all.len());
 }

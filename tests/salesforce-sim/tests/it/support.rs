@@ -16,11 +16,7 @@ pub(crate) struct Sim {
 
 /// A small org.
 pub(crate) fn small() -> OrgOptions {
-    OrgOptions {
-        cases: 60,
-        seed: 7,
-        ..OrgOptions::default()
-    }
+    OrgOptions { cases: 60, seed: 7, ..OrgOptions::default() }
 }
 
 impl Sim {
@@ -29,18 +25,10 @@ impl Sim {
     }
 
     pub(crate) async fn with(org: OrgOptions) -> Self {
-        let options = Options {
-            orgs: vec![org],
-            ..Options::default()
-        };
+        let options = Options { orgs: vec![org], ..Options::default() };
         let running = Simulator::start(options).await.expect("the simulator starts");
         let org = running.ready.orgs[0].clone();
-        let mut sim = Self {
-            running,
-            http: Client::new(),
-            org,
-            token: String::new(),
-        };
+        let mut sim = Self { running, http: Client::new(), org, token: String::new() };
         sim.token = sim.log_in().await;
         sim
     }
@@ -62,12 +50,7 @@ impl Sim {
     }
 
     pub(crate) async fn token_request(&self, form: &[(&str, &str)]) -> (u16, Value) {
-        let sent = self
-            .http
-            .post(self.url("/services/oauth2/token"))
-            .form(form)
-            .send()
-            .await;
+        let sent = self.http.post(self.url("/services/oauth2/token")).form(form).send().await;
         read(sent.expect("an answer")).await
     }
 
@@ -80,8 +63,7 @@ impl Sim {
     }
 
     pub(crate) fn query_request(&self, resource: &str, soql: &str) -> RequestBuilder {
-        self.request(&format!("/services/data/v66.0/{resource}"))
-            .query(&[("q", soql)])
+        self.request(&format!("/services/data/v66.0/{resource}")).query(&[("q", soql)])
     }
 
     pub(crate) async fn ask(&self, soql: &str) -> (u16, Value) {
@@ -96,13 +78,8 @@ impl Sim {
     }
 
     pub(crate) async fn query_all(&self, soql: &str) -> Value {
-        let (status, body) = read(
-            self.query_request("queryAll", soql)
-                .send()
-                .await
-                .expect("an answer"),
-        )
-        .await;
+        let (status, body) =
+            read(self.query_request("queryAll", soql).send().await.expect("an answer")).await;
         assert_eq!(status, 200, "{soql}: {body}");
         body
     }
@@ -129,16 +106,9 @@ impl Sim {
 
     /// Lines of NDJSON.
     pub(crate) async fn truth(&self, path: &str) -> Vec<Value> {
-        let sent = self
-            .http
-            .get(self.control_url(path))
-            .send()
-            .await
-            .expect("an answer");
+        let sent = self.http.get(self.control_url(path)).send().await.expect("an answer");
         let text = sent.text().await.expect("a body");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
     pub(crate) async fn fault(&self, fault: Value) {
@@ -147,9 +117,7 @@ impl Sim {
     }
 
     pub(crate) async fn insert(&self, object: &str, fields: Value) -> String {
-        let made = self
-            .control("/records", json!({"object": object, "fields": fields}))
-            .await;
+        let made = self.control("/records", json!({"object": object, "fields": fields})).await;
         made["id"].as_str().expect("an id").to_owned()
     }
 
@@ -179,8 +147,5 @@ pub(crate) async fn read(response: Response) -> (u16, Value) {
 /// Ids of the records of a page.
 pub(crate) fn ids(page: &Value) -> Vec<String> {
     let records = page["records"].as_array().expect("records");
-    records
-        .iter()
-        .map(|record| record["Id"].as_str().expect("an id").to_owned())
-        .collect()
+    records.iter().map(|record| record["Id"].as_str().expect("an id").to_owned()).collect()
 }

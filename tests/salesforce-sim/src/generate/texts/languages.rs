@@ -145,12 +145,7 @@ pub(in crate::generate) const LANGUAGES: [Language; 12] = [
         code: "pt",
         weight: 5,
         greeting: "Olá,",
-        subjects: [
-            "O pedido não chegou",
-            "Cobrança em dobro",
-            "Não consigo entrar",
-            "Dúvida sobre a fatura",
-        ],
+        subjects: ["O pedido não chegou", "Cobrança em dobro", "Não consigo entrar", "Dúvida sobre a fatura"],
         customer: [
             "estou esperando há duas semanas e ninguém responde.",
             "O aplicativo fecha sozinho quando abro o carrinho.",
@@ -195,12 +190,7 @@ pub(in crate::generate) const LANGUAGES: [Language; 12] = [
         code: "ru",
         weight: 3,
         greeting: "Здравствуйте!",
-        subjects: [
-            "Заказ не пришёл",
-            "Списали дважды",
-            "Не могу войти",
-            "Вопрос по счёту",
-        ],
+        subjects: ["Заказ не пришёл", "Списали дважды", "Не могу войти", "Вопрос по счёту"],
         customer: [
             "Жду уже две недели, и никто не отвечает.",
             "Приложение закрывается, когда я открываю корзину.",
@@ -220,12 +210,7 @@ pub(in crate::generate) const LANGUAGES: [Language; 12] = [
         code: "tr",
         weight: 3,
         greeting: "Merhaba,",
-        subjects: [
-            "Sipariş gelmedi",
-            "İki kez ücret alındı",
-            "Giriş yapamıyorum",
-            "Fatura hakkında soru",
-        ],
+        subjects: ["Sipariş gelmedi", "İki kez ücret alındı", "Giriş yapamıyorum", "Fatura hakkında soru"],
         customer: [
             "iki haftadır bekliyorum ve kimse cevap vermedi.",
             "Sepeti açınca uygulama kapanıyor.",
@@ -245,12 +230,7 @@ pub(in crate::generate) const LANGUAGES: [Language; 12] = [
         code: "ja",
         weight: 3,
         greeting: "お世話になっております。",
-        subjects: [
-            "商品が届きません",
-            "二重に請求されました",
-            "ログインできません",
-            "請求書について",
-        ],
+        subjects: ["商品が届きません", "二重に請求されました", "ログインできません", "請求書について"],
         customer: [
             "二週間待っていますが、まだ返事がありません。",
             "カートを開くとアプリが落ちてしまいます。",
@@ -290,12 +270,7 @@ pub(in crate::generate) const LANGUAGES: [Language; 12] = [
         code: "ar",
         weight: 2,
         greeting: "مرحبًا،",
-        subjects: [
-            "لم يصل الطلب",
-            "تم الخصم مرتين",
-            "لا أستطيع تسجيل الدخول",
-            "سؤال عن الفاتورة",
-        ],
+        subjects: ["لم يصل الطلب", "تم الخصم مرتين", "لا أستطيع تسجيل الدخول", "سؤال عن الفاتورة"],
         customer: [
             "أنتظر منذ أسبوعين ولم يرد عليّ أحد.",
             "يغلق التطبيق كلما فتحت السلة.",

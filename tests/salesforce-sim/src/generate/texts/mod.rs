@@ -66,11 +66,8 @@ pub(super) fn note(random: &mut Random, language: usize, by_agent: bool) -> Stri
         if place > 0 {
             text.push_str(if random.chance(0.3) { "\r\n" } else { " " });
         }
-        let sentence = if by_agent {
-            *random.pick(&language.agent)
-        } else {
-            *random.pick(&language.customer)
-        };
+        let sentence =
+            if by_agent { *random.pick(&language.agent) } else { *random.pick(&language.customer) };
         text.push_str(sentence);
     }
     if random.chance(0.15) {
@@ -86,11 +83,7 @@ pub(super) fn note(random: &mut Random, language: usize, by_agent: bool) -> Stri
 /// A message as plain text with CRLF line ends; a few are very long.
 pub(super) fn message(random: &mut Random, language: usize, by_agent: bool, quoted: Option<&str>) -> String {
     let words = &LANGUAGES[language];
-    let mut text = format!(
-        "{}\r\n\r\n{}\r\n",
-        words.greeting,
-        note(random, language, by_agent)
-    );
+    let mut text = format!("{}\r\n\r\n{}\r\n", words.greeting, note(random, language, by_agent));
     let size = random.below(500);
     if size == 0 {
         long_log(random, &mut text, 120_000);
@@ -130,21 +123,15 @@ fn long_log(random: &mut Random, text: &mut String, most: usize) {
 
 /// The same message as a mail program writes it.
 pub(super) fn html(random: &mut Random, text: &str) -> String {
-    let escaped = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace("\r\n", "<br>\r\n");
+    let escaped =
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace("\r\n", "<br>\r\n");
     let style = match random.below(3) {
         0 => "<style>p.MsoNormal{margin:0cm;font-family:\"Calibri\",sans-serif;}</style>",
         1 => "<!-- generated --><meta charset=\"utf-8\">",
         _ => "",
     };
-    let image = if random.chance(0.1) {
-        "<img src=\"cid:logo@example.com\" width=\"1\" height=\"1\">"
-    } else {
-        ""
-    };
+    let image =
+        if random.chance(0.1) { "<img src=\"cid:logo@example.com\" width=\"1\" height=\"1\">" } else { "" };
     format!(
         "<html><head>{style}</head><body dir=\"auto\"><div class=\"x\">{escaped}</div>{image}</body></html>"
     )

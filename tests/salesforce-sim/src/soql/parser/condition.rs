@@ -10,11 +10,7 @@ impl Parser {
     /// AND and OR may not stand side by side without parentheses.
     pub(super) fn condition(&mut self) -> Result<Condition, SoqlError> {
         let first = self.term()?;
-        let (word, other) = if self.is_word("AND") {
-            ("AND", "OR")
-        } else {
-            ("OR", "AND")
-        };
+        let (word, other) = if self.is_word("AND") { ("AND", "OR") } else { ("OR", "AND") };
         if !self.is_word(word) {
             return Ok(first);
         }
@@ -25,11 +21,7 @@ impl Parser {
         if self.is_word(other) {
             return self.unexpected();
         }
-        Ok(if word == "AND" {
-            Condition::And(terms)
-        } else {
-            Condition::Or(terms)
-        })
+        Ok(if word == "AND" { Condition::And(terms) } else { Condition::Or(terms) })
     }
 
     fn term(&mut self) -> Result<Condition, SoqlError> {

@@ -22,11 +22,7 @@ pub fn parse(statement: &str) -> Result<Query, SoqlError> {
         let message = "SOQL statements can not be longer than 100000 characters";
         return Err(SoqlError::new("MALFORMED_QUERY", message));
     }
-    let mut parser = Parser {
-        tokens: tokens(statement)?,
-        at: 0,
-        depth: 0,
-    };
+    let mut parser = Parser { tokens: tokens(statement)?, at: 0, depth: 0 };
     let query = parser.query()?;
     parser.expect_end()?;
     Ok(query)
@@ -72,11 +68,7 @@ impl Parser {
     }
 
     fn expect_word(&mut self, wanted: &str) -> Result<(), SoqlError> {
-        if self.take_word(wanted) {
-            Ok(())
-        } else {
-            self.unexpected()
-        }
+        if self.take_word(wanted) { Ok(()) } else { self.unexpected() }
     }
 
     fn take_sign(&mut self, wanted: &str) -> bool {
@@ -88,28 +80,16 @@ impl Parser {
     }
 
     fn expect_sign(&mut self, wanted: &str) -> Result<(), SoqlError> {
-        if self.take_sign(wanted) {
-            Ok(())
-        } else {
-            self.unexpected()
-        }
+        if self.take_sign(wanted) { Ok(()) } else { self.unexpected() }
     }
 
     fn expect_end(&mut self) -> Result<(), SoqlError> {
-        if matches!(self.peek(), Token::End) {
-            Ok(())
-        } else {
-            self.unexpected()
-        }
+        if matches!(self.peek(), Token::End) { Ok(()) } else { self.unexpected() }
     }
 
     fn name(&mut self) -> Result<String, SoqlError> {
         match self.peek() {
-            Token::Word(word)
-                if !RESERVED
-                    .iter()
-                    .any(|reserved| word.eq_ignore_ascii_case(reserved)) =>
-            {
+            Token::Word(word) if !RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) => {
                 let word = word.clone();
                 self.next();
                 Ok(word)
@@ -137,11 +117,7 @@ impl Parser {
         let from_at = self.place();
         let from = self.object_name()?;
         let alias = match self.peek() {
-            Token::Word(word)
-                if !RESERVED
-                    .iter()
-                    .any(|reserved| word.eq_ignore_ascii_case(reserved)) =>
-            {
+            Token::Word(word) if !RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) => {
                 Some(self.name()?)
             }
             _ => None,
@@ -150,11 +126,7 @@ impl Parser {
             return Err(SoqlError::unsupported("a FROM clause with several objects"));
         }
         let scope = self.scope()?;
-        let condition = if self.take_word("WHERE") {
-            Some(self.condition()?)
-        } else {
-            None
-        };
+        let condition = if self.take_word("WHERE") { Some(self.condition()?) } else { None };
         if self.is_word("WITH") {
             return Err(SoqlError::unsupported("a WITH clause"));
         }
@@ -163,18 +135,7 @@ impl Parser {
         let limit = self.count_after("LIMIT")?;
         let offset = self.count_after("OFFSET")?;
         self.trailer()?;
-        Ok(Query {
-            items,
-            from,
-            from_at,
-            alias,
-            scope,
-            condition,
-            group_by,
-            order_by,
-            limit,
-            offset,
-        })
+        Ok(Query { items, from, from_at, alias, scope, condition, group_by, order_by, limit, offset })
     }
 
     /// An object may be called like a keyword: `FROM Order`.
@@ -239,11 +200,7 @@ impl Parser {
                     self.expect_word("FIRST")?;
                 }
             }
-            keys.push(OrderBy {
-                path,
-                descending,
-                nulls_last,
-            });
+            keys.push(OrderBy { path, descending, nulls_last });
             if !self.take_sign(",") {
                 return Ok(keys);
             }
@@ -263,9 +220,7 @@ impl Parser {
     /// `FOR VIEW` and its like change nothing that a reader sees here; `ALL ROWS` is Apex only.
     fn trailer(&mut self) -> Result<(), SoqlError> {
         if self.take_word("FOR") {
-            let known = ["VIEW", "REFERENCE", "UPDATE"]
-                .iter()
-                .any(|word| self.take_word(word));
+            let known = ["VIEW", "REFERENCE", "UPDATE"].iter().any(|word| self.take_word(word));
             if !known {
                 return self.unexpected();
             }
@@ -307,19 +262,12 @@ mod tests {
     #[test]
     fn a_misspelt_keyword_is_named() {
         let error = parse("SELECT Id FORM Case").unwrap_err();
-        assert_eq!(
-            error,
-            SoqlError::new("MALFORMED_QUERY", "unexpected token: 'FORM'")
-        );
+        assert_eq!(error, SoqlError::new("MALFORMED_QUERY", "unexpected token: 'FORM'"));
     }
 
     #[test]
     fn hostile_nesting_is_refused() {
-        let statement = format!(
-            "SELECT Id FROM Case WHERE {}A = 1{}",
-            "(".repeat(5_000),
-            ")".repeat(5_000)
-        );
+        let statement = format!("SELECT Id FROM Case WHERE {}A = 1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert_eq!(parse(&statement).unwrap_err().code, "QUERY_TOO_COMPLICATED");
     }
 }

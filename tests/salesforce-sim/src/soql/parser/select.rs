@@ -27,10 +27,7 @@ impl Parser {
         let Token::Word(word) = self.peek().clone() else {
             return Ok(None);
         };
-        if RESERVED
-            .iter()
-            .any(|reserved| word.eq_ignore_ascii_case(reserved))
-        {
+        if RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) {
             return Ok(None);
         }
         self.next();
@@ -52,10 +49,7 @@ impl Parser {
     pub(super) fn deeper(&mut self) -> Result<(), SoqlError> {
         self.depth += 1;
         if self.depth > 200 {
-            return Err(SoqlError::new(
-                "QUERY_TOO_COMPLICATED",
-                "The query is nested too deeply.",
-            ));
+            return Err(SoqlError::new("QUERY_TOO_COMPLICATED", "The query is nested too deeply."));
         }
         Ok(())
     }
@@ -71,32 +65,17 @@ impl Parser {
             }
             return Ok(Item::AllFields(which, path.at));
         }
-        let argument = if matches!(self.peek(), Token::Sign(")")) {
-            None
-        } else {
-            Some(self.path()?)
-        };
+        let argument = if matches!(self.peek(), Token::Sign(")")) { None } else { Some(self.path()?) };
         if !matches!(self.peek(), Token::Sign(")")) {
-            return Err(SoqlError::unsupported(&format!(
-                "the function {name} in this form"
-            )));
+            return Err(SoqlError::unsupported(&format!("the function {name} in this form")));
         }
         self.expect_sign(")")?;
         let alias = self.alias()?;
-        Ok(Item::Function {
-            name,
-            argument,
-            alias,
-            at: path.at,
-        })
+        Ok(Item::Function { name, argument, alias, at: path.at })
     }
 
     fn name_or_all(&mut self) -> Result<String, SoqlError> {
-        if self.take_word("ALL") {
-            Ok("ALL".to_owned())
-        } else {
-            self.name()
-        }
+        if self.take_word("ALL") { Ok("ALL".to_owned()) } else { self.name() }
     }
 
     fn type_of(&mut self) -> Result<Item, SoqlError> {
@@ -108,20 +87,12 @@ impl Parser {
             self.expect_word("THEN")?;
             branches.push((object, self.paths()?));
         }
-        let otherwise = if self.take_word("ELSE") {
-            self.paths()?
-        } else {
-            Vec::new()
-        };
+        let otherwise = if self.take_word("ELSE") { self.paths()? } else { Vec::new() };
         self.expect_word("END")?;
         if branches.is_empty() {
             return self.unexpected();
         }
-        Ok(Item::TypeOf {
-            path,
-            branches,
-            otherwise,
-        })
+        Ok(Item::TypeOf { path, branches, otherwise })
     }
 
     fn paths(&mut self) -> Result<Vec<Path>, SoqlError> {

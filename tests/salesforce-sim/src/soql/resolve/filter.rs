@@ -14,10 +14,7 @@ use crate::value::Value;
 impl Scope<'_> {
     pub(super) fn filter(&self, condition: &Condition) -> Result<Filter, SoqlError> {
         let all = |conditions: &[Condition]| {
-            conditions
-                .iter()
-                .map(|one| self.filter(one))
-                .collect::<Result<_, _>>()
+            conditions.iter().map(|one| self.filter(one)).collect::<Result<_, _>>()
         };
         match condition {
             Condition::And(conditions) => all(conditions).map(Filter::And),
@@ -30,12 +27,7 @@ impl Scope<'_> {
                 let (resolved, field) = self.filterable(path)?;
                 if let Some(field) = field.filter(|field| !is_text(field.kind)) {
                     let message = format!("invalid operator on {} field", type_name(field));
-                    return Err(SoqlError::pointing(
-                        "INVALID_FIELD",
-                        self.statement,
-                        path.at,
-                        &message,
-                    ));
+                    return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, &message));
                 }
                 Ok(Filter::Like(resolved, wildcards(pattern)))
             }
@@ -43,12 +35,7 @@ impl Scope<'_> {
                 let (resolved, field) = self.filterable(path)?;
                 if field.is_none_or(|field| field.kind != Kind::MultiPicklist) {
                     let message = "INCLUDES and EXCLUDES need a multipicklist field";
-                    return Err(SoqlError::pointing(
-                        "INVALID_FIELD",
-                        self.statement,
-                        path.at,
-                        message,
-                    ));
+                    return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, message));
                 }
                 let split = |set: &String| set.split(';').map(str::to_lowercase).collect();
                 let filter = Filter::Includes(resolved, sets.iter().map(split).collect());
@@ -61,12 +48,7 @@ impl Scope<'_> {
         let (resolved, field) = self.field_path(path)?;
         if let Some(field) = field.filter(|field| !field.has(flag::FILTER) || field.kind == Kind::Address) {
             let message = format!("field '{}' can not be filtered in a query call", field.name);
-            return Err(SoqlError::pointing(
-                "INVALID_FIELD",
-                self.statement,
-                path.at,
-                &message,
-            ));
+            return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, &message));
         }
         Ok((resolved, field))
     }
@@ -158,10 +140,7 @@ impl Scope<'_> {
             (_, Literal::Null) => Value::Null,
             (Kind::Id | Kind::Reference, Literal::Text(text)) => {
                 let id = SfId::parse(text).ok_or_else(|| {
-                    SoqlError::new(
-                        "INVALID_QUERY_FILTER_OPERATOR",
-                        format!("invalid ID field: {text}"),
-                    )
+                    SoqlError::new("INVALID_QUERY_FILTER_OPERATOR", format!("invalid ID field: {text}"))
                 })?;
                 Value::Id(id)
             }
@@ -193,11 +172,7 @@ impl Scope<'_> {
 }
 
 fn negate(filter: Filter, negated: bool) -> Filter {
-    if negated {
-        Filter::Not(Box::new(filter))
-    } else {
-        filter
-    }
+    if negated { Filter::Not(Box::new(filter)) } else { filter }
 }
 
 fn is_text(kind: Kind) -> bool {

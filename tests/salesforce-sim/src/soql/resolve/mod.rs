@@ -51,18 +51,9 @@ pub struct Asker<'a> {
 /// # Errors
 /// The platform's refusal.
 pub fn resolve(statement: &str, query: &Query, asker: Asker<'_>) -> Result<Plan, SoqlError> {
-    let found = asker
-        .catalog
-        .index(&query.from)
-        .filter(|object| asker.permissions.object_visible(*object));
+    let found = asker.catalog.index(&query.from).filter(|object| asker.permissions.object_visible(*object));
     let object = found.ok_or_else(|| SoqlError::no_such_object(statement, query.from_at, &query.from))?;
-    Scope {
-        statement,
-        asker,
-        object,
-        query,
-    }
-    .plan()
+    Scope { statement, asker, object, query }.plan()
 }
 
 /// One statement or sub-query being checked.
@@ -85,28 +76,17 @@ impl<'a> Scope<'a> {
     fn plan(self) -> Result<Plan, SoqlError> {
         let shape = self.shape()?;
         let filter = self.filters()?;
-        let order = self
-            .query
-            .order_by
-            .iter()
-            .map(|key| self.sort_key(key))
-            .collect::<Result<_, _>>()?;
+        let order = self.query.order_by.iter().map(|key| self.sort_key(key)).collect::<Result<_, _>>()?;
         let offset = self.query.offset.unwrap_or(0);
         if offset > 2_000 {
-            return Err(SoqlError::new(
-                "NUMBER_OUTSIDE_VALID_RANGE",
-                "Maximum SOQL offset allowed is 2000",
-            ));
+            return Err(SoqlError::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
         }
         let selected = match &shape {
             Shape::Rows(outputs) => select::own_fields(outputs),
             _ => Vec::new(),
         };
         let count = |wanted: &dyn Fn(&Field) -> bool| {
-            selected
-                .iter()
-                .filter(|index| wanted(&self.schema().fields[**index]))
-                .count()
+            selected.iter().filter(|index| wanted(&self.schema().fields[**index])).count()
         };
         Ok(Plan {
             object: self.object,
@@ -158,10 +138,7 @@ impl<'a> Scope<'a> {
             Some("mine") => {
                 let owner = self.schema().field_index("OwnerId");
                 let field = owner.ok_or_else(|| SoqlError::unsupported("USING SCOPE mine on this object"))?;
-                let path = FieldPath {
-                    hops: Vec::new(),
-                    end: End::Field(field),
-                };
+                let path = FieldPath { hops: Vec::new(), end: End::Field(field) };
                 all.push(Filter::InIds(path, std::iter::once(self.asker.user).collect()));
             }
             Some(other) => return Err(SoqlError::unsupported(&format!("USING SCOPE {other}"))),
@@ -177,18 +154,9 @@ impl<'a> Scope<'a> {
         let (path, field) = self.field_path(&key.path)?;
         if let Some(field) = field.filter(|field| !field.has(flag::SORT)) {
             let message = format!("field '{}' can not be sorted in a query call", field.name);
-            return Err(SoqlError::pointing(
-                "MALFORMED_QUERY",
-                self.statement,
-                key.path.at,
-                &message,
-            ));
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, key.path.at, &message));
         }
-        Ok(SortKey {
-            path,
-            descending: key.descending,
-            nulls_last: key.nulls_last,
-        })
+        Ok(SortKey { path, descending: key.descending, nulls_last: key.nulls_last })
     }
 
     /// Drops a leading alias or object name.
@@ -199,29 +167,20 @@ impl<'a> Scope<'a> {
             alias.is_some_and(|alias| alias.eq_ignore_ascii_case(step))
                 || (step.eq_ignore_ascii_case(&self.query.from) && self.step(self.object, step).is_none())
         };
-        if steps.len() > 1 && is_self(&steps[0]) {
-            &steps[1..]
-        } else {
-            steps
-        }
+        if steps.len() > 1 && is_self(&steps[0]) { &steps[1..] } else { steps }
     }
 
     fn visible_field(&self, object: usize, name: &str) -> Option<usize> {
         let index = self.asker.catalog.objects[object].field_index(name)?;
-        self.asker
-            .permissions
-            .field_visible(object, index)
-            .then_some(index)
+        self.asker.permissions.field_visible(object, index).then_some(index)
     }
 
     /// Follows a relationship name.
     fn step(&self, object: usize, name: &str) -> Option<Step<'a>> {
         let schema: &'a ObjectSchema = &self.asker.catalog.objects[object];
         let matches = |field: &&Field| {
-            let relationship = field
-                .reference
-                .as_ref()
-                .and_then(|reference| reference.relationship.as_deref());
+            let relationship =
+                field.reference.as_ref().and_then(|reference| reference.relationship.as_deref());
             relationship.is_some_and(|relationship| relationship.eq_ignore_ascii_case(name))
         };
         let via = schema.fields.iter().position(|field| matches(&field))?;
@@ -229,23 +188,14 @@ impl<'a> Scope<'a> {
             return None;
         }
         let reference = schema.fields[via].reference.as_ref()?;
-        let known = reference
-            .targets
-            .iter()
-            .filter_map(|target| self.asker.catalog.index(&target.object));
-        let targets: Vec<usize> = known
-            .filter(|object| self.asker.permissions.object_visible(*object))
-            .collect();
-        (!targets.is_empty()).then_some(Step {
-            via,
-            reference,
-            targets,
-        })
+        let known = reference.targets.iter().filter_map(|target| self.asker.catalog.index(&target.object));
+        let targets: Vec<usize> =
+            known.filter(|object| self.asker.permissions.object_visible(*object)).collect();
+        (!targets.is_empty()).then_some(Step { via, reference, targets })
     }
 
     fn expect_step(&self, object: usize, name: &str, at: usize) -> Result<Step<'a>, SoqlError> {
-        self.step(object, name)
-            .ok_or_else(|| SoqlError::no_such_relationship(self.statement, at, name))
+        self.step(object, name).ok_or_else(|| SoqlError::no_such_relationship(self.statement, at, name))
     }
 
     fn expect_field(&self, object: usize, name: &str, at: usize) -> Result<usize, SoqlError> {
@@ -259,10 +209,7 @@ impl<'a> Scope<'a> {
         let steps = self.own_steps(path);
         let (last, before) = steps.split_last().expect("a path has a step");
         if before.len() > MAX_HOPS {
-            return Err(SoqlError::new(
-                "MALFORMED_QUERY",
-                "Relationship paths may have at most 5 levels.",
-            ));
+            return Err(SoqlError::new("MALFORMED_QUERY", "Relationship paths may have at most 5 levels."));
         }
         let mut object = self.object;
         let mut hops = Vec::new();
@@ -271,38 +218,20 @@ impl<'a> Scope<'a> {
             hops.push(step.via);
             if step.reference.polymorphic {
                 if depth + 1 < before.len() {
-                    return Err(SoqlError::no_such_relationship(
-                        self.statement,
-                        path.at,
-                        &before[depth + 1],
-                    ));
+                    return Err(SoqlError::no_such_relationship(self.statement, path.at, &before[depth + 1]));
                 }
                 let name = self.virtual_field(last, path.at)?;
-                return Ok((
-                    FieldPath {
-                        hops,
-                        end: End::Named(name.to_owned()),
-                    },
-                    None,
-                ));
+                return Ok((FieldPath { hops, end: End::Named(name.to_owned()) }, None));
             }
             object = step.targets[0];
         }
         let field = self.expect_field(object, last, path.at)?;
         let definition = &self.asker.catalog.objects[object].fields[field];
-        Ok((
-            FieldPath {
-                hops,
-                end: End::Field(field),
-            },
-            Some(definition),
-        ))
+        Ok((FieldPath { hops, end: End::Field(field) }, Some(definition)))
     }
 
     fn virtual_field(&self, name: &str, at: usize) -> Result<&'static str, SoqlError> {
         let known = NAME_FIELDS.iter().find(|field| field.eq_ignore_ascii_case(name));
-        known
-            .copied()
-            .ok_or_else(|| SoqlError::no_such_column(self.statement, at, name, "Name"))
+        known.copied().ok_or_else(|| SoqlError::no_such_column(self.statement, at, name, "Name"))
     }
 }

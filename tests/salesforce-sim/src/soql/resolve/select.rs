@@ -24,11 +24,7 @@ pub(super) fn aggregate(name: &str) -> Option<Aggregate> {
 /// Fields of the row itself among the outputs.
 pub(super) fn own_fields(outputs: &[Output]) -> Vec<usize> {
     let field = |output: &Output| {
-        if let Output::Field { field, .. } = output {
-            Some(*field)
-        } else {
-            None
-        }
+        if let Output::Field { field, .. } = output { Some(*field) } else { None }
     };
     outputs.iter().filter_map(field).collect()
 }
@@ -61,25 +57,14 @@ impl Scope<'_> {
                     let message = "only aggregate expressions use field aliasing";
                     return Err(SoqlError::new("MALFORMED_QUERY", message));
                 }
-                Item::Function {
-                    name,
-                    argument: Some(path),
-                    alias: None,
-                    ..
-                } if name == "tolabel" => {
+                Item::Function { name, argument: Some(path), alias: None, .. } if name == "tolabel" => {
                     self.add(&mut outputs, path)?;
                 }
                 Item::Function { name, .. } => {
-                    return Err(SoqlError::unsupported(&format!(
-                        "the function {name} in a SELECT list"
-                    )));
+                    return Err(SoqlError::unsupported(&format!("the function {name} in a SELECT list")));
                 }
                 Item::Children(query) => self.add_children(&mut outputs, query)?,
-                Item::TypeOf {
-                    path,
-                    branches,
-                    otherwise,
-                } => {
+                Item::TypeOf { path, branches, otherwise } => {
                     self.add_type_of(&mut outputs, path, branches, otherwise)?;
                 }
                 Item::AllFields(which, _) => self.add_all(&mut outputs, which)?,
@@ -91,10 +76,7 @@ impl Scope<'_> {
     fn add(&self, outputs: &mut Vec<Output>, path: &Path) -> Result<(), SoqlError> {
         let steps = self.own_steps(path);
         if steps.len() > MAX_HOPS + 1 {
-            return Err(SoqlError::new(
-                "MALFORMED_QUERY",
-                "Relationship paths may have at most 5 levels.",
-            ));
+            return Err(SoqlError::new("MALFORMED_QUERY", "Relationship paths may have at most 5 levels."));
         }
         self.add_steps(outputs, self.object, steps, path.at)
     }
@@ -109,11 +91,7 @@ impl Scope<'_> {
         let (first, rest) = steps.split_first().expect("a path has a step");
         if rest.is_empty() {
             let field = self.expect_field(object, first, at)?;
-            return push_field(
-                outputs,
-                &self.asker.catalog.objects[object].fields[field].name,
-                field,
-            );
+            return push_field(outputs, &self.asker.catalog.objects[object].fields[field].name, field);
         }
         let step = self.expect_step(object, first, at)?;
         let relationship = step.reference.relationship.as_deref().unwrap_or_default();
@@ -121,19 +99,11 @@ impl Scope<'_> {
         if !has_key(outputs, &wanted) {
             let branches = step.targets.iter().map(|target| (*target, Vec::new())).collect();
             let virtual_name = step.reference.polymorphic;
-            outputs.push(Output::Parent {
-                key: wanted.clone(),
-                via: step.via,
-                virtual_name,
-                branches,
-            });
+            outputs.push(Output::Parent { key: wanted.clone(), via: step.via, virtual_name, branches });
         }
         let found = outputs.iter_mut().find(|output| output_key(output) == wanted);
         let Some(Output::Parent { branches, .. }) = found else {
-            return Err(SoqlError::new(
-                "INVALID_FIELD",
-                format!("duplicate field selected: {relationship}"),
-            ));
+            return Err(SoqlError::new("INVALID_FIELD", format!("duplicate field selected: {relationship}")));
         };
         if !step.reference.polymorphic {
             let (target, inner) = &mut branches[0];
@@ -181,9 +151,7 @@ impl Scope<'_> {
         let mut written = Vec::new();
         for target in &step.targets {
             let name = &self.asker.catalog.objects[*target].name;
-            let branch = branches
-                .iter()
-                .find(|(object, _)| object.eq_ignore_ascii_case(name));
+            let branch = branches.iter().find(|(object, _)| object.eq_ignore_ascii_case(name));
             let paths = branch.map_or(otherwise, |(_, paths)| paths);
             if paths.is_empty() {
                 continue;
@@ -195,21 +163,13 @@ impl Scope<'_> {
             written.push((*target, inner));
         }
         let key = key(step.reference.relationship.as_deref().unwrap_or_default());
-        outputs.push(Output::Parent {
-            key,
-            via: step.via,
-            virtual_name: false,
-            branches: written,
-        });
+        outputs.push(Output::Parent { key, via: step.via, virtual_name: false, branches: written });
         Ok(())
     }
 
     fn add_children(&self, outputs: &mut Vec<Output>, query: &Query) -> Result<(), SoqlError> {
         let visible = |link: &crate::schema::ChildLink<'_>| {
-            link.target
-                .children
-                .as_ref()
-                .is_some_and(|name| name.eq_ignore_ascii_case(&query.from))
+            link.target.children.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&query.from))
                 && self.asker.permissions.object_visible(link.object)
                 && self.asker.permissions.field_visible(link.object, link.field)
         };
@@ -220,28 +180,15 @@ impl Scope<'_> {
                  reference your WSDL or the describe call for the appropriate names.",
                 query.from
             );
-            return Err(SoqlError::pointing(
-                "INVALID_TYPE",
-                self.statement,
-                query.from_at,
-                &message,
-            ));
+            return Err(SoqlError::pointing("INVALID_TYPE", self.statement, query.from_at, &message));
         };
-        let inner = Scope {
-            object: link.object,
-            query,
-            ..*self
-        };
+        let inner = Scope { object: link.object, query, ..*self };
         let plan = Arc::new(inner.plan()?);
         if !matches!(plan.shape, Shape::Rows(_)) {
             return Err(SoqlError::unsupported("an aggregate in a sub-query"));
         }
         let key = key(link.target.children.as_deref().unwrap_or_default());
-        outputs.push(Output::Children {
-            key,
-            field: link.field,
-            plan,
-        });
+        outputs.push(Output::Children { key, field: link.field, plan });
         Ok(())
     }
 
@@ -252,12 +199,7 @@ impl Scope<'_> {
             let (resolved, field) = self.field_path(path)?;
             if let Some(field) = field.filter(|field| !field.has(flag::GROUP)) {
                 let message = format!("field '{}' can not be grouped in a query call", field.name);
-                return Err(SoqlError::pointing(
-                    "MALFORMED_QUERY",
-                    self.statement,
-                    path.at,
-                    &message,
-                ));
+                return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message));
             }
             names.push(field.map_or_else(|| path.steps.join("."), |field| field.name.clone()));
             keys.push(resolved);
@@ -276,12 +218,7 @@ impl Scope<'_> {
                     let name = alias.clone().unwrap_or_else(|| names[place].clone());
                     columns.push((name, Column::Key(place)));
                 }
-                Item::Function {
-                    name,
-                    argument: Some(path),
-                    alias,
-                    ..
-                } => {
+                Item::Function { name, argument: Some(path), alias, .. } => {
                     let function = aggregate(name).ok_or_else(|| {
                         SoqlError::unsupported(&format!("the function {name} in a grouped query"))
                     })?;
@@ -310,12 +247,7 @@ impl Scope<'_> {
             let name = path.steps.join(".");
             let message =
                 format!("field {name} does not support aggregate operator {function:?}").to_uppercase();
-            return Err(SoqlError::pointing(
-                "MALFORMED_QUERY",
-                self.statement,
-                path.at,
-                &message,
-            ));
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message));
         }
         Ok(resolved)
     }
@@ -324,10 +256,7 @@ impl Scope<'_> {
 fn push_field(outputs: &mut Vec<Output>, name: &str, field: usize) -> Result<(), SoqlError> {
     let key = key(name);
     if has_key(outputs, &key) {
-        return Err(SoqlError::new(
-            "INVALID_FIELD",
-            format!("duplicate field selected: {name}"),
-        ));
+        return Err(SoqlError::new("INVALID_FIELD", format!("duplicate field selected: {name}")));
     }
     outputs.push(Output::Field { key, field });
     Ok(())

@@ -1,0 +1,111 @@
+//! The program itself: configuration, schema, start, stop, and the command line.
+
+use std::net::TcpListener;
+
+use harness::process::{Program, Running};
+use harness::{TestBed, wait};
+use tokio_postgres::NoTls;
+
+use crate::world::{DEADLINE, Folder};
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn scheduler(bed: &TestBed, directory: &Folder, port: u16) -> Program {
+    Program::new("scheduler")
+        .env("DATABASE_URL", bed.database_url())
+        .env("AMQP_URL", bed.amqp_url())
+        .env("REFRAIN_HTTP__LISTEN", format!("127.0.0.1:{port}"))
+        .env("REFRAIN_HTTP__OPERATOR_KEY_FILE", directory.join("operator.key"))
+        .env("REFRAIN_KEYS__FILE", directory.join("keys.toml"))
+}
+
+async fn code(running: &Running) -> i32 {
+    running.wait_exit(DEADLINE).await.unwrap().code().unwrap()
+}
+
+#[tokio::test]
+async fn a_bad_configuration_ends_with_code_two_and_every_problem() {
+    let run = Program::new("scheduler")
+        .arg("check-config")
+        .env("REFRAIN_WORKER__SLOTS", "0")
+        .env("REFRAIN_BROKER__URL", "http://x")
+        .spawn("bad_configuration")
+        .unwrap();
+    assert_eq!(code(&run).await, 2);
+    let told = run.logs();
+    for expected in ["database.url", "broker.url", "worker.slots", "Why:", "Fix:"] {
+        assert!(told.contains(expected), "{expected} in {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_does_not_fit_ends_with_code_three_and_what_to_do() {
+    let bed = TestBed::new("programs_schema").await;
+    let files = Folder::of(&bed);
+    let behind = scheduler(&bed, &files, free_port()).arg("serve").spawn("programs_schema").unwrap();
+    assert_eq!(code(&behind).await, 3);
+    assert!(behind.logs().contains("scheduler migrate"), "{}", behind.logs());
+
+    for _ in 0..2 {
+        let migrated = scheduler(&bed, &files, free_port()).arg("migrate").spawn("programs_schema").unwrap();
+        assert_eq!(code(&migrated).await, 0, "{}", migrated.logs());
+    }
+    let (client, connection) = tokio_postgres::connect(bed.database_url(), NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    client
+        .batch_execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (29990101000001, 'from the future', true, '\\x00', 1)",
+        )
+        .await
+        .unwrap();
+    drop(client);
+    driver.await.unwrap().unwrap();
+    let ahead = scheduler(&bed, &files, free_port()).arg("serve").spawn("programs_schema").unwrap();
+    assert_eq!(code(&ahead).await, 3);
+    assert!(ahead.logs().contains("newer build"), "{}", ahead.logs());
+}
+
+#[tokio::test]
+async fn it_starts_serves_its_command_line_and_stops_in_order() {
+    let bed = TestBed::new("programs_serve").await;
+    let files = Folder::of(&bed);
+    let port = free_port();
+    let api = format!("http://127.0.0.1:{port}");
+    let serve = scheduler(&bed, &files, port).arg("serve").arg("--migrate").spawn("programs_serve").unwrap();
+    serve.wait_ready(&format!("{api}/readyz"), DEADLINE).await.unwrap();
+    let key_file = files.join("operator.key");
+    let key = std::fs::read_to_string(&key_file).unwrap();
+
+    let verb = |words: &[&str]| {
+        let mut program = Program::new("scheduler").arg("--api").arg(&api).arg("--key-file").arg(&key_file);
+        for word in words {
+            program = program.arg(word);
+        }
+        program.spawn("programs_serve").unwrap()
+    };
+    let made = verb(&["-o", "json", "tenant", "create", "Acme"]);
+    assert_eq!(code(&made).await, 0, "{}", made.logs());
+    let listed = verb(&["tenant", "list"]);
+    assert_eq!(code(&listed).await, 0);
+    assert!(listed.logs().contains("Acme"), "{}", listed.logs());
+    let refused = verb(&["status", "--tenant", "ten_00000000000000000000000000000009"]);
+    assert_eq!(code(&refused).await, 4);
+    assert!(refused.logs().contains("Fix:"), "{}", refused.logs());
+
+    let metrics = reqwest::get(format!("{api}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("sync_api_requests_total"), "{metrics}");
+    assert!(serve.terminate(DEADLINE).await.unwrap().success());
+    let told = serve.logs();
+    assert!(told.contains("the scheduler has stopped"), "{told}");
+    assert!(!told.contains(key.trim()), "the key is never logged");
+    let gone = verb(&["tenant", "list"]);
+    assert_eq!(code(&gone).await, 5);
+    wait::eventually(DEADLINE, "the port to be free again", async || {
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    })
+    .await;
+}
