@@ -106,9 +106,9 @@ impl Ground {
             Ok::<_, anyhow::Error>(schema_only)
         };
         let rabbit = async {
-            let options = ServerOptions::program("demo-broker").only_broker();
+            let options = ServerOptions::program("demo-broker").only_broker().discard_data();
             let servers = broker.insert(Servers::for_program(options).await?);
-            let url = servers.fresh_vhost(NAME).await?;
+            let url = servers.new_vhost(NAME).await?;
             voice.step(if servers.private().is_some() {
                 "private RabbitMQ is up"
             } else {

@@ -28,7 +28,7 @@ pub use error::ServersError;
 pub use place::target_directory;
 pub use private::{Options, PrivateServers};
 
-pub(crate) use instance::Endpoints;
+pub(crate) use instance::{Endpoints, random_word};
 pub(crate) use ledger::signal_pid;
 pub(crate) use place::{User, run_as};
 pub(crate) use private::blocking;
@@ -97,20 +97,16 @@ impl Servers {
         dropped.map_err(|error| database_refused(name, &error))
     }
 
-    /// An empty vhost of that name on a private broker; what was in one of that name is gone. A broker that was
-    /// given by its URL is used with the vhost of that URL, as it is. Gives the URL.
-    pub async fn fresh_vhost(&self, name: &str) -> Result<String, ServersError> {
-        match self.private.as_ref().filter(|servers| servers.has_broker()) {
-            None => Ok(self.amqp_url.clone()),
-            Some(servers) => {
-                let made = servers.fresh_vhost(name).await;
-                made.map_err(|error| ServersError::Tool {
-                    tool: "creating a vhost",
-                    output: error.to_string(),
-                })?;
-                Ok(servers.amqp_url(name))
-            }
-        }
+    /// A new vhost on a private broker, its name beginning with `prefix`. A broker that was given by its URL is used
+    /// with the vhost of that URL, as it is. Gives the URL.
+    pub async fn new_vhost(&self, prefix: &str) -> Result<String, ServersError> {
+        let Some(servers) = self.private.as_ref().filter(|servers| servers.has_broker()) else {
+            return Ok(self.amqp_url.clone());
+        };
+        let name = format!("{prefix}_{}", &random_word()[..8]);
+        let made = servers.new_vhost(&name).await;
+        made.map_err(|error| ServersError::Tool { tool: "creating a vhost", output: error.to_string() })?;
+        Ok(servers.amqp_url(&name))
     }
 
     fn database_server(&self) -> Result<Url, ServersError> {
