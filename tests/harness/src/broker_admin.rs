@@ -92,6 +92,16 @@ impl ErlangNode {
         self.eval(&expression).await.map(drop)
     }
 
+    /// An empty vhost; an older one of that name goes with all it holds.
+    pub(crate) async fn fresh_vhost(&self, vhost: &str, user: &str) -> Result<(), AdminError> {
+        let expression = format!(
+            "case rabbit_vhost:exists(<<\"{vhost}\">>) of \
+             true -> rabbit_vhost:delete(<<\"{vhost}\">>, <<\"harness\">>); false -> ok end."
+        );
+        self.eval(&expression).await?;
+        self.create_vhost(vhost, user).await
+    }
+
     pub(crate) async fn delete_all_vhosts_but_default(&self) -> Result<(), AdminError> {
         let expression = "[rabbit_vhost:delete(V, <<\"harness\">>) || V <- rabbit_vhost:list_names(), V =/= <<\"/\">>], ok.";
         self.eval(expression).await.map(drop)

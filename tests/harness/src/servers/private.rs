@@ -239,9 +239,10 @@ impl PrivateServers {
 
     /// An empty vhost; an older one of that name goes with all it holds.
     pub(crate) async fn fresh_vhost(&self, name: &str) -> Result<(), AdminError> {
-        let broker = self.inner.instance.broker_admin().ok_or(AdminError::NoNode)?;
-        broker.delete_vhost(name).await?;
-        broker.create_vhost(name, super::postgres::ACCOUNT).await
+        match self.inner.instance.broker_admin() {
+            Some(BrokerAdmin::Node(node)) => node.fresh_vhost(name, super::postgres::ACCOUNT).await,
+            Some(BrokerAdmin::Management(_)) | None => Err(AdminError::NoNode),
+        }
     }
 
     pub(crate) fn endpoints(&self) -> Option<Endpoints> {
