@@ -89,10 +89,14 @@ impl FieldSet {
 
 /// The fields to read of an object: all that describe shows and a column can hold, and the linked paths.
 ///
-/// `parents` gives the describes of objects that linked paths walk to, as far as known; a path whose
-/// first step the user cannot see is left out and returned in the second list.
+/// `broken` names the relationships whose parent object the user cannot read. A path through one of them, or
+/// whose first step describe does not show, is left out and returned in the second list.
 #[must_use]
-pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<Field>, Vec<String>) {
+pub fn choose_fields(
+    describe: &ObjectDescribe,
+    extra_paths: &[String],
+    broken: &[String],
+) -> (Vec<Field>, Vec<String>) {
     let standard = StandardObject::find(&describe.name);
     let excluded = standard.map_or(&[][..], |object| object.excluded);
     let mut fields: Vec<Field> = describe
@@ -110,10 +114,11 @@ pub fn choose_fields(describe: &ObjectDescribe, extra_paths: &[String]) -> (Vec<
             continue;
         }
         let (step, rest) = path.split_once('.').unwrap_or((&path, ""));
-        let walks = describe
-            .fields
-            .iter()
-            .any(|field| field.relationship_name.as_deref() == Some(step) && !rest.is_empty());
+        let walks = !broken.iter().any(|name| name == step)
+            && describe
+                .fields
+                .iter()
+                .any(|field| field.relationship_name.as_deref() == Some(step) && !rest.is_empty());
         if walks {
             // A parent's value is kept as text unless its own describe says better; the type of the last
             // step belongs to the parent object and is not needed to read it back.
@@ -146,12 +151,16 @@ mod tests {
     #[test]
     fn what_no_column_can_hold_or_nobody_may_see_is_left_out() {
         let (fields, dropped) =
-            choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()]);
+            choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()], &[]);
         let set = FieldSet::new(FieldSetId(1), fields);
         let paths: Vec<&str> = set.fields().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["Id", "Owner.Alias", "Owner.Name", "Owner.Type", "OwnerId", "SystemModstamp"]);
         assert_eq!(dropped, ["Contact.Name", "Account.Name", "RecordType.DeveloperName", "Nope.Name"]);
         assert_eq!(set.position("OwnerId"), Some(4));
         assert_eq!(describe().cursor_field(), Some("SystemModstamp"));
+
+        let (fields, dropped) = choose_fields(&describe(), &[], &["Owner".to_owned()]);
+        assert!(fields.iter().all(|field| !field.path.starts_with("Owner.")));
+        assert!(dropped.contains(&"Owner.Name".to_owned()), "a parent nobody may read takes its paths along");
     }
 }

@@ -238,7 +238,7 @@ pub const STANDARD_OBJECTS: &[StandardObject] = &[
         api_name: "User",
         role: Role::Reference,
         projection: Projection::Agent,
-        linked: &["Profile.Name", "UserRole.Name", "Manager.Name"],
+        linked: &["Profile.Name", "Manager.Name"],
         excluded: &["LastViewedDate", "LastReferencedDate", "LastLoginDate", "NumberOfFailedLogins"],
         identities: &["Id", "Email", "Username", "Phone", "MobilePhone"],
         key_prefix: "005",

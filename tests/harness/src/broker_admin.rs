@@ -62,7 +62,8 @@ impl BrokerAdmin {
     pub(crate) async fn delete_vhost(&self, vhost: &str) -> Result<(), AdminError> {
         match self {
             Self::Node(node) => {
-                let expression = format!("_ = rabbit_vhost:delete(<<\"{vhost}\">>, <<\"harness\">>), ok.");
+                let expression =
+                    format!("_ = (catch rabbit_vhost:delete(<<\"{vhost}\">>, <<\"harness\">>)), ok.");
                 node.eval(&expression).await.map(drop)
             }
             Self::Management(api) => api.call(reqwest::Method::DELETE, &["vhosts", vhost], "").await,

@@ -33,7 +33,7 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     let cursor = cursor_of(&describe)?;
     let plan = history(job, &describe, &cursor).await?;
-    store(job, &describe, Some(&plan)).await?;
+    store(job, &describe, &[], Some(&plan)).await?;
     tracing::info!(
         object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
     );
@@ -44,7 +44,8 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
 pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     cursor_of(&describe)?;
-    store(job, &describe, None).await?;
+    let broken = broken_relationships(job, &describe).await?;
+    store(job, &describe, &broken, None).await?;
     Ok(Planned::Ready)
 }
 
@@ -61,6 +62,40 @@ async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
             Err(extract_failed(job, &error))
         }
     }
+}
+
+/// The relationships of wanted paths whose parent object the user cannot read. Describe of the child shows the
+/// reference all the same; only the parent's own describe tells. A polymorphic parent is always readable as `Name`.
+async fn broken_relationships(job: &Job<'_>, describe: &ObjectDescribe) -> Result<Vec<String>, JobError> {
+    let standard = StandardObject::find(&describe.name).map_or(&[][..], |object| object.linked);
+    let wanted = wanted_paths(job);
+    let steps: Vec<&str> = standard
+        .iter()
+        .copied()
+        .chain(wanted.iter().map(String::as_str))
+        .filter_map(|path| path.split_once('.').map(|(step, _)| step))
+        .collect();
+    let parents: Vec<(&str, &str)> = describe
+        .fields
+        .iter()
+        .filter(|field| field.reference_to.len() == 1)
+        .filter_map(|field| Some((field.relationship_name.as_deref()?, field.reference_to[0].as_str())))
+        .filter(|(step, _)| steps.contains(step))
+        .collect();
+    let mut asked = Vec::with_capacity(parents.len());
+    for (_, parent) in &parents {
+        asked.push((ObjectName::parse(parent).map_err(|e| extract_failed(job, &e.into()))?, None));
+    }
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answers = job.client.describe_many(&asked).await.map_err(|e| extract_failed(job, &e))?;
+    Ok(parents
+        .iter()
+        .zip(answers)
+        .filter(|(_, answer)| matches!(answer, Ok(Described::Absent)))
+        .map(|((step, _), _)| (*step).to_owned())
+        .collect())
 }
 
 fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
@@ -99,9 +134,14 @@ async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Resu
     Ok(FirstPlan { watermark, expected: i64::try_from(rows).unwrap_or(i64::MAX), slices })
 }
 
-async fn store(job: &Job<'_>, describe: &ObjectDescribe, plan: Option<&FirstPlan>) -> Result<(), JobError> {
+async fn store(
+    job: &Job<'_>,
+    describe: &ObjectDescribe,
+    broken: &[String],
+    plan: Option<&FirstPlan>,
+) -> Result<(), JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
-    let (fields, dropped) = choose_fields(describe, &wanted_paths(job));
+    let (fields, dropped) = choose_fields(describe, &wanted_paths(job), broken);
     let prefix = describe
         .key_prefix
         .as_deref()
