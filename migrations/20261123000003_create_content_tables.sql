@@ -138,8 +138,7 @@ ALTER TABLE records ALTER COLUMN payload SET STORAGE EXTERNAL;
 ALTER TABLE tickets ALTER COLUMN fields SET STORAGE EXTERNAL;
 ALTER TABLE quarantine ALTER COLUMN payload SET STORAGE EXTERNAL;
 
--- Eight leaves each: in our own measurement 1, 8 and 32 differ by less than the noise in both directions,
--- and eight keep a leaf's indexes in memory at tens of millions of rows.
+-- Eight leaves each: in a trial of the write path 1, 8 and 32 differed by less than the noise, and eight keep a leaf's indexes in memory at tens of millions of rows.
 DO $$
 DECLARE
     parent text;
