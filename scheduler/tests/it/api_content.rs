@@ -54,7 +54,7 @@ impl<'w> Content<'w> {
         let mut payload = Vec::new();
         let place = payload_row_key(key, record);
         self.keys.seal("records.payload", &place, values.to_string().as_bytes(), &mut payload).unwrap();
-        let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = hex::encode(&payload);
         self.insert(
             "records",
             "modstamp, read_at, field_set_id, state, content_hash, payload",

@@ -1,5 +1,10 @@
 //! The scheduler against real servers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "this whole file is a test, its fixtures too; a panic is how a test fails"
+)]
+
 mod api_access;
 mod api_content;
 mod api_intent;

@@ -8,11 +8,6 @@
 //! What it must never do: touch a server that it cannot prove to have started itself, leave one running after its
 //! last user has gone, or print a password.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the harness is told where servers are by the environment alone"
-)]
-
 pub mod logs;
 pub mod process;
 pub mod proxy;
