@@ -104,7 +104,9 @@ impl Parents {
         let Some(parent) = at else { return nothing(changed_at) };
         let polymorphic = steps.last().is_some_and(|step| POLYMORPHIC.contains(step));
         if polymorphic && leaf == "Type" {
-            return Linked { value: "null", object: Some(&parent.object), changed_at };
+            // A queue is a row of Group and says so only by its type.
+            let object = if parent.object == "Group" { "Queue" } else { &parent.object };
+            return Linked { value: "null", object: Some(object), changed_at };
         }
         let value = if leaf == "Name" {
             NAMES.iter().find_map(|name| parent.values.get(*name))

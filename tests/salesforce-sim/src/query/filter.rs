@@ -42,7 +42,7 @@ pub(super) fn cell_at<'a>(reader: Reader<'a>, object: usize, handle: Handle, pat
     match &path.end {
         End::Field(field) => reader.cell(object, handle, *field),
         End::Named(name) if name == "Type" => Cell::Text(type_name(reader, object)),
-        End::Named(name) => match reader.store.tables[object].schema.field_index(name) {
+        End::Named(name) => match reader.store.tables[object].schema.named_field(name) {
             Some(field) => reader.cell(object, handle, field),
             None => Cell::Null,
         },

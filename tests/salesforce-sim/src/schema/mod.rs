@@ -195,6 +195,14 @@ impl ObjectSchema {
         }
     }
 
+    /// What the virtual object `Name` shows as its `Name`: the field of that name, else the object's name field.
+    pub fn named_field(&self, name: &str) -> Option<usize> {
+        let own = self.field_index(name);
+        own.or_else(|| {
+            if name == "Name" { self.fields.iter().position(|field| field.has(flag::NAME)) } else { None }
+        })
+    }
+
     /// A field by its name in any case.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.field_index(name).map(|index| &self.fields[index])

@@ -175,6 +175,12 @@ impl<'a> Scope<'a> {
         self.asker.permissions.field_visible(object, index).then_some(index)
     }
 
+    /// As [`Self::visible_field`], for a field of the virtual object `Name`.
+    fn visible_named(&self, object: usize, name: &str) -> Option<usize> {
+        let index = self.asker.catalog.objects[object].named_field(name)?;
+        self.asker.permissions.field_visible(object, index).then_some(index)
+    }
+
     /// Follows a relationship name.
     fn step(&self, object: usize, name: &str) -> Option<Step<'a>> {
         let schema: &'a ObjectSchema = &self.asker.catalog.objects[object];

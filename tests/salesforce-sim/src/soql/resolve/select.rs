@@ -114,7 +114,7 @@ impl Scope<'_> {
         }
         let name = self.virtual_field(&rest[0], at)?;
         for (target, inner) in branches {
-            match self.visible_field(*target, name) {
+            match self.visible_named(*target, name) {
                 _ if name == "Type" => inner.push(Output::TypeName { key: key(name) }),
                 Some(field) => push_field(inner, name, field)?,
                 None => inner.push(Output::Absent { key: key(name) }),
