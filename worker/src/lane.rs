@@ -156,7 +156,7 @@ impl CallGate for Lane {
 
     fn after_call(&self, report: CallReport) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("sync_api_calls_total", "api" => report.kind.word()).increment(1);
+        metrics::counter!(refrain_shared::telemetry::names::CALLS, "call" => report.kind.word()).increment(1);
         if report.concurrency_refused {
             self.crowded.store(true, Ordering::Relaxed);
         }

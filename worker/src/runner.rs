@@ -14,6 +14,7 @@ use refrain_shared::storage::checkpoints::checkpoint_stop;
 use refrain_shared::storage::gates::{GateSubject, connection_park, gate_close};
 use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease};
 use refrain_shared::storage::{StoreError, TenantTx};
+use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -39,7 +40,7 @@ pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
     let lease = match job_lease(&context.db, context.worker, job, epoch).await {
         Ok(Some(lease)) => lease,
         Ok(None) => {
-            metrics::counter!("sync_stale_deliveries_total").increment(1);
+            metrics::counter!(names::STALE_DELIVERIES).increment(1);
             return Verdict::Ack;
         }
         Err(error) => {
@@ -68,13 +69,14 @@ async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
     let (left, ()) = tokio::join!(work, lease::keep(&context.db, lease, &lost, &done));
     let (end, report) = match left {
         Ok(Left::Ended) => {
-            metrics::counter!("sync_attempts_total", "outcome" => "done").increment(1);
+            metrics::counter!(names::ATTEMPTS, "kind" => lease.kind.word(), "outcome" => "done").increment(1);
             return Verdict::Ack;
         }
         Ok(Left::Open(end)) => (Some(end), report(&tally, "done", None)),
         Err(error) => {
             let outcome = error.disposition.word();
-            metrics::counter!("sync_attempts_total", "outcome" => outcome).increment(1);
+            metrics::counter!(names::ATTEMPTS, "kind" => lease.kind.word(), "outcome" => outcome)
+                .increment(1);
             log(&error);
             match obey(context, lease, &error).await {
                 Ok(end) => (end, report(&tally, outcome, Some(&error))),

@@ -61,13 +61,15 @@ metrics! {
     /// Leases that ended without a word, by what became of the job.
     LEASES_REAPED = "sync_leases_reaped_total", Counter, ["outcome"];
     /// Attempts at jobs, by how they ended.
-    ATTEMPTS = "sync_attempts_total", Counter, ["object", "outcome"];
+    ATTEMPTS = "sync_attempts_total", Counter, ["kind", "outcome"];
+    /// Messages that no job waited for any more.
+    STALE_DELIVERIES = "sync_stale_deliveries_total", Counter, [];
     /// Time from lease to end of an attempt.
     ATTEMPT_TIME = "sync_attempt_duration_seconds", Histogram, ["object", "outcome"];
     /// Records read from Salesforce, by their one outcome.
-    RECORDS = "sync_records_total", Counter, ["object", "outcome"];
+    RECORDS = "sync_records_total", Counter, ["outcome"];
     /// Calls made to Salesforce, by what for and how they ended.
-    CALLS = "sync_salesforce_calls_total", Counter, ["call", "outcome"];
+    CALLS = "sync_salesforce_calls_total", Counter, ["call"];
     /// Duration of calls to Salesforce.
     CALL_TIME = "sync_salesforce_call_duration_seconds", Histogram, ["call"];
     /// Duration of page commits.

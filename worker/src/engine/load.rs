@@ -145,7 +145,7 @@ pub async fn commit(
     .map_err(|error| failed(&error))?;
     pass(CrashPoint::AfterCommit);
     tally.written += written;
-    metrics::counter!("sync_records_total", "outcome" => "written")
+    metrics::counter!(refrain_shared::telemetry::names::RECORDS, "outcome" => "written")
         .increment(u64::try_from(written).unwrap_or(0));
     Ok(())
 }
