@@ -40,7 +40,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         let moves = if page.ends_window {
             CheckpointMove::SliceDone { slice: slice.clone(), generation }
         } else {
-            CheckpointMove::InsideSlice
+            CheckpointMove::Stays
         };
         let (ends_window, stops) = (page.ends_window, page.stops);
         let step = |tally: &Tally| match (ends_window, stops) {

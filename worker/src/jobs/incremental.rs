@@ -62,7 +62,7 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (_, true) => CheckpointMove::WindowDone { watermark },
             // The window's end is kept clamped, so that a later part of it promises no more than the first.
             (Some(position), false) => CheckpointMove::Inside { hi: watermark, position: position.clone() },
-            (None, false) => CheckpointMove::InsideSlice,
+            (None, false) => CheckpointMove::Stays,
         };
         let (ends_window, stops) = (page.ends_window, page.stops);
         let step = |tally: &Tally| match (ends_window, stops) {

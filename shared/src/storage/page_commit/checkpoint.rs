@@ -48,8 +48,8 @@ pub enum CheckpointMove {
         /// The watermark, clamped to Salesforce's clock.
         watermark: Timestamp,
     },
-    /// Inside a slice of history; its position is the job's own progress.
-    InsideSlice,
+    /// Its place stays: a slice of history keeps its own in its job, and a page without records has none.
+    Stays,
     /// The slice is done; `generation` keeps a slice of before a reset from closing one of after it.
     SliceDone {
         /// The slice.
@@ -66,9 +66,10 @@ pub(super) async fn advance(
     counts: &PageCounts,
     moves: &CheckpointMove,
 ) -> Result<(), StoreError> {
-    count(tx, object, field_set, counts).await?;
-    match moves {
-        CheckpointMove::InsideSlice => Ok(()),
+    let object = page.lease.object;
+    count(tx, object, page.field_set, &page.counts, stored).await?;
+    match &page.moves {
+        CheckpointMove::Stays => Ok(()),
         CheckpointMove::Inside { hi, position } => inside(tx, object, *hi, position).await,
         CheckpointMove::WindowDone { watermark } => window_done(tx, object, *watermark).await,
         CheckpointMove::SliceDone { slice, generation } => slice_done(tx, object, slice, *generation).await,
