@@ -17,6 +17,7 @@ use refrain_shared::storage::migrations::{self, SchemaState};
 use refrain_shared::telemetry::{init_logs, init_metrics};
 use refrain_shared::wiring;
 use refrain_worker::context::Context;
+use refrain_worker::parents::SeenParents;
 use refrain_worker::serve::serve;
 use refrain_worker::tenants::Tenants;
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,6 +95,7 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         call_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),
+        parents: SeenParents::default(),
         draining: CancellationToken::new(),
     });
     let stop = CancellationToken::new();
