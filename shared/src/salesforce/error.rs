@@ -265,7 +265,7 @@ impl Classify for SalesforceError {
             | Self::LocatorLost
             | Self::SplitMismatch { .. } => Disposition::Retry { backoff: Backoff::Hiccup },
             Self::NextPageRefused(_) => Disposition::Retry { backoff: Backoff::Unknown },
-            Self::BodyTooLarge { .. } => Disposition::Replan { hint: ReplanHint::HalveSlice },
+            Self::BodyTooLarge { .. } => Disposition::Replan { hint: ReplanHint::FewerRows },
             Self::Api(fault) => self.fault_disposition(fault, now),
             Self::OAuth(fault) => self.oauth_disposition(fault.kind, now),
             Self::Forged | Self::KeyUnreadable | Self::HostRefused(_) | Self::VersionMissing { .. } => {

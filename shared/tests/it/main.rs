@@ -12,6 +12,7 @@ mod storage_jobs;
 mod storage_merge_guard;
 mod storage_migrations;
 mod storage_page_commit;
+mod storage_narrow;
 mod storage_plans;
 mod storage_sealing;
 mod storage_suppression;

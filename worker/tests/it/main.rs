@@ -6,4 +6,5 @@
 )]
 
 mod linked_paths;
+mod narrowing;
 mod world;
