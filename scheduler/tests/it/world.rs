@@ -149,12 +149,13 @@ impl World {
         object_sync_create(&self.control, scope, connection, &new).await.unwrap().unwrap().id
     }
 
-    /// A tenant with `count` due jobs of a class.
+    /// A tenant with `count` due jobs of a class, in an org whose lanes are more than enough.
     pub(crate) async fn due_jobs(&self, name: &str, count: u32, class: i16) -> TenantScope {
         let scope = self.tenant(name).await;
         let connection = self.connection(&scope).await;
         self.sql(&format!(
-            "INSERT INTO jobs (tenant_id, connection_id, org_id, kind, class)
+            "INSERT INTO org_limits (org_id, settings) VALUES ('{ORG}', '{{\"lanes\": 1000}}') ON CONFLICT DO NOTHING;
+             INSERT INTO jobs (tenant_id, connection_id, org_id, kind, class)
              SELECT '{}', '{}', '{ORG}', 'backfill', {class} FROM generate_series(1, {count})",
             scope.tenant().0,
             connection.0

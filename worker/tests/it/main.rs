@@ -5,6 +5,7 @@
     reason = "this whole file is a test, its fixtures too; a panic is how a test fails"
 )]
 
+mod budget;
 mod linked_paths;
 mod narrowing;
 mod world;
