@@ -49,7 +49,18 @@ pub async fn serve(
     tracing::info!(listen = %listener.local_addr()?, slots, worker.id = %context.worker, "worker runs");
     let tasks = TaskTracker::new();
     let closed = CancellationToken::new();
-    tasks.spawn(serve_health(listener, health_router(health.clone(), Some(telemetry)), closed.clone()));
+    tasks.spawn(serve_health(
+        listener,
+        health_router(health.clone(), Some(telemetry.clone())),
+        closed.clone(),
+    ));
+    let stopped = closed.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = telemetry.upkeep() => {}
+            () = stopped.cancelled() => {}
+        }
+    });
     tasks.spawn(say_alive(Arc::clone(&context), i32::from(slots), closed.clone()));
 
     let jobs = TaskTracker::new();

@@ -13,12 +13,21 @@ use crate::ticket::{MessageRow, Projected};
 /// A ticket whose conversation changed.
 pub(super) type TicketKey = (ObjectId, String);
 
-/// Writes the page's messages; gives the tickets they belong to now and the ones they belonged to before.
+/// What the page's messages change.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// The tickets they belong to now and the ones they belonged to before.
+    pub(super) tickets: BTreeSet<TicketKey>,
+    /// How many live items more there are; negative for fewer.
+    pub(super) items: i64,
+}
+
+/// Writes the page's messages.
 pub(super) async fn upsert(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     applied: &[Applied<'_>],
-) -> Result<BTreeSet<TicketKey>, StoreError> {
+) -> Result<Touched, StoreError> {
     let messages: Vec<(&Applied<'_>, &MessageRow)> =
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
@@ -27,10 +36,14 @@ pub(super) async fn upsert(
         .map(|row| row.id.as_str())
         .collect();
     if messages.is_empty() && unlinked.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Touched::default());
     }
     let mut touched = former_tickets(tx, key, applied).await?;
-    touched.extend(messages.iter().map(|(_, row)| (row.ticket_object, row.ticket_record.to_string())));
+    touched
+        .tickets
+        .extend(messages.iter().map(|(_, row)| (row.ticket_object, row.ticket_record.to_string())));
+    let live = messages.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
+    touched.items += i64::try_from(live).unwrap_or(i64::MAX);
     if !unlinked.is_empty() {
         unlink(tx, key, &unlinked).await?;
     }
@@ -40,15 +53,17 @@ pub(super) async fn upsert(
     Ok(touched)
 }
 
-/// The record's row is locked by its upsert, so nobody else moves these messages meanwhile.
+/// Where the page's messages were, and that they count there no more. The record's row is locked by its upsert, so
+/// nobody else moves these messages meanwhile.
 async fn former_tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     applied: &[Applied<'_>],
-) -> Result<BTreeSet<TicketKey>, StoreError> {
+) -> Result<Touched, StoreError> {
     const SQL: &str = "-- messages_former_tickets
-        SELECT DISTINCT ticket_object_id, ticket_record_id FROM messages
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+        SELECT ticket_object_id, ticket_record_id, count(*) FILTER (WHERE state = 0) FROM messages
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)
+         GROUP BY ticket_object_id, ticket_record_id";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_former_tickets"))?;
     let rows = tx
@@ -56,7 +71,10 @@ async fn former_tickets(
         .query(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
         .await
         .map_err(StoreError::at("messages_former_tickets"))?;
-    Ok(rows.iter().map(|row| (ObjectId(row.get(0)), row.get(1))).collect())
+    Ok(Touched {
+        tickets: rows.iter().map(|row| (ObjectId(row.get(0)), row.get(1))).collect(),
+        items: -rows.iter().map(|row| row.get::<_, i64>(2)).sum::<i64>(),
+    })
 }
 
 async fn unlink(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<(), StoreError> {
