@@ -244,6 +244,7 @@ impl Served {
 /// What Salesforce is said to answer.
 #[derive(Clone, Copy)]
 pub(crate) enum FakeProbe {
+    AnotherOrg,
     Works,
     Refuses,
     Away,
@@ -252,7 +253,7 @@ pub(crate) enum FakeProbe {
 impl FakeProbe {
     fn unproved(self) -> Unproved {
         match self {
-            Self::Works => unreachable!("only asked when it does not work"),
+            Self::Works | Self::AnotherOrg => unreachable!("only asked when it does not work"),
             Self::Refuses => Unproved::Ask(UserMessage::new(
                 "invalid_client",
                 "Salesforce refused the client secret.",
@@ -267,10 +268,12 @@ impl FakeProbe {
 impl ConnectionProbe for FakeProbe {
     fn prove(&self, _credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>> {
         Box::pin(async {
-            if !matches!(self, Self::Works) {
-                return Err(self.unproved());
-            }
-            let (org_id, user_id) = (SalesforceId::parse(ORG).unwrap(), SalesforceId::parse(USER).unwrap());
+            let org = match self {
+                Self::Works => ORG,
+                Self::AnotherOrg => "00D000000000009EAA",
+                Self::Refuses | Self::Away => return Err(self.unproved()),
+            };
+            let (org_id, user_id) = (SalesforceId::parse(org).unwrap(), SalesforceId::parse(USER).unwrap());
             let answer = TokenAnswer {
                 access_token: Secret::new("token".to_owned()),
                 refresh_token: None,
