@@ -10,6 +10,7 @@ use refrain_shared::config::Config;
 use refrain_shared::job::envelope::Decoded;
 use refrain_shared::job::lease::Class;
 use refrain_shared::queue::{Consumer, ConsumerOptions, Delivery};
+use refrain_shared::start;
 use refrain_shared::storage::jobs::{worker_farewell, worker_heartbeat};
 use refrain_shared::telemetry::{Check, Health, Telemetry, health_router};
 use refrain_shared::wiring;
@@ -39,13 +40,13 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let slots = config.worker.slots;
     let mut consumer = Consumer::start(ConsumerOptions {
+    let listener = start::listen(config.worker.listen, "worker.listen").await?;
         broker: wiring::broker_options(config),
         name: format!("refrain worker {}", context.worker),
         prefetch: prefetch(slots),
         watch_every: Duration::from_secs(15),
     });
     let health = Health::new(checks(&context, &consumer));
-    let listener = TcpListener::bind(config.worker.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, slots, worker.id = %context.worker, "worker runs");
     let tasks = TaskTracker::new();
     let closed = CancellationToken::new();

@@ -78,9 +78,8 @@ fn migrations() -> Vec<u8> {
 impl World {
     pub(crate) async fn new(test: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let schema = Schema::new(&migrations(), async |url: String| {
-            schema::migrate(&options(&url)).await.map(|done| done.unwrap()).map(drop)
-        });
+        let schema =
+            Schema::new(&migrations(), async |url: String| schema::migrate(&options(&url)).await.map(drop));
         let bed = TestBed::with_schema(test, schema).await;
         let directory = Folder::of(&bed);
         let options = options(bed.database_url());
@@ -244,8 +243,8 @@ impl Served {
 /// What Salesforce is said to answer.
 #[derive(Clone, Copy)]
 pub(crate) enum FakeProbe {
-    AnotherOrg,
     Works,
+    AnotherOrg,
     Refuses,
     Away,
 }

@@ -5,6 +5,7 @@
     reason = "this whole file is a test, its fixtures too; a panic is how a test fails"
 )]
 
+mod bad_input;
 mod budget;
 mod linked_paths;
 mod narrowing;
