@@ -1,6 +1,6 @@
 -- Control tables: who our tenants are, what they asked for, and what the fleet is doing. No customer content.
 -- Owner of a column = the pool that changes it. "intent" columns are changed by the control plane (sqlx);
--- "fleet" columns by workers and the dispatcher (deadpool-postgres). Nothing changes both in one statement.
+-- "fleet" columns by workers and the dispatcher (deadpool-postgres). The grants hold it.
 
 CREATE TABLE tenants (                                    -- intent
     tenant_id  uuid        PRIMARY KEY,

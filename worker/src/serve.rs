@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
@@ -39,8 +40,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let slots = config.worker.slots;
-    let mut consumer = Consumer::start(ConsumerOptions {
     let listener = start::listen(config.worker.listen, "worker.listen").await?;
+    let mut consumer = Consumer::start(ConsumerOptions {
         broker: wiring::broker_options(config),
         name: format!("refrain worker {}", context.worker),
         prefetch: prefetch(slots),
@@ -144,7 +145,9 @@ async fn deal_with(context: &Context, delivery: Delivery) {
             return;
         }
     };
-    match run_message(context, envelope.job, envelope.epoch).await {
+    // What the dispatcher says of this message has the same trace.
+    let span = tracing::info_span!("job.take", trace.id = envelope.trace_id());
+    match run_message(context, envelope.job, envelope.epoch).instrument(span).await {
         Verdict::Ack => {
             if let Err(error) = delivery.ack().await {
                 // It comes again with an epoch that matches nothing any more.

@@ -9,4 +9,5 @@ mod bad_input;
 mod budget;
 mod linked_paths;
 mod narrowing;
+mod tracing_links;
 mod world;
