@@ -94,9 +94,9 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
         answer["id"].as_str().unwrap().to_owned()
     };
     let tenant = id_in(&made);
-    let key = verb(&["-o", "json", "tenant", "key", "--tenant", &tenant, "console"]);
-    assert_eq!(code(&key).await, 0, "{}", key.logs());
-    let key_id = id_in(&key);
+    let made_key = verb(&["-o", "json", "tenant", "key", "--tenant", &tenant, "console"]);
+    assert_eq!(code(&made_key).await, 0, "{}", made_key.logs());
+    let key_id = id_in(&made_key);
     let revoked = verb(&["-o", "json", "tenant", "revoke-key", "--tenant", &tenant, &key_id]);
     assert_eq!(code(&revoked).await, 0, "{}", revoked.logs());
     let keys = verb(&["tenant", "keys", "--tenant", &tenant]);
