@@ -139,8 +139,9 @@ pub enum ReplanHint {
     GateMoved,
 }
 
-/// A message for the person who must act. No blame, no bare codes, no stack traces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A message for the person who must act. No blame, no bare codes, no stack traces. The API shows it as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Ask)]
 pub struct UserMessage {
     /// A stable code for documentation and tests.
     pub code: String,

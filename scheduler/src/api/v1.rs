@@ -11,30 +11,7 @@ pub mod status;
 pub mod tenants;
 pub mod tickets;
 
-use refrain_shared::error::UserMessage;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use super::problem::ApiError;
-
-/// What a person must do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Ask {
-    /// A stable word for programs.
-    pub code: String,
-    /// What happened.
-    pub what: String,
-    /// Why it happened.
-    pub why: String,
-    /// What to do about it.
-    pub fix: String,
-}
-
-impl From<UserMessage> for Ask {
-    fn from(message: UserMessage) -> Self {
-        Self { code: message.code, what: message.what, why: message.why, fix: message.fix }
-    }
-}
 
 /// A name for people, within its bounds.
 fn checked_name(name: &str) -> Result<String, ApiError> {

@@ -31,7 +31,7 @@ pub(super) async fn ask(
     }
     let unreachable = |error: reqwest::Error| {
         Exit::Unreachable(format!(
-            "The API at {} cannot be reached: {}. Check that the scheduler runs, or name it with --api.",
+            "The API at {} cannot be reached.\nWhy: {}.\nFix: Check that the scheduler runs, or name it with --api.",
             api.url,
             crate::rounds::chain(&error.without_url())
         ))
@@ -40,15 +40,22 @@ pub(super) async fn ask(
     let status = response.status();
     let bytes = response.bytes().await.map_err(unreachable)?;
     if status.is_success() {
-        return serde_json::from_slice(&bytes)
-            .map_err(|_| Exit::Refused(format!("{} answered, but not as Refrain does.", api.url)));
+        return serde_json::from_slice(&bytes).map_err(|_| not_refrain(api, "Its answer is not JSON."));
     }
-    Err(Exit::Refused(match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(problem) => {
-            format!("{}\nWhy: {}\nFix: {}\n[{}]", problem.what, problem.why, problem.fix, problem.code)
+    Err(match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(Problem { what, why, fix, code, .. }) => {
+            Exit::Refused(format!("{what}\nWhy: {why}\nFix: {fix}\n[{code}]"))
         }
-        Err(_) => format!("The API answered {status}."),
-    }))
+        Err(_) => not_refrain(api, &format!("It answered {status} without a problem document.")),
+    })
+}
+
+fn not_refrain(api: &ApiArguments, why: &str) -> Exit {
+    Exit::Refused(format!(
+        "{} answers, but not as Refrain does.\nWhy: {why}\nFix: Name the scheduler's own address with --api; a proxy may \
+         stand before it.",
+        api.url
+    ))
 }
 
 /// Prints an answer: rows of `list` as columns, or the answer itself.
@@ -73,8 +80,8 @@ fn key(api: &ApiArguments) -> Result<String, Exit> {
     }
     std::fs::read_to_string(&api.key_file).map(|text| text.trim().to_owned()).map_err(|error| {
         Exit::Config(format!(
-            "There is no API key: {} cannot be read ({error}). Give --key, set REFRAIN_API_KEY, or name the file \
-             with --key-file.",
+            "There is no API key.\nWhy: {} cannot be read: {error}.\nFix: Set REFRAIN_API_KEY, or name the file with \
+             --key-file; `scheduler serve` makes it at its first start.",
             api.key_file.display()
         ))
     })

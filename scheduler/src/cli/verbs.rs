@@ -280,7 +280,16 @@ fn read_auth(file: &std::path::Path) -> Result<Value, Exit> {
     } else {
         std::fs::read_to_string(file).map(|content| text = content)
     };
-    read.map_err(|error| Exit::Config(format!("{} cannot be read: {error}.", file.display())))?;
-    // Without the parser's message: it would quote the secret.
-    serde_json::from_str(&text).map_err(|_| Exit::Config(format!("{} is not JSON.", file.display())))
+    let fix =
+        r#"Name a JSON file like {"method": "client_credentials", "client_id": "…", "client_secret": "…"}."#;
+    let unusable =
+        |what: &str, why: String| Exit::Config(format!("{} {what}.\nWhy: {why}\nFix: {fix}", file.display()));
+    read.map_err(|error| unusable("cannot be read", format!("{error}.")))?;
+    // With the place only: the parser's own message would quote the secret.
+    serde_json::from_str(&text).map_err(|error| {
+        unusable(
+            "is not JSON",
+            format!("It is not well formed at line {}, column {}.", error.line(), error.column()),
+        )
+    })
 }

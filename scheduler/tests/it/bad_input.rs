@@ -308,6 +308,19 @@ async fn a_command_that_the_api_refuses_or_that_is_mistyped_says_so() {
         let run = verb(&connect).arg(&file);
         refused(&world, "bad_commands", run, 2, &[said]).await;
     }
+    let list = |api: String, key_file: &Path| {
+        Program::new("scheduler")
+            .arg("--api")
+            .arg(api)
+            .arg("--key-file")
+            .arg(key_file)
+            .arg("tenant")
+            .arg("list")
+    };
+    let nobody_there = format!("http://127.0.0.1:{}", free_port());
+    refused(&world, "bad_commands", list(nobody_there, &key_file), 5, &["cannot be reached", "--api"]).await;
+    let no_key = world.directory.join("no.key");
+    refused(&world, "bad_commands", list(api.clone(), &no_key), 2, &["no API key", "--key-file"]).await;
     for words in [&["tenant", "destroy"][..], &["status"], &["serve", "--sideways"]] {
         let run = verb(words).spawn("bad_commands").unwrap();
         assert_eq!(code(&run).await, 2, "{}", run.logs());

@@ -183,23 +183,36 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
                expected = $3, open_slices = $4,
                covered_from = CASE WHEN $4 = '[]'::jsonb THEN scope_from ELSE $2 END,
                loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
-         WHERE object_id = $1";
-    // The newest slice is due first; the key makes a repeated plan harmless.
-    const JOBS: &str = "-- backfill_jobs_insert
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params)
-        SELECT $1, $2, $3, $4, $5, $6,
-               'backfill/' || $3::int || '/' || (SELECT generation FROM checkpoints WHERE object_id = $3) || '/' || n,
-               now() + n * interval '1 millisecond', slice
-          FROM jsonb_array_elements($7) WITH ORDINALITY AS s (slice, n)
-        ON CONFLICT (unique_key) DO NOTHING";
+         WHERE object_id = $1 RETURNING generation";
     let slices = Json(&plan.slices);
-    tx.sql()
-        .execute(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices])
+    let row = tx
+        .sql()
+        .query_one(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices])
         .await
         .map_err(StoreError::at("checkpoint_first_plan"))?;
+    slice_jobs_insert(tx, lease, row.get(0), &plan.slices, &Progress::default()).await
+}
+
+/// Makes a job of each slice, the newest due first; the oldest goes on from `progress`.
+async fn slice_jobs_insert(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    generation: i32,
+    slices: &[Slice],
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    // No two slices of a generation end at the same moment, so the key is unique, and a repeated plan harmless.
+    const SQL: &str = "-- slice_jobs_insert
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params, progress)
+        SELECT $1, $2, $3, $4, $5, $6,
+               'backfill/' || $3::int || '/' || $7::int || '/to/' || extract(epoch FROM (slice->>'hi')::timestamptz),
+               now() + n * interval '1 millisecond', slice,
+               CASE WHEN n = jsonb_array_length($8) THEN $9::jsonb ELSE '{}' END
+          FROM jsonb_array_elements($8) WITH ORDINALITY AS s (slice, n)
+        ON CONFLICT (unique_key) DO NOTHING";
     tx.sql()
         .execute(
-            JOBS,
+            SQL,
             &[
                 &lease.tenant.0,
                 &lease.connection.0,
@@ -207,11 +220,13 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
                 &lease.org.as_str(),
                 &Kind::Backfill.word(),
                 &Class::Backfill.number(),
-                &slices,
+                &generation,
+                &Json(slices),
+                &Json(progress),
             ],
         )
         .await
-        .map_err(StoreError::at("backfill_jobs_insert"))?;
+        .map_err(StoreError::at("slice_jobs_insert"))?;
     Ok(())
 }
 
@@ -237,40 +252,16 @@ pub async fn slice_split(
                updated_at = now()
          WHERE c.object_id = $1 AND c.generation = $2
            AND EXISTS (SELECT FROM jsonb_array_elements(c.open_slices) s WHERE (s->>'hi')::timestamptz = $3)";
-    // The newer part is due first. No two slices of a generation end at the same moment, so the key is unique.
-    const JOBS: &str = "-- slice_jobs_insert
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params, progress)
-        SELECT $1, $2, $3, $4, $5, $6,
-               'backfill/' || $3::int || '/' || $7::int || '/to/' || extract(epoch FROM (slice->>'hi')::timestamptz),
-               now() + n * interval '1 millisecond', slice, CASE WHEN n = 2 THEN $9::jsonb ELSE '{}' END
-          FROM jsonb_array_elements($8) WITH ORDINALITY AS s (slice, n)";
-    let parts = Json(slice.cut(at));
+    let parts = slice.cut(at);
     let split = tx
         .sql()
-        .execute(OPEN, &[&lease.object.0, &generation, &slice.hi, &parts])
+        .execute(OPEN, &[&lease.object.0, &generation, &slice.hi, &Json(&parts)])
         .await
         .map_err(StoreError::at("checkpoint_slice_split"))?;
-    if split == 0 {
-        return Ok(false);
+    if split == 1 {
+        slice_jobs_insert(tx, lease, generation, &parts, progress).await?;
     }
-    tx.sql()
-        .execute(
-            JOBS,
-            &[
-                &lease.tenant.0,
-                &lease.connection.0,
-                &lease.object.0,
-                &lease.org.as_str(),
-                &Kind::Backfill.word(),
-                &lease.class.number(),
-                &generation,
-                &parts,
-                &Json(progress),
-            ],
-        )
-        .await
-        .map_err(StoreError::at("slice_jobs_insert"))?;
-    Ok(true)
+    Ok(split == 1)
 }
 
 /// Lets the window that is being read end earlier; what it leaves out is read after it.

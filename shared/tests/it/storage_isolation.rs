@@ -217,7 +217,8 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
         "UPDATE tenant_feed SET head = 0",
     ] {
         let refused = sqlx::query(sql).execute(&store.control).await.unwrap_err();
-        let state = refused.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+        let state =
+            refused.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
         assert_eq!(state.as_deref(), Some(DENIED), "{sql}");
     }
     drop(acme);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use refrain_shared::error::UserMessage;
 use refrain_shared::ids::{ConnectionId, TenantId};
 use refrain_shared::ports::Credentials;
 use refrain_shared::secret::Secret;
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 use crate::api::auth::Tenant;
 use crate::api::extract::{ApiJson, ApiPath};
 use crate::api::problem::{ApiError, Problem};
-use crate::api::v1::{Ask, checked_name};
+use crate::api::v1::checked_name;
 use crate::api::{Api, Shared};
 use crate::probe::{Proof, Unproved};
 
@@ -46,7 +47,7 @@ pub struct Connection {
     /// Since when.
     pub state_since: DateTime<Utc>,
     /// What a person must do, when parked.
-    pub ask: Option<Ask>,
+    pub ask: Option<UserMessage>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -64,7 +65,7 @@ impl From<store::Connection> for Connection {
             user_id: connection.user_id.map(|id| id.to_string()),
             state: connection.state,
             state_since: connection.state_since,
-            ask: connection.ask.map(Ask::from),
+            ask: connection.ask,
             created_at: connection.created_at,
         }
     }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
+use refrain_shared::error::UserMessage;
 use refrain_shared::freshness::{CoveredFrom, Progress, sentence};
 use refrain_shared::ids::{ConnectionId, ObjectId};
 use refrain_shared::job::SyncState;
@@ -13,7 +14,6 @@ use utoipa::ToSchema;
 use crate::api::Shared;
 use crate::api::auth::Tenant;
 use crate::api::problem::{ApiError, Problem};
-use crate::api::v1::Ask;
 use crate::api::v1::connections::Connection;
 
 /// Where a tenant stands.
@@ -58,7 +58,7 @@ pub struct ObjectStatus {
     /// `new`, `loading`, `current`, `parked` or `absent`.
     pub state: String,
     /// What a person must do, when parked.
-    pub ask: Option<Ask>,
+    pub ask: Option<UserMessage>,
     /// How fresh it is, in one sentence that never promises more than is here.
     pub freshness: String,
     /// How many records the org counted when the first load was planned.
@@ -67,22 +67,9 @@ pub struct ObjectStatus {
     pub stored: i64,
     /// Records set aside now.
     pub set_aside: i64,
-    /// Records read so far.
-    pub records_read: i64,
-    /// Of them, written.
-    pub written: i64,
-    /// Of them, with the same content as here.
-    pub unchanged: i64,
-    /// Of them, not newer than what was here.
-    pub superseded: i64,
-    /// Of them, set aside.
-    pub quarantined: i64,
-    /// Of them, of people who must not come back.
-    pub suppressed: i64,
-    /// Found late, by the overlap.
-    pub late: i64,
-    /// Calls made to Salesforce.
-    pub api_calls: i64,
+    /// What became of the records that were read.
+    #[serde(flatten)]
+    pub counts: store::RecordCounts,
     /// Everything stamped before this is here.
     pub watermark_at: Option<DateTime<Utc>>,
     /// History is complete from here; null with `covers_all_history`.
@@ -129,14 +116,7 @@ fn unseen() -> store::ObjectProgress {
         watermark_at: None,
         covered_from: None,
         expected: None,
-        records_read: 0,
-        written: 0,
-        unchanged: 0,
-        superseded: 0,
-        quarantined: 0,
-        suppressed: 0,
-        late: 0,
-        api_calls: 0,
+        counts: store::RecordCounts::default(),
         loaded_at: None,
         passed_at: None,
     }
@@ -164,19 +144,12 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         enabled: object.enabled,
         interval_s: object.interval_s,
         state: progress.state.word().to_owned(),
-        ask: progress.ask.map(Ask::from),
+        ask: progress.ask,
         freshness,
         expected: progress.expected,
         stored: object.stored,
         set_aside: object.set_aside,
-        records_read: progress.records_read,
-        written: progress.written,
-        unchanged: progress.unchanged,
-        superseded: progress.superseded,
-        quarantined: progress.quarantined,
-        suppressed: progress.suppressed,
-        late: progress.late,
-        api_calls: progress.api_calls,
+        counts: progress.counts,
         watermark_at: progress.watermark_at,
         covered_from: match progress.covered_from {
             Some(CoveredFrom::At(at)) => Some(at),

@@ -1,7 +1,6 @@
 //! `/v1/tenants/{tenant}/tickets`: the list with its filters, and one ticket with its conversation.
 
 use axum::Json;
-use chrono::{DateTime, Utc};
 use refrain_shared::ids::{ConnectionId, ObjectId, SalesforceId};
 use refrain_shared::storage::content::conversation::{Item, ItemCursor, conversation_list};
 use refrain_shared::storage::content::ticket_list::{TicketCursor, TicketFilter, tickets_list};
@@ -19,47 +18,20 @@ const LIST: &str = "tickets.1";
 const CONVERSATION: &str = "conversation.1";
 
 /// A ticket.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Ticket {
     /// Its id: object and record, like `obj_3.5003000000D8cuIAAR`.
     pub id: String,
     /// The connection it comes through.
     #[schema(value_type = String)]
     pub connection_id: ConnectionId,
-    /// The object's API name.
-    pub api_name: String,
-    /// `live`, `awaiting_parent` (its own record has not come yet) or `deleted`.
-    pub state: String,
-    /// Human number.
-    pub number: Option<String>,
-    /// Subject line.
-    pub subject: Option<String>,
-    /// Status as the org names it.
-    pub status: Option<String>,
-    /// Priority as the org names it.
-    pub priority: Option<String>,
-    /// Channel as the org names it.
-    pub channel: Option<String>,
-    /// The owner's Salesforce id.
-    pub owner_id: Option<String>,
-    /// The contact's Salesforce id.
-    pub contact_id: Option<String>,
-    /// When it was opened.
-    pub opened_at: Option<DateTime<Utc>>,
-    /// When it was closed.
-    pub closed_at: Option<DateTime<Utc>>,
-    /// Items of its conversation.
-    pub messages: i32,
-    /// Those the customer sent.
-    pub customer_messages: i32,
-    /// The newest of them.
-    pub last_message_at: Option<DateTime<Utc>>,
-    /// The later of that and the record's own.
-    pub last_activity_at: DateTime<Utc>,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub facts: store::Ticket,
 }
 
 /// A page of tickets.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Tickets {
     /// Newest activity first.
     pub tickets: Vec<Ticket>,
@@ -68,7 +40,7 @@ pub struct Tickets {
 }
 
 /// A ticket with its conversation.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TicketDetail {
     /// The ticket.
     #[serde(flatten)]
@@ -85,24 +57,13 @@ pub struct TicketDetail {
 }
 
 /// An item of a conversation.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
     /// Its id: object and record.
     pub id: String,
-    /// `comment`, `email` or `event`.
-    pub kind: String,
-    /// `inbound`, `outbound` or `internal`.
-    pub direction: String,
-    /// Whether the customer may read it.
-    pub public: bool,
-    /// A Salesforce id, where the author is one.
-    pub author_id: Option<String>,
-    /// The author's name or address.
-    pub author: Option<String>,
-    /// When it was said.
-    pub sent_at: DateTime<Utc>,
-    /// Its plain text.
-    pub text: Option<String>,
+    /// What was said, by whom and when.
+    #[serde(flatten)]
+    pub item: Item,
 }
 
 /// Which tickets. Beside these, `facet.NAME=VALUE` filters by a mapped field; several must all hold.
@@ -250,38 +211,11 @@ fn read<T: std::str::FromStr>(name: &str, value: &str, expected: &str) -> Result
 }
 
 fn shown(ticket: store::Ticket) -> Ticket {
-    Ticket {
-        id: record_id(ticket.key),
-        connection_id: ticket.key.connection,
-        api_name: ticket.api_name,
-        state: ticket.state.to_owned(),
-        number: ticket.number,
-        subject: ticket.subject,
-        status: ticket.status,
-        priority: ticket.priority,
-        channel: ticket.channel,
-        owner_id: ticket.owner_id,
-        contact_id: ticket.contact_id,
-        opened_at: ticket.opened_at,
-        closed_at: ticket.closed_at,
-        messages: ticket.messages,
-        customer_messages: ticket.customer_messages,
-        last_message_at: ticket.last_message_at,
-        last_activity_at: ticket.last_activity_at,
-    }
+    Ticket { id: record_id(ticket.key), connection_id: ticket.key.connection, facts: ticket }
 }
 
 fn said(item: Item) -> Message {
-    Message {
-        id: record_id(item.key),
-        kind: item.kind,
-        direction: item.direction,
-        public: item.public,
-        author_id: item.author_id,
-        author: item.author,
-        sent_at: item.sent_at,
-        text: item.text,
-    }
+    Message { id: record_id(item.key), item }
 }
 
 #[cfg(test)]

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
+// Moments by their own name, which the API's description knows.
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 use super::RecordKey;
 use super::opened::{Opener, record_key, sealed};
 use crate::catalog::registry::{MessageFields, Projection, StandardObject};
-use crate::clock::Timestamp;
 use crate::crypto::TenantKeys;
 use crate::record::canonical::CanonicalRecord;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
-/// One item: a message or an event.
-#[derive(Debug, Clone)]
+/// One item: a message or an event; the API shows it as it is, with an id instead of the key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Item {
     /// Its own record.
+    #[serde(skip)]
     pub key: RecordKey,
     /// `comment`, `email` or `event`.
     pub kind: String,
@@ -30,7 +33,7 @@ pub struct Item {
     /// The author as the record says: a name or an address.
     pub author: Option<String>,
     /// When it was said.
-    pub sent_at: Timestamp,
+    pub sent_at: DateTime<Utc>,
     /// Its plain text, opened.
     pub text: Option<String>,
 }
@@ -39,7 +42,7 @@ pub struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemCursor {
     /// When the last item of the page before was said.
-    pub sent_at: Timestamp,
+    pub sent_at: DateTime<Utc>,
     /// Its key.
     pub key: RecordKey,
 }

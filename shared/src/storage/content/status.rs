@@ -1,7 +1,9 @@
 //! Where every object sync of a tenant stands, with numbers that add up.
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
@@ -34,6 +36,27 @@ pub struct ObjectStatus {
     pub set_aside: i64,
 }
 
+/// What became of the records that were read: the sum of the five outcomes is what was read. The API shows it as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordCounts {
+    /// Records read so far.
+    pub records_read: i64,
+    /// Of them, written.
+    pub written: i64,
+    /// Of them, with the same content as here.
+    pub unchanged: i64,
+    /// Of them, not newer than what was here.
+    pub superseded: i64,
+    /// Of them, set aside.
+    pub quarantined: i64,
+    /// Of them, of people who must not come back.
+    pub suppressed: i64,
+    /// Found late, by the overlap.
+    pub late: i64,
+    /// Calls made to Salesforce.
+    pub api_calls: i64,
+}
+
 /// Its checkpoint.
 #[derive(Debug, Clone)]
 pub struct ObjectProgress {
@@ -47,22 +70,8 @@ pub struct ObjectProgress {
     pub covered_from: Option<CoveredFrom>,
     /// `COUNT()` when the first load was planned.
     pub expected: Option<i64>,
-    /// Records read; equal to the sum of the next five.
-    pub records_read: i64,
-    /// Written.
-    pub written: i64,
-    /// Had the same content already.
-    pub unchanged: i64,
-    /// An equal or newer read was here already.
-    pub superseded: i64,
-    /// Set aside.
-    pub quarantined: i64,
-    /// Of people who must not come back.
-    pub suppressed: i64,
-    /// Found by the overlap.
-    pub late: i64,
-    /// Calls made.
-    pub api_calls: i64,
+    /// What was read so far.
+    pub counts: RecordCounts,
     /// First load complete.
     pub loaded_at: Option<Timestamp>,
     /// Last window complete.
@@ -136,14 +145,16 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             Some(SqlTimestamp::PosInfinity) | None => None,
         },
         expected: row.get(12),
-        records_read: row.get(13),
-        written: row.get(14),
-        unchanged: row.get(15),
-        superseded: row.get(16),
-        quarantined: row.get(17),
-        suppressed: row.get(18),
-        late: row.get(19),
-        api_calls: row.get(20),
+        counts: RecordCounts {
+            records_read: row.get(13),
+            written: row.get(14),
+            unchanged: row.get(15),
+            superseded: row.get(16),
+            quarantined: row.get(17),
+            suppressed: row.get(18),
+            late: row.get(19),
+            api_calls: row.get(20),
+        },
         loaded_at: row.get(21),
         passed_at: row.get(22),
     })

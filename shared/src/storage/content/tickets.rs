@@ -2,53 +2,58 @@
 
 use std::sync::Arc;
 
+// Moments by their own name, which the API's description knows.
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 use super::RecordKey;
 use super::opened::{Opener, record_key, sealed};
 use crate::catalog::registry::{Projection, StandardObject, TicketFields};
-use crate::clock::Timestamp;
 use crate::crypto::TenantKeys;
 use crate::ids::{ObjectId, SalesforceId};
 use crate::record::canonical::CanonicalRecord;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
-/// A ticket as people see it.
-#[derive(Debug, Clone)]
+/// A ticket as people see it; the API shows it as it is, with an id instead of the key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TicketFacts)]
 pub struct Ticket {
     /// Its key.
+    #[serde(skip)]
     pub key: RecordKey,
     /// The object's API name.
     pub api_name: String,
-    /// `live`, `awaiting_parent` or `deleted`.
+    /// `live`, `awaiting_parent` (its own record has not come yet) or `deleted`.
     pub state: &'static str,
     /// Human number.
     pub number: Option<String>,
     /// Subject line, opened.
     pub subject: Option<String>,
-    /// Status.
+    /// Status as the org names it.
     pub status: Option<String>,
-    /// Priority.
+    /// Priority as the org names it.
     pub priority: Option<String>,
-    /// Channel.
+    /// Channel as the org names it.
     pub channel: Option<String>,
-    /// Owner.
+    /// The owner's Salesforce id.
     pub owner_id: Option<String>,
-    /// Contact.
+    /// The contact's Salesforce id.
     pub contact_id: Option<String>,
     /// When it was opened.
-    pub opened_at: Option<Timestamp>,
+    pub opened_at: Option<DateTime<Utc>>,
     /// When it was closed.
-    pub closed_at: Option<Timestamp>,
+    pub closed_at: Option<DateTime<Utc>>,
     /// Items of its conversation.
     pub messages: i32,
     /// Those the customer sent.
     pub customer_messages: i32,
     /// The newest of them.
-    pub last_message_at: Option<Timestamp>,
+    pub last_message_at: Option<DateTime<Utc>>,
     /// The later of that and the record's own.
-    pub last_activity_at: Timestamp,
+    pub last_activity_at: DateTime<Utc>,
 }
 
 /// A ticket with the whole of its record.

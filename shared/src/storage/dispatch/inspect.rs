@@ -1,7 +1,11 @@
 //! Jobs for people: where each one is, and why it does not run.
 
+// `Timestamp` by its own name, which the API's description knows.
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
+use utoipa::ToSchema;
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -11,39 +15,45 @@ use crate::ids::{ConnectionId, JobId, ObjectId, WorkerId};
 use crate::job::lease::Class;
 use crate::tenant::TenantScope;
 
-/// A job as people see it.
-#[derive(Debug, Clone)]
+/// A job as people see it; the API shows it as it is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub struct JobView {
-    /// The job.
+    /// Its id.
+    #[schema(value_type = String)]
     pub id: JobId,
     /// The connection it reads through.
+    #[serde(rename = "connection_id")]
+    #[schema(value_type = Option<String>)]
     pub connection: Option<ConnectionId>,
     /// The object it reads.
+    #[serde(rename = "object_id")]
+    #[schema(value_type = Option<String>)]
     pub object: Option<ObjectId>,
     /// What it does.
     pub kind: String,
     /// Its queue.
+    #[schema(value_type = String)]
     pub class: Class,
     /// Where it is.
     pub state: JobState,
     /// Due from here on.
-    pub available_at: Timestamp,
-    /// Why it waits, as its last attempt said.
-    pub reason: Option<String>,
+    pub available_at: DateTime<Utc>,
     /// Failed tries in a row.
     pub attempt: i32,
     /// Whether it will run once more after this run.
     pub rerun_requested: bool,
-    /// Why it does not run now; `None` when it runs.
+    /// Why it does not run now; null when it runs.
     pub waits_for: Option<WaitsFor>,
     /// What a person must do, when parked.
     pub ask: Option<UserMessage>,
     /// Last change.
-    pub updated_at: Timestamp,
+    pub updated_at: DateTime<Utc>,
 }
 
 /// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// In the table, for its time or its turn.
     Waiting,
@@ -87,26 +97,29 @@ impl JobState {
 }
 
 /// Why a job does not run, in a closed word, and until when if that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WaitsFor {
     /// `blackout`, `budget`, `org_quota`, `paused`, `parked`, `closing` (gates); `cadence` or the last attempt's
     /// reason (its time); `turn` (due, not chosen yet); `worker` (published, not taken yet); `person`.
     pub reason: String,
     /// When that ends, where it is known.
-    pub until: Option<Timestamp>,
+    pub until: Option<DateTime<Utc>>,
 }
 
-/// One attempt of a job.
-#[derive(Debug, Clone)]
+/// One attempt of a job; the API shows it as it is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptView {
     /// Counts leases.
     pub fence: i64,
     /// Who had it.
+    #[serde(rename = "worker_id")]
+    #[schema(value_type = Option<String>)]
     pub worker: Option<WorkerId>,
     /// When it began.
-    pub started_at: Timestamp,
+    pub started_at: DateTime<Utc>,
     /// When it ended.
-    pub ended_at: Timestamp,
+    pub ended_at: DateTime<Utc>,
     /// How it ended.
     pub outcome: String,
     /// Where it failed.
@@ -224,7 +237,6 @@ fn view(row: &Row) -> Result<JobView, StoreError> {
         state,
         available_at,
         waits_for: waits_for(state, gate, available_at, reason.as_deref(), now),
-        reason,
         attempt: row.get(8),
         rerun_requested: row.get(9),
         ask: row.get::<_, Option<Json<UserMessage>>>(10).map(|ask| ask.0),
