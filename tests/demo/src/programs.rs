@@ -1,4 +1,4 @@
-//! Builds the programs that the demo runs.
+//! Builds the programs that are run as separate processes.
 
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 ///
 /// # Errors
 /// When cargo fails; what it said is on the terminal already.
-pub(crate) async fn build() -> anyhow::Result<()> {
+pub async fn build() -> anyhow::Result<()> {
     let mut cargo = Command::new(CARGO);
     cargo.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(HERE);
     if !cfg!(debug_assertions) {

@@ -267,6 +267,14 @@ impl Simulator {
         ] {
             program = program.arg(name).arg(value.to_string());
         }
+        Self::launch(program, log_name, guard).await
+    }
+
+    /// Starts a simulator by a command line of the caller's own and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn launch(program: Program, log_name: &str, guard: Option<&Guard>) -> anyhow::Result<Self> {
         let process = program.spawn(log_name)?;
         guard.map_or(Ok(()), |guard| guard.watch(process.id()))?;
         let [stdout, _] = process.log_files();
