@@ -31,7 +31,7 @@ pub(crate) struct LoadOptions {
     /// Worker processes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) workers: u32,
-    /// Concurrent streams of the limits; more than the machine's cores do not help.
+    /// Concurrent streams of the second, stronger pair of limits; more than the machine's cores do not help.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) streams: u32,
     /// How often everything is measured; the median is reported.

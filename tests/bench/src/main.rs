@@ -102,20 +102,28 @@ async fn repetition(
     let database = limits::connect(&installation).await?;
     let source = Source::sign_in(&simulator.ready, &entry).await?;
     let limits = Limits { simulator, database: &database };
-    let copied = async |toast| {
+    let pages = async |toast, streams| {
         let parts = limits::pages::prepare(&database, toast).await?;
-        limits.measure(limits::pages::copy(&installation, &source, parts, options.streams)).await
+        limits.measure(limits::pages::copy(&installation, &source, parts, streams)).await
     };
-    let (limit_a, limit_a_lz4) = (copied("pglz").await?, copied("lz4").await?);
-    for (_, Sum { rows, .. }) in [limit_a, limit_a_lz4] {
+    let (limit_a, best_a) = (pages("pglz", 1).await?, pages("lz4", options.streams).await?);
+    for (_, Sum { rows, .. }) in [limit_a, best_a] {
         ensure!(rows == synced.records, "the bare client read {rows} records, Refrain {}", synced.records);
     }
     let parts = limits::pages::prepare(&database, "pglz").await?;
     let drain = limits.measure(limits::pages::drain(&source, parts, options.streams)).await?;
-    let rows = limits::bytes::prepare(&database, options.streams).await?;
-    let limit_b = limits.measure(limits::bytes::copy(&installation, rows, options.streams)).await?;
-    ensure!(limit_b.1.rows >= synced.records, "limit B copied {} rows only", limit_b.1.rows);
-    Ok(Repetition { synced, limit_a, limit_a_lz4, limit_b, drain })
+    let bytes = async |streams| {
+        let rows = limits::bytes::prepare(&database, streams).await?;
+        limits.measure(limits::bytes::copy(&installation, rows, streams)).await
+    };
+    let (limit_b, best_b) = (bytes(1).await?, bytes(options.streams).await?);
+    ensure!(
+        limit_b.1.rows == best_b.1.rows,
+        "limit B copied {} rows and {} rows",
+        limit_b.1.rows,
+        best_b.1.rows
+    );
+    Ok(Repetition { synced, limit_a, limit_b, best_a, best_b, drain })
 }
 
 /// Measures a limit: Refrain's programs do not run meanwhile.

@@ -18,9 +18,12 @@ pub(crate) const PEAK_MB: f64 = 150.0;
 #[derive(Debug, Clone)]
 pub(crate) struct Repetition {
     pub(crate) synced: Synced,
+    /// One stream, default compression: the limits that the goals name.
     pub(crate) limit_a: (Cost, Sum),
-    pub(crate) limit_a_lz4: (Cost, Sum),
     pub(crate) limit_b: (Cost, Sum),
+    /// Several streams, and lz4 for A: the best that we know how to get out of the machine.
+    pub(crate) best_a: (Cost, Sum),
+    pub(crate) best_b: (Cost, Sum),
     pub(crate) drain: (Cost, Sum),
 }
 
@@ -40,12 +43,13 @@ enum Client {
 type Pick = fn(&Repetition) -> &Cost;
 
 /// The lines of the table: name on screen, name in JSON, what to look at, whose processor time is the client's.
-const LINES: [(&str, &str, Pick, Client); 6] = [
+const LINES: [(&str, &str, Pick, Client); 7] = [
     ("first load", "first_load", |it| &it.synced.first_load, Client::Workers),
     ("all read again, unchanged", "again", |it| &it.synced.again, Client::Workers),
     ("limit A: pages into COPY", "limit_a", |it| &it.limit_a.0, Client::Bench),
-    ("limit A with lz4", "limit_a_lz4", |it| &it.limit_a_lz4.0, Client::Bench),
     ("limit B: our bytes by COPY", "limit_b", |it| &it.limit_b.0, Client::Bench),
+    ("A in streams, with lz4", "best_a", |it| &it.best_a.0, Client::Bench),
+    ("B in streams", "best_b", |it| &it.best_b.0, Client::Bench),
     ("the simulator's pages alone", "drain", |it| &it.drain.0, Client::Bench),
 ];
 
@@ -75,7 +79,7 @@ impl Loaded {
     pub(crate) fn table(&self, options: &LoadOptions) -> String {
         let mut lines = vec![
             format!(
-                "\n{}: {:.0} records, {:.1} MB of JSON; {} workers, {} streams of the limits; median of {}",
+                "\n{}: {:.0} records, {:.1} MB of JSON; {} workers; streams: {}; median of {}",
                 self.load.word(),
                 self.records(),
                 self.megabytes(),
@@ -163,8 +167,9 @@ impl Loaded {
             "json_megabytes": self.megabytes(),
             "repetitions": self.repetitions.len(),
             "of_a": self.share(|it| &it.limit_a.0),
-            "of_a_lz4": self.share(|it| &it.limit_a_lz4.0),
             "of_b": self.share(|it| &it.limit_b.0),
+            "of_best_a": self.share(|it| &it.best_a.0),
+            "of_best_b": self.share(|it| &it.best_b.0),
             "peak_rss_megabytes": self.peak_megabytes(),
             "first_page_seconds": self.median(|it| it.synced.first_page.as_secs_f64()),
             "hourly_seconds": self.median(|it| it.synced.hourly.wall.as_secs_f64()),
