@@ -1,6 +1,7 @@
--- Two roles without login. Every pool starts its sessions with `role` set to one of them, so that the login
+-- Three roles without login. Every pool starts its sessions with `role` set to one of them, so that the login
 -- itself (which owns the tables) never runs an application statement.
---   refrain_control: the control tables of all tenants; no grant on any content table.
+--   refrain_intent : what people want, in the control tables of all tenants (the control plane's sqlx pool).
+--   refrain_control: what the fleet does about it, in the same tables (deadpool-postgres).
 --   refrain_tenant : one tenant's rows, through forced row-level security and a transaction-local tenant.
 -- Roles belong to the whole server: another database of the same server may have made them already, even at
 -- the same moment.
@@ -8,7 +9,7 @@ DO $$
 DECLARE
     role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['refrain_control', 'refrain_tenant'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['refrain_intent', 'refrain_control', 'refrain_tenant'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', role_name);
@@ -28,4 +29,4 @@ $$;
 CREATE FUNCTION current_tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
     RETURN nullif(current_setting('app.tenant', true), '')::uuid;
 
-GRANT SELECT ON _sqlx_migrations TO refrain_control, refrain_tenant;
+GRANT SELECT ON _sqlx_migrations TO refrain_intent, refrain_control, refrain_tenant;

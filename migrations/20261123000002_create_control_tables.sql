@@ -1,6 +1,6 @@
 -- Control tables: who our tenants are, what they asked for, and what the fleet is doing. No customer content.
 -- Owner of a column = the pool that changes it. "intent" columns are changed by the control plane (sqlx);
--- "fleet" columns by workers and the dispatcher (deadpool-postgres). Nothing changes both in one statement.
+-- "fleet" columns by workers and the dispatcher (deadpool-postgres). The grants hold it.
 
 CREATE TABLE tenants (                                    -- intent
     tenant_id  uuid        PRIMARY KEY,
@@ -40,7 +40,9 @@ CREATE TABLE tenant_gates (                               -- intent
 CREATE TABLE tenant_feed (                                -- fleet
     tenant_id uuid   PRIMARY KEY REFERENCES tenants,
     epoch     int    NOT NULL DEFAULT 1,                  -- raised by a restore; older cursors get 410
-    head      bigint NOT NULL DEFAULT 0                   -- sequence of the newest change
+    head      bigint NOT NULL DEFAULT 0,                  -- sequence of the newest change
+    tickets   bigint NOT NULL DEFAULT 0 CHECK (tickets >= 0), -- live tickets, counted under this row's lock
+    shells    bigint NOT NULL DEFAULT 0 CHECK (shells >= 0)   -- tickets whose own record has not come yet
 ) WITH (fillfactor = 50);
 
 CREATE TABLE connections (                                -- intent, but for the verdict columns
@@ -120,6 +122,8 @@ CREATE TABLE checkpoints (                                -- fleet
     suppressed     bigint      NOT NULL DEFAULT 0,
     late           bigint      NOT NULL DEFAULT 0,        -- found by the overlap: stamped before the watermark, seen after it
     api_calls      bigint      NOT NULL DEFAULT 0,
+    live           bigint      NOT NULL DEFAULT 0 CHECK (live >= 0),  -- live records stored, counted with each page
+    items          bigint      NOT NULL DEFAULT 0 CHECK (items >= 0), -- of them, live items of conversations
     loaded_at      timestamptz,                           -- first load complete
     passed_at      timestamptz,                           -- last window complete
     updated_at     timestamptz NOT NULL DEFAULT now(),

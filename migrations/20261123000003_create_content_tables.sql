@@ -12,6 +12,7 @@ CREATE TABLE records (
     field_set_id  int         NOT NULL,
     state         smallint    NOT NULL,                   -- 0 live, 1 stub, 2 tombstone
     reason        smallint,                               -- why there is no payload
+    was           smallint,                               -- the state before the last write; live rows are counted by it
     content_hash  bytea,                                  -- keyed, 16 bytes, over the canonical record
     identities    bytea,                                  -- keyed tokens of the people it names, 16 bytes each, back to back
     payload       bytea,                           -- sealed canonical record

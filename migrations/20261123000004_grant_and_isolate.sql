@@ -29,7 +29,8 @@ GRANT SELECT ON connections, object_syncs TO refrain_tenant;
 -- UPDATE is what FOR SHARE and FOR UPDATE ask for; the state itself is changed by the control plane.
 GRANT SELECT, UPDATE (suppression_epoch, mapping_epoch) ON tenant_gates TO refrain_tenant;
 
--- Control role: control tables of all tenants, no content, no secrets.
+-- Control tables of all tenants: no content, no secrets. Both roles see all rows; which columns each changes is told by
+-- its grants alone.
 DO $$
 DECLARE
     tbl text;
@@ -38,14 +39,21 @@ BEGIN
         'tenant_keys', 'tenant_gates', 'tenant_feed', 'connections', 'object_syncs', 'checkpoints', 'field_sets',
         'describes', 'jobs', 'job_attempts'
     ] LOOP
-        EXECUTE format('CREATE POLICY fleet ON %I TO refrain_control USING (true) WITH CHECK (true)', tbl);
+        EXECUTE format('CREATE POLICY fleet ON %I TO refrain_intent, refrain_control USING (true) WITH CHECK (true)', tbl);
     END LOOP;
 END
 $$;
 
-GRANT SELECT, INSERT, UPDATE
-    ON tenants, tenant_keys, tenant_gates, tenant_feed, connections, object_syncs, checkpoints, jobs, job_attempts,
-       gates, org_limits, workers, api_keys
+-- What people want.
+GRANT SELECT, INSERT, UPDATE ON tenants, tenant_keys, tenant_gates, connections, object_syncs, api_keys TO refrain_intent;
+GRANT SELECT, INSERT ON tenant_feed TO refrain_intent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON gates TO refrain_intent;
+GRANT DELETE ON object_syncs TO refrain_intent;
+
+-- What the fleet does about it. A worker that finds a connection refused may park it, and change nothing else of it.
+GRANT SELECT
+    ON tenants, tenant_keys, tenant_gates, tenant_feed, connections, object_syncs, field_sets, describes
     TO refrain_control;
-GRANT DELETE ON object_syncs, jobs, job_attempts, gates, workers TO refrain_control;
-GRANT SELECT ON field_sets, describes TO refrain_control;
+GRANT UPDATE (state, ask, state_since, updated_at) ON connections TO refrain_control;
+GRANT SELECT, INSERT, UPDATE ON checkpoints, jobs, job_attempts, gates, org_limits, workers TO refrain_control;
+GRANT DELETE ON jobs, job_attempts, gates, workers TO refrain_control;

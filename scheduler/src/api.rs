@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::{KeyRing, TenantKeys};
 use refrain_shared::storage::Database;
@@ -65,10 +65,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/tenants/{tenant}", get(tenants::get))
-        .route("/v1/tenants/{tenant}/keys", post(keys::create))
+        .route("/v1/tenants/{tenant}/keys", get(keys::list).post(keys::create))
+        .route("/v1/tenants/{tenant}/keys/{key}", delete(keys::revoke))
         .route("/v1/tenants/{tenant}/connections", get(connections::list).post(connections::create))
         .route("/v1/tenants/{tenant}/connections/{connection}", get(connections::get))
         .route("/v1/tenants/{tenant}/connections/{connection}/check", post(connections::check))
+        .route(
+            "/v1/tenants/{tenant}/connections/{connection}/credentials",
+            put(connections::replace_credentials),
+        )
         .route(
             "/v1/tenants/{tenant}/connections/{connection}/objects",
             get(objects::list).post(objects::create),

@@ -38,7 +38,11 @@ async fn publish(db: &Database, publisher: &Publisher, claimed: &[Claimed]) -> R
     let batch: Vec<Envelope> = claimed.iter().map(envelope).collect();
     let mut lost = Vec::new();
     let mut first_failure = None;
-    for (claim, outcome) in claimed.iter().zip(publisher.publish(&batch).await) {
+    for ((claim, envelope), outcome) in claimed.iter().zip(&batch).zip(publisher.publish(&batch).await) {
+        tracing::debug!(
+            job.id = %claim.job, tenant.id = %claim.tenant, epoch = claim.epoch, trace.id = envelope.trace_id(),
+            confirmed = outcome.is_ok(), "published a job"
+        );
         match outcome {
             Ok(()) => counter!(names::JOBS_PUBLISHED, "class" => claim.class.word()).increment(1),
             Err(error) => {

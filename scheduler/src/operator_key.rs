@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use refrain_shared::error::UserMessage;
+use refrain_shared::start::{CannotStart, Exit};
 use refrain_shared::storage::control::ControlPool;
 use refrain_shared::storage::control::api_keys::{operator_key_create, operator_key_exists};
 
@@ -20,17 +22,30 @@ pub async fn ensure(pool: &ControlPool, file: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let key = match std::fs::read_to_string(file) {
-        Ok(text) => text.trim().parse::<ApiKey>().with_context(|| {
-            format!("read the operator's key in {}; remove the file to get a new key", file.display())
-        })?,
+        Ok(text) => text
+            .trim()
+            .parse::<ApiKey>()
+            .map_err(|error| unusable(file, format!("It holds something else: {error}.")))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_new(file)?,
-        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+        Err(error) => return Err(unusable(file, format!("It cannot be read: {error}.")).into()),
     };
     operator_key_create(pool, key.id(), "first operator", &key.secret_hash())
         .await
         .context("store the operator's key")?;
     tracing::info!(file = %file.display(), key = %key.id(), "made the operator's API key");
     Ok(())
+}
+
+fn unusable(file: &Path, why: String) -> CannotStart {
+    CannotStart {
+        exit: Exit::Config,
+        message: UserMessage::new(
+            "operator_key_file",
+            format!("The operator's key file {} cannot be used.", file.display()),
+            why,
+            "Set http.operator_key_file to a place that this user may write, or remove the file to get a new key.",
+        ),
+    }
 }
 
 fn write_new(file: &Path) -> anyhow::Result<ApiKey> {
@@ -40,7 +55,7 @@ fn write_new(file: &Path) -> anyhow::Result<ApiKey> {
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .with_context(|| format!("write the operator's key to {}", file.display()))?;
+        .map_err(|error| unusable(file, format!("It cannot be written: {error}.")))?;
     writeln!(out, "{}", key.expose().expose())
         .and_then(|()| out.sync_all())
         .context("write the operator's key")?;

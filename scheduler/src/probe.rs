@@ -89,6 +89,10 @@ impl ConnectionProbe for SalesforceProbe {
 
 /// What a person is told of a failed proof.
 fn unproved(error: &SalesforceError, now: Timestamp) -> Unproved {
+    // A job tries again, in case it was a passing fault; whoever connects an org must know.
+    if let (SalesforceError::Transport { .. }, Some(ask)) = (error, error.ask()) {
+        return Unproved::Ask(ask);
+    }
     match error.disposition(now) {
         Disposition::ParkConnection { ask } | Disposition::ParkObject { ask } => Unproved::Ask(ask),
         Disposition::Retry { .. } | Disposition::Defer { .. } => Unproved::Later(error.to_string()),

@@ -24,6 +24,16 @@ pub enum RoundError {
     Queue(#[from] QueueError),
 }
 
+impl RoundError {
+    /// What an operator is told: for the broker with what to do, for the database with all causes.
+    fn told(&self) -> String {
+        match self {
+            Self::Store(error) => chain(error),
+            Self::Queue(error) => error.message().to_string(),
+        }
+    }
+}
+
 impl Classify for RoundError {
     fn disposition(&self, now: Timestamp) -> Disposition {
         match self {
@@ -63,7 +73,7 @@ where
                 counter!(names::LOOP_FAILURES, "loop" => name, "code" => error.code()).increment(1);
                 // A long outage is one story: told when it begins, and then less and less often.
                 if failures.is_power_of_two() || failures == 0 {
-                    tracing::warn!(task = name, failures, error = %chain(&error), "a round failed; trying again");
+                    tracing::warn!(task = name, failures, error = %error.told(), "a round failed; trying again");
                 }
                 let wait = FIRST.saturating_mul(1 << failures.min(8)).min(LONGEST);
                 failures = failures.saturating_add(1);

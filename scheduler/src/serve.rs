@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use refrain_shared::clock::Clock;
 use refrain_shared::config::Config;
 use refrain_shared::queue::Publisher;
+use refrain_shared::start;
 use refrain_shared::storage::Database;
 use refrain_shared::storage::control::control_pool;
 use refrain_shared::telemetry::health::Check;
@@ -41,7 +42,7 @@ pub async fn serve(
     telemetry: Option<Telemetry>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (http, client) = wiring::salesforce(config)?;
+    let (http, client, _) = start::salesforce(config)?;
     let probe = Arc::new(SalesforceProbe::new(http, client, Clock::system()));
     let parts = parts(config, probe).await?;
     let tasks = TaskTracker::new();
@@ -80,7 +81,7 @@ async fn parts(config: &Config, probe: Arc<dyn ConnectionProbe>) -> anyhow::Resu
     let options = database_options(config);
     let db = Database::open(&options).context("open the database")?;
     let control = control_pool(&options).context("open the database")?;
-    let ring = Arc::new(wiring::key_ring(config)?);
+    let ring = Arc::new(wiring::key_ring(config, &db).await?);
     operator_key::ensure(&control, &config.http.operator_key_file).await?;
     let publisher = Arc::new(Publisher::new(broker_options(config), "refrain-scheduler"));
     let health = Health::new(vec![("database", database_check(&db)), ("broker", broker_check(&publisher))]);

@@ -1,25 +1,31 @@
-//! What only this program joins: the key ring that may be made at the first start, and the way to Salesforce.
+//! What only this program does: the key ring that may be made at the first start.
 
-use anyhow::Context as _;
 use refrain_shared::config::Config;
-use refrain_shared::crypto::KeyRing;
-use refrain_shared::salesforce::{ClientSettings, Http};
-use refrain_shared::wiring::{api_version, http_settings};
+use refrain_shared::crypto::{CryptoError, KeyRing};
+use refrain_shared::start::{self, CannotStart};
+use refrain_shared::storage::Database;
+use refrain_shared::storage::keys::keys_exist;
 
-/// How to reach Salesforce.
-pub fn salesforce(config: &Config) -> anyhow::Result<(Http, ClientSettings)> {
-    let http = Http::new(&http_settings(config).context("read salesforce.ca_file")?)?;
-    let api_version = api_version(config).context("read salesforce.api_version")?;
-    Ok((http, ClientSettings { api_version, ..ClientSettings::default() }))
+/// The key ring: read, or made when it is missing and may be made. Never made when tenants have keys already: a fresh ring
+/// could not open them.
+pub async fn key_ring(config: &Config, db: &Database) -> Result<KeyRing, CannotStart> {
+    let file = &config.keys.file;
+    let ring = if file.exists() || !config.keys.create {
+        start::key_ring(config)?
+    } else {
+        made(config, db).await?
+    };
+    start::key_ring_check(db, &ring, config).await?;
+    Ok(ring)
 }
 
-/// The key ring: read, or made when it is missing and may be made.
-pub fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+async fn made(config: &Config, db: &Database) -> Result<KeyRing, CannotStart> {
     let file = &config.keys.file;
-    if file.exists() || !config.keys.create {
-        return KeyRing::load(file).with_context(|| {
-            format!("load the key ring {}; without it no tenant's data can be read", file.display())
-        });
+    // When they cannot be looked at, the check that follows says so.
+    if keys_exist(db).await.unwrap_or(true) {
+        let why = "it is missing, and tenants of this database have keys that only the ring of before opens";
+        let error = CryptoError::KeyRing { path: file.display().to_string(), why: why.to_owned() };
+        return Err(start::key_ring_unusable(config, &error));
     }
     match KeyRing::create(file, "kek-1") {
         Ok(ring) => {
@@ -27,7 +33,7 @@ pub fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
             Ok(ring)
         }
         // Another replica on the same disk was faster.
-        Err(_) if file.exists() => KeyRing::load(file).context("load the key ring"),
-        Err(error) => Err(error).with_context(|| format!("make the key ring {}", file.display())),
+        Err(_) if file.exists() => start::key_ring(config),
+        Err(error) => Err(start::key_ring_unusable(config, &error)),
     }
 }

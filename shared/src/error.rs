@@ -131,8 +131,10 @@ impl DeferReason {
 pub enum ReplanHint {
     /// Describe the object again; a field or the mapping moved.
     DescribeAgain,
-    /// Halve the slice: the query was too large or too slow.
+    /// Halve the slice: the query was too slow, or too much for Salesforce.
     HalveSlice,
+    /// Ask for fewer rows at once: the answer was too large for us.
+    FewerRows,
     /// The tenant's gate moved (mapping, suppression or key): read it again.
     GateMoved,
 }

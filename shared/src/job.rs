@@ -3,7 +3,9 @@
 pub mod checkpoint;
 pub mod envelope;
 pub mod lease;
+pub mod narrow;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};
 pub use lease::{Class, JobEnd, Kind, Lease};
+pub use narrow::{Excess, Narrower, Progress, narrower};

@@ -22,6 +22,7 @@ pub mod queue;
 pub mod record;
 pub mod salesforce;
 pub mod secret;
+pub mod start;
 pub mod storage;
 pub mod telemetry;
 pub mod tenant;

@@ -18,6 +18,9 @@ const WINDOW: Duration = Duration::hours(24);
 /// The org's own usage figure is computed behind our back; older than this it no longer brakes.
 const USAGE_FRESH: Duration = Duration::hours(1);
 
+/// Calls prepaid at once: few enough to waste little at a crash, many enough to ask rarely.
+pub const BLOCK: u64 = 20;
+
 /// The strictest settings of an org's connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -198,6 +201,12 @@ impl OrgLimits {
         if usage.limit > 0 && self.usage.is_none_or(|known| known.at <= usage.at) {
             self.usage = Some(usage);
         }
+    }
+
+    /// Whether a block of calls would be granted to whoever asks now.
+    #[must_use]
+    pub fn has_calls(&self, now: Timestamp) -> bool {
+        self.check_calls(BLOCK, now).is_ok()
     }
 
     fn forget_the_past(&mut self, now: Timestamp) {

@@ -3,6 +3,8 @@
 //!
 //! Values only, no I/O. Futures are boxed by hand, so that the traits can be used as `Arc<dyn …>`.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
@@ -177,6 +179,8 @@ pub struct CallReport {
     pub usage: Option<ApiUsage>,
     /// Salesforce refused it because too many calls run at once.
     pub concurrency_refused: bool,
+    /// How long it took, failed and abandoned ones too.
+    pub took: Duration,
 }
 
 /// Stands before every wire attempt: lane, prepaid calls, pacing and blackouts are behind it.

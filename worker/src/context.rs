@@ -10,6 +10,7 @@ use refrain_shared::salesforce::{ClientSettings, Http};
 use refrain_shared::storage::Database;
 use tokio_util::sync::CancellationToken;
 
+use crate::parents::SeenParents;
 use crate::tenants::Tenants;
 
 /// The process as jobs see it.
@@ -30,6 +31,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is remembered of tenants.
     pub tenants: Tenants,
+    /// What is remembered of parent objects.
+    pub parents: SeenParents,
     /// Set when the process is to stop: jobs end at their next commit.
     pub draining: CancellationToken,
 }

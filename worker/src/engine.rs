@@ -41,6 +41,8 @@ pub struct ReadPlan {
     pub lane: Arc<Lane>,
     /// API name of the object.
     pub api_name: String,
+    /// The object in metrics.
+    pub label: &'static str,
     /// How its pages become rows.
     pub transform: TransformPlan,
     /// The connection's ticket objects by key prefix.
@@ -56,6 +58,7 @@ impl ReadPlan {
             lease: lease.clone(),
             lane: Arc::clone(lane),
             api_name: inputs.api_name.clone(),
+            label: label(&inputs.api_name),
             ticket_objects: inputs.ticket_objects.clone(),
             transform: TransformPlan {
                 view,
@@ -74,9 +77,17 @@ impl ReadPlan {
     }
 }
 
+/// An object's label in metrics, of a closed set: a tenant's own objects share one.
+#[must_use]
+pub fn label(api_name: &str) -> &'static str {
+    StandardObject::find(api_name).map_or("custom", |object| object.api_name)
+}
+
 /// What one job did, for its attempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
+    /// The object in metrics, once it is known.
+    pub object: Option<&'static str>,
     /// Pages committed.
     pub pages: i32,
     /// Records read.

@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod first_plan;
 pub mod incremental;
+pub mod narrow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub async fn run(
     let plan_failed = |error: StoreError| JobError::of(Step::Plan, &error, now);
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
+    tally.object = Some(engine::label(&inputs.api_name));
     if let Some(end) = not_to_run(&inputs) {
         return Ok(Left::Open(end));
     }

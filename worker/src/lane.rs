@@ -11,15 +11,14 @@ use futures_util::future::BoxFuture;
 use refrain_shared::clock::Clock;
 use refrain_shared::error::Classify;
 use refrain_shared::job::lease::Lease;
-use refrain_shared::limits::Refusal;
+use refrain_shared::limits::{BLOCK, Refusal};
 use refrain_shared::ports::{CallGate, CallKind, CallRefused, CallReport, Held, PortError};
 use refrain_shared::salesforce::Pacer;
 use refrain_shared::storage::{Database, StoreError, org_limits};
+use refrain_shared::telemetry::names;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Calls prepaid at once: few enough to waste little at a crash, many enough to ask rarely.
-const BLOCK: u64 = 20;
 /// The lane outlives the last call's deadline by this, for clocks and the wire.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -156,7 +155,8 @@ impl CallGate for Lane {
 
     fn after_call(&self, report: CallReport) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!(refrain_shared::telemetry::names::CALLS, "call" => report.kind.word()).increment(1);
+        metrics::counter!(names::CALLS, "call" => report.kind.word()).increment(1);
+        metrics::histogram!(names::CALL_TIME, "call" => report.kind.word()).record(report.took.as_secs_f64());
         if report.concurrency_refused {
             self.crowded.store(true, Ordering::Relaxed);
         }

@@ -13,7 +13,7 @@ pub mod error;
 pub mod jobs;
 pub mod lane;
 pub mod lease;
+pub mod parents;
 pub mod runner;
 pub mod serve;
-
 pub mod tenants;

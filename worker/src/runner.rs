@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use refrain_shared::clock::Timestamp;
-use refrain_shared::error::{Disposition, ReplanHint, UNKNOWN_ATTEMPTS, UserMessage};
+use refrain_shared::error::{DeferReason, Disposition, ReplanHint, UNKNOWN_ATTEMPTS, UserMessage};
 use refrain_shared::ids::JobId;
 use refrain_shared::job::lease::{JobEnd, Lease};
 use refrain_shared::storage::checkpoints::checkpoint_stop;
@@ -16,6 +16,7 @@ use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease};
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -23,7 +24,7 @@ use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
 use crate::engine::Tally;
 use crate::error::{JobError, chain};
-use crate::jobs::{self, Left};
+use crate::jobs::{self, Left, narrow};
 use crate::lease;
 
 /// What the consumer does with the message.
@@ -61,38 +62,56 @@ pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
 async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
     let (lost, done) = (CancellationToken::new(), CancellationToken::new());
     let mut tally = Tally::default();
+    let begun = Instant::now();
     let work = async {
         let left = jobs::run(context, lease, &lost, &mut tally).await;
         done.cancel();
         left
     };
     let (left, ()) = tokio::join!(work, lease::keep(&context.db, lease, &lost, &done));
-    let (end, report) = match left {
-        Ok(Left::Ended) => {
-            metrics::counter!(names::ATTEMPTS, "kind" => lease.kind.word(), "outcome" => "done").increment(1);
-            return Verdict::Ack;
-        }
-        Ok(Left::Open(end)) => (Some(end), report(&tally, "done", None)),
-        Err(error) => {
-            let outcome = error.disposition.word();
-            metrics::counter!(names::ATTEMPTS, "kind" => lease.kind.word(), "outcome" => outcome)
-                .increment(1);
-            log(&error);
-            match obey(context, lease, &error).await {
-                Ok(end) => (end, report(&tally, outcome, Some(&error))),
-                Err(store) => {
-                    tracing::warn!(error = %chain(&store), "outcome not stored; the lease runs out");
-                    return Verdict::Ack;
-                }
-            }
-        }
+    let (outcome, stored) = match left {
+        Ok(Left::Ended) => ("done", Ok(())),
+        Ok(Left::Open(end)) => ("done", finish(context, lease, &end, &report(&tally, "done", None)).await),
+        Err(error) => settle_failure(context, lease, &tally, error).await,
     };
-    let Some(end) = end else { return Verdict::Ack };
-    match finish(context, lease, &end, &report).await {
+    metrics::counter!(names::ATTEMPTS, "kind" => lease.kind.word(), "outcome" => outcome).increment(1);
+    let object = tally.object.unwrap_or("unknown");
+    metrics::histogram!(names::ATTEMPT_TIME, "object" => object, "outcome" => outcome)
+        .record(begun.elapsed().as_secs_f64());
+    match stored {
         Ok(()) | Err(StoreError::FenceLost) => {}
         Err(error) => tracing::warn!(error = %chain(&error), "outcome not stored; the lease runs out"),
     }
     Verdict::Ack
+}
+
+/// Does what a failure asks for and ends the job; gives the outcome's word, and whether it could be stored.
+async fn settle_failure(
+    context: &Context,
+    lease: &Lease,
+    tally: &Tally,
+    mut error: JobError,
+) -> (&'static str, Result<(), StoreError>) {
+    if let Some(excess) = narrow::excess_of(&error) {
+        let outcome = error.disposition.word();
+        let report = report(tally, outcome, Some(&error));
+        match narrow::narrow(context, lease, excess, &report).await {
+            Ok(None) => {
+                log(&error);
+                return (outcome, Ok(()));
+            }
+            Ok(Some(ask)) => error.disposition = Disposition::ParkObject { ask },
+            Err(store) => return (outcome, Err(store)),
+        }
+    }
+    let outcome = error.disposition.word();
+    log(&error);
+    let stored = match obey(context, lease, &error).await {
+        Ok(Some(end)) => finish(context, lease, &end, &report(tally, outcome, Some(&error))).await,
+        Ok(None) => Ok(()),
+        Err(store) => Err(store),
+    };
+    (outcome, stored)
 }
 
 fn report(tally: &Tally, outcome: &'static str, error: Option<&JobError>) -> AttemptReport {
@@ -144,18 +163,29 @@ async fn obey(context: &Context, lease: &Lease, error: &JobError) -> Result<Opti
             }
         }
         Disposition::Defer { until, why } => {
-            let reason = why.word();
-            if *why == refrain_shared::error::DeferReason::OrgQuota {
-                let seconds = until_seconds(*until, now).as_secs_f64();
-                gate_close(&context.db, GateSubject::Org(lease.org), "org_quota", Some(seconds)).await?;
-            }
-            JobEnd::WaitFor { delay: until_seconds(*until, now), reason, attempt: lease.attempt }
+            let (reason, wait) = (why.word(), until_seconds(*until, now));
+            // What holds for every job of the org is a gate, so that they are not published one after the other
+            // to be refused. A budget may be free sooner than was reckoned: its gate opens then, and the job is due.
+            let gate = GateSubject::Org(lease.org);
+            let delay = match why {
+                DeferReason::Budget | DeferReason::OrgQuota => {
+                    gate_close(&context.db, gate, reason, Some(wait.as_secs_f64())).await?;
+                    if *why == DeferReason::Budget { Duration::ZERO } else { wait }
+                }
+                DeferReason::Lanes
+                | DeferReason::Blackout
+                | DeferReason::Paused
+                | DeferReason::NewerVersion
+                | DeferReason::Storage => wait,
+            };
+            JobEnd::WaitFor { delay, reason, attempt: lease.attempt }
         }
         Disposition::Replan { hint } => {
             context.tenants.forget(lease.tenant);
             match hint {
                 ReplanHint::GateMoved => JobEnd::More,
-                ReplanHint::DescribeAgain | ReplanHint::HalveSlice => {
+                // Too much outside of a window: a count, or the first look at an object.
+                ReplanHint::DescribeAgain | ReplanHint::HalveSlice | ReplanHint::FewerRows => {
                     let tries = u32::try_from(attempt).unwrap_or(u32::MAX);
                     if tries > UNKNOWN_ATTEMPTS {
                         JobEnd::Park { ask: defect(error) }
@@ -182,6 +212,17 @@ fn until_seconds(until: Timestamp, now: Timestamp) -> Duration {
 }
 
 fn defect(error: &JobError) -> UserMessage {
+    if matches!(error.code, "does_not_open" | "unknown_key" | "unknown_format") {
+        return UserMessage::new(
+            "SEALED_DATA",
+            "This job stopped because sealed data of the tenant does not open.",
+            format!(
+                "The key ring of this worker is not the one that sealed it, or it is damaged: {}.",
+                error.detail
+            ),
+            "Start the workers with the key ring that was in use before (keys.file), then press Sync now. Nothing was lost.",
+        );
+    }
     UserMessage::new(
         "DEFECT",
         "This job stopped because of a defect in Refrain.",

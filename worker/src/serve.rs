@@ -10,6 +10,7 @@ use refrain_shared::config::Config;
 use refrain_shared::job::envelope::Decoded;
 use refrain_shared::job::lease::Class;
 use refrain_shared::queue::{Consumer, ConsumerOptions, Delivery};
+use refrain_shared::start;
 use refrain_shared::storage::jobs::{worker_farewell, worker_heartbeat};
 use refrain_shared::telemetry::{Check, Health, Telemetry, health_router};
 use refrain_shared::wiring;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
@@ -38,6 +40,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let slots = config.worker.slots;
+    let listener = start::listen(config.worker.listen, "worker.listen").await?;
     let mut consumer = Consumer::start(ConsumerOptions {
         broker: wiring::broker_options(config),
         name: format!("refrain worker {}", context.worker),
@@ -45,11 +48,21 @@ pub async fn serve(
         watch_every: Duration::from_secs(15),
     });
     let health = Health::new(checks(&context, &consumer));
-    let listener = TcpListener::bind(config.worker.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, slots, worker.id = %context.worker, "worker runs");
     let tasks = TaskTracker::new();
     let closed = CancellationToken::new();
-    tasks.spawn(serve_health(listener, health_router(health.clone(), Some(telemetry)), closed.clone()));
+    tasks.spawn(serve_health(
+        listener,
+        health_router(health.clone(), Some(telemetry.clone())),
+        closed.clone(),
+    ));
+    let stopped = closed.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = telemetry.upkeep() => {}
+            () = stopped.cancelled() => {}
+        }
+    });
     tasks.spawn(say_alive(Arc::clone(&context), i32::from(slots), closed.clone()));
 
     let jobs = TaskTracker::new();
@@ -132,7 +145,9 @@ async fn deal_with(context: &Context, delivery: Delivery) {
             return;
         }
     };
-    match run_message(context, envelope.job, envelope.epoch).await {
+    // What the dispatcher says of this message has the same trace.
+    let span = tracing::info_span!("job.take", trace.id = envelope.trace_id());
+    match run_message(context, envelope.job, envelope.epoch).instrument(span).await {
         Verdict::Ack => {
             if let Err(error) = delivery.ack().await {
                 // It comes again with an epoch that matches nothing any more.

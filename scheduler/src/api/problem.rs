@@ -152,6 +152,18 @@ impl From<StoreError> for ApiError {
                 "Nothing can be done with it any more.",
             );
         }
+        if let StoreError::Crypto(_) = &error {
+            return Self {
+                cause: Some(chain(&error)),
+                ..Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "sealed_data",
+                    "Sealed data of this tenant does not open.",
+                    "The key ring in use is not the one that sealed it, or it is damaged.",
+                    "Tell the operator: Refrain must be started with the key ring that was in use before.",
+                )
+            };
+        }
         let retry = may_help(&error.disposition(refrain_shared::clock::Clock::system().now()));
         Self::internal(error.code(), &error, retry)
     }

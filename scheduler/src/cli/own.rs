@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use refrain_shared::config::{Config, ConfigProblems, LogFormat};
-use refrain_shared::error::UserMessage;
-use refrain_shared::telemetry::{init_logs, init_metrics};
+use refrain_shared::config::{Config, ConfigProblems};
+use refrain_shared::start::{self, CannotStart};
+use refrain_shared::telemetry::init_metrics;
 use refrain_shared::wiring::database_options;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +19,8 @@ pub enum Exit {
     Failed(anyhow::Error),
     /// The configuration, or what was typed.
     Config(String),
-    /// The schema does not fit this build.
-    Schema(UserMessage),
+    /// This process cannot do its work.
+    Start(Box<CannotStart>),
     /// The API said no.
     Refused(String),
     /// The API is not there.
@@ -35,7 +34,7 @@ impl Exit {
         match self {
             Self::Failed(_) => 1,
             Self::Config(_) => 2,
-            Self::Schema(_) => 3,
+            Self::Start(refusal) => refusal.exit as u8,
             Self::Refused(_) => 4,
             Self::Unreachable(_) => 5,
         }
@@ -45,18 +44,31 @@ impl Exit {
 impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed(error) => write!(f, "Failed to {error:#}"),
+            Self::Failed(error) => write!(
+                f,
+                "The scheduler stopped.\nWhy: {error:#}.\nFix: Start it again; nothing was lost. If it stops once more, \
+                 report this as a defect."
+            ),
             Self::Config(text) | Self::Refused(text) | Self::Unreachable(text) => {
                 f.write_str(text.trim_end())
             }
-            Self::Schema(message) => write!(f, "{message}"),
+            Self::Start(refusal) => write!(f, "{refusal}"),
         }
     }
 }
 
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        match error.downcast::<CannotStart>() {
+            Ok(refusal) => refusal.into(),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<CannotStart> for Exit {
+    fn from(refusal: CannotStart) -> Self {
+        Self::Start(Box::new(refusal))
     }
 }
 
@@ -74,27 +86,24 @@ pub(super) fn check_config(file: Option<&Path>) -> Result<(), Exit> {
 
 pub(super) async fn migrate(file: Option<&Path>) -> Result<(), Exit> {
     let config = Config::load(file)?;
-    let applied = schema::migrate(&database_options(&config)).await?.map_err(Exit::Schema)?;
+    let applied = schema::migrate(&database_options(&config)).await?;
     eprintln!("The schema is current; {applied} migration(s) applied.");
     Ok(())
 }
 
 pub(super) async fn serve(file: Option<&Path>, migrate: bool) -> Result<(), Exit> {
     let config = Config::load(file)?;
-    init_logs(config.log.format == LogFormat::Json, &config.log.filter)
-        .map_err(|error| Exit::Config(error.to_string()))?;
+    start::logs(&config)?;
     let telemetry = init_metrics().context("start telemetry")?;
     tracing::info!("configuration in force:\n{}", config.redacted());
     let options = database_options(&config);
     if migrate {
-        let applied = schema::migrate(&options).await?.map_err(Exit::Schema)?;
+        let applied = schema::migrate(&options).await?;
         tracing::info!(applied, "the schema is current");
     } else {
-        schema::check(&options).await?.map_err(Exit::Schema)?;
+        start::schema_check(&options).await?;
     }
-    let listener = TcpListener::bind(config.http.listen)
-        .await
-        .with_context(|| format!("listen on {} (http.listen)", config.http.listen))?;
+    let listener = start::listen(config.http.listen, "http.listen").await?;
     let stop = CancellationToken::new();
     let asked = stop.clone();
     let watch = tokio::spawn(async move { stop_asked(&asked).await });

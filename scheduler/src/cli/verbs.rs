@@ -31,6 +31,21 @@ pub(super) enum TenantCommand {
         #[arg(long)]
         admin: bool,
     },
+    /// List a tenant's API keys, without their secrets.
+    Keys {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+    },
+    /// Revoke an API key of a tenant: it opens nothing any more.
+    RevokeKey {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The key's id (key_…), never the key itself.
+        #[arg(value_name = "KEY_ID")]
+        key_id: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -56,6 +71,20 @@ pub(super) enum ConnectionCommand {
         /// The tenant (ten_…).
         #[arg(long, short)]
         tenant: String,
+    },
+    /// Replace a connection's credentials. They are proved first, and must lead to the same org.
+    Credentials {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The org's My Domain URL, if it changes too.
+        #[arg(long)]
+        login_url: Option<String>,
+        /// A JSON file as for `create`; `-` for standard input.
+        #[arg(long)]
+        auth: PathBuf,
+        /// The connection (con_…).
+        connection: String,
     },
     /// Prove a connection's credentials again.
     Check {
@@ -108,6 +137,14 @@ pub(super) enum SyncCommand {
 
 const TENANTS: &[(&str, &str)] =
     &[("ID", "id"), ("NAME", "name"), ("STATE", "state"), ("CREATED", "created_at")];
+const KEYS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("ROLE", "role"),
+    ("CREATED", "created_at"),
+    ("ENDS", "expires_at"),
+    ("REVOKED", "revoked_at"),
+];
 const CONNECTIONS: &[(&str, &str)] = &[
     ("ID", "id"),
     ("NAME", "name"),
@@ -150,6 +187,15 @@ pub(super) async fn tenant(api: &ApiArguments, command: TenantCommand) -> Result
             let made = ask(api, Method::POST, &format!("/v1/tenants/{tenant}/keys"), Some(&body)).await?;
             print(api, &made, std::slice::from_ref(&made), &[("ID", "id"), ("KEY (SHOWN ONCE)", "key")]);
         }
+        TenantCommand::Keys { tenant } => {
+            let answer = ask(api, Method::GET, &format!("/v1/tenants/{tenant}/keys"), None).await?;
+            print(api, &answer, rows(&answer, "keys"), KEYS);
+        }
+        TenantCommand::RevokeKey { tenant, key_id } => {
+            let path = format!("/v1/tenants/{tenant}/keys/{key_id}");
+            let revoked = ask(api, Method::DELETE, &path, None).await?;
+            print(api, &revoked, std::slice::from_ref(&revoked), KEYS);
+        }
     }
     Ok(())
 }
@@ -165,6 +211,12 @@ pub(super) async fn connection(api: &ApiArguments, command: ConnectionCommand) -
         ConnectionCommand::List { tenant } => {
             let answer = ask(api, Method::GET, &format!("/v1/tenants/{tenant}/connections"), None).await?;
             print(api, &answer, rows(&answer, "connections"), CONNECTIONS);
+        }
+        ConnectionCommand::Credentials { tenant, login_url, auth, connection } => {
+            let body = json!({ "login_url": login_url, "auth": read_auth(&auth)? });
+            let path = format!("/v1/tenants/{tenant}/connections/{connection}/credentials");
+            let changed = ask(api, Method::PUT, &path, Some(&body)).await?;
+            print(api, &changed, std::slice::from_ref(&changed), CONNECTIONS);
         }
         ConnectionCommand::Check { tenant, connection } => {
             let path = format!("/v1/tenants/{tenant}/connections/{connection}/check");

@@ -14,10 +14,17 @@ fn operations(tenant: &str) -> Vec<(Method, String)> {
         let path = path
             .replace("{tenant}", tenant)
             .replace("{connection}", "con_00000000000000000000000000000001")
+            .replace("{key}", "key_00000000000000000000000000000001")
             .replace("{object}", "obj_1")
             .replace("{job}", "job_1")
             .replace("{ticket}", "obj_1.5003000000D8cuIAAR");
-        let methods = [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch)];
+        let methods = [
+            (Method::GET, item.get),
+            (Method::POST, item.post),
+            (Method::PUT, item.put),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
         operations.extend(
             methods
                 .into_iter()
@@ -25,7 +32,7 @@ fn operations(tenant: &str) -> Vec<(Method, String)> {
                 .map(|(method, _)| (method, path.clone())),
         );
     }
-    assert_eq!(operations.len(), 21, "a new operation is listed here on purpose");
+    assert_eq!(operations.len(), 24, "a new operation is listed here on purpose");
     operations
 }
 

@@ -263,6 +263,13 @@ async fn people_and_quarantine_are_listed_without_payloads() {
             "'too_large', 'Name', now(), '\\x00'",
         )
         .await;
+    let counted = format!(
+        "INSERT INTO checkpoints (object_id, tenant_id, connection_id, live) VALUES ({}, '{}', '{}', 1)",
+        contact.0,
+        content.scope.tenant().0,
+        content.connection.0
+    );
+    world.sql(&counted).await;
     let served = world.serve(FakeProbe::Works).await;
     let customers = served.get(&content.path("customers")).await;
     assert_eq!(customers.body["people"][0]["name"], "Cleo Customer", "{customers:?}");

@@ -94,6 +94,86 @@ async fn a_check_that_finds_a_person_is_needed_parks_the_connection_and_the_next
 }
 
 #[tokio::test]
+async fn replaced_credentials_are_proved_sealed_and_open_a_parked_connection() {
+    let world = World::new("credentials").await;
+    let works = world.serve(FakeProbe::Works).await;
+    let tenant = tenant(&works).await;
+    let made = works.post(&format!("{tenant}/connections"), &new_connection()).await;
+    let path = format!("{tenant}/connections/{}", made.body["id"].as_str().unwrap());
+    let refuses = world.serve(FakeProbe::Refuses).await;
+    refuses.ask(Method::POST, &format!("{path}/check"), Some(&refuses.operator), None).await;
+    assert_eq!(world.value("SELECT reason FROM gates").await, "parked");
+    let stored = async || world.value("SELECT encode(credentials, 'hex') FROM connection_secrets").await;
+    let before = stored().await;
+    let new = json!({ "auth": { "method": "jwt_bearer", "client_id": "other id", "username": "integration@acme.example",
+                                "private_key": "a-very-secret-secret" } });
+    let put = async |served: &Served| {
+        served.ask(Method::PUT, &format!("{path}/credentials"), Some(&served.operator), Some(&new)).await
+    };
+
+    assert_problem(&put(&refuses).await, StatusCode::UNPROCESSABLE_ENTITY, "invalid_client");
+    let away = world.serve(FakeProbe::Away).await;
+    assert_problem(&put(&away).await, StatusCode::SERVICE_UNAVAILABLE, "salesforce_unavailable");
+    let elsewhere = world.serve(FakeProbe::AnotherOrg).await;
+    assert_problem(&put(&elsewhere).await, StatusCode::UNPROCESSABLE_ENTITY, "ORG_ID_CHANGED");
+    assert_eq!(
+        (stored().await, works.get(&path).await.body["state"].as_str()),
+        (before.clone(), Some("parked"))
+    );
+
+    let changed = put(&works).await;
+    assert_eq!(
+        (changed.status, changed.body["state"].as_str()),
+        (StatusCode::OK, Some("active")),
+        "{changed:?}"
+    );
+    assert_eq!(changed.body["client_id"], "other id");
+    assert_eq!(changed.body["username"], "integration@acme.example");
+    assert_eq!(changed.body["login_url"], made.body["login_url"], "left out, it stays");
+    assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
+    assert_ne!(stored().await, before);
+    let dump = world.value("SELECT encode(credentials, 'escape') FROM connection_secrets").await;
+    assert!(!dump.contains("a-very-secret-secret"));
+    assert_eq!(
+        world.value("SELECT generation FROM connection_secrets").await,
+        "2",
+        "sessions in use are renewed"
+    );
+
+    world.sql("UPDATE connections SET state = 'revoked'").await;
+    assert_problem(&put(&works).await, StatusCode::CONFLICT, "connection_revoked");
+}
+
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_and_stays_in_the_list_without_its_secret() {
+    let world = World::new("revoke").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let (scope, other) = (world.tenant("a").await, world.tenant("b").await);
+    let (first, second) =
+        (served.tenant_key(&scope, "tenant_admin").await, served.tenant_key(&scope, "tenant_reader").await);
+    served.tenant_key(&other, "tenant_reader").await;
+    let path = format!("/v1/tenants/{}/keys", scope.tenant());
+    let listed = served.ask(Method::GET, &path, Some(&first), None).await;
+    let keys = listed.body["keys"].as_array().unwrap();
+    let roles: Vec<&str> = keys.iter().map(|key| key["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["tenant_admin", "tenant_reader"], "its own only: {listed:?}");
+    for key in [&first, &second] {
+        assert!(!listed.body.to_string().contains(key.rsplit_once('_').unwrap().1), "no secrets");
+    }
+    let revoke = format!("{path}/{}", keys[1]["id"].as_str().unwrap());
+    let foreign = format!("/v1/tenants/{}/keys/{}", other.tenant(), keys[1]["id"].as_str().unwrap());
+    let delete = async |path: &str| served.ask(Method::DELETE, path, Some(&served.operator), None).await;
+    assert_problem(&delete(&foreign).await, StatusCode::NOT_FOUND, "not_found");
+    assert_eq!(served.ask(Method::GET, &path, Some(&second), None).await.status, StatusCode::OK);
+    let revoked = delete(&revoke).await;
+    assert_eq!(revoked.status, StatusCode::OK, "{revoked:?}");
+    assert_eq!(delete(&revoke).await.body, revoked.body, "again changes nothing");
+    assert_eq!(served.ask(Method::GET, &path, Some(&second), None).await.status, StatusCode::UNAUTHORIZED);
+    let listed = served.ask(Method::GET, &path, Some(&first), None).await;
+    assert_eq!(listed.body["keys"][1], revoked.body);
+}
+
+#[tokio::test]
 async fn bodies_that_do_not_fit_are_refused_without_repeating_what_they_hold() {
     let world = World::new("bodies").await;
     let served = world.serve(FakeProbe::Works).await;

@@ -209,3 +209,68 @@ async fn claims_whose_message_was_not_confirmed_are_undone_at_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_org_without_free_lanes_neither_fills_the_page_nor_has_its_jobs_published() {
+    let world = World::new("dispatch_lanes").await;
+    world.live_worker(4).await;
+    let many = world.due_jobs("many", 60, 1).await;
+    // Of the default settings: four lanes.
+    world.sql("UPDATE org_limits SET settings = '{}'").await;
+    let one = world.due_jobs("one", 1, 1).await;
+    world
+        .sql(&format!("UPDATE jobs SET org_id = '00D000000000002EAA' WHERE tenant_id = '{}'", one.tenant().0))
+        .await;
+    let first = claim(&world).await;
+    assert_eq!(
+        (of(&first, &many), of(&first, &one)),
+        (4, 1),
+        "as many as there are lanes, and the other org's"
+    );
+    assert!(claim(&world).await.is_empty(), "published jobs will want the lanes");
+
+    // One ends in good order: its lane is free at once.
+    world
+        .sql(&format!(
+            "DELETE FROM jobs WHERE job_id = {}",
+            first.iter().find(|claim| claim.tenant == many.tenant()).unwrap().job.0
+        ))
+        .await;
+    assert_eq!(claim(&world).await.len(), 1);
+
+    // One dies: its lane is held until its last call is over, whoever runs the job next.
+    let dead = world.value("SELECT min(job_id) FROM jobs WHERE state = 1").await;
+    world
+        .sql(&format!(
+            "UPDATE org_limits SET lanes = jsonb_build_array(jsonb_build_object(
+                 'job', {dead}, 'epoch', 1, 'until', now() + interval '1 minute', 'calls', 20, 'bucket', now(), 'returnable', 20))
+              WHERE org_id = '{ORG}';
+             UPDATE jobs SET state = 0, available_at = now() WHERE job_id = {dead}"
+        ))
+        .await;
+    assert!(claim(&world).await.is_empty(), "three in flight and one lane of the dead");
+    world.sql("UPDATE org_limits SET lanes = jsonb_set(lanes, '{0,until}', to_jsonb(now()))").await;
+    assert_eq!(claim(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn tenants_that_share_an_org_share_its_lanes() {
+    let world = World::new("dispatch_shared_lanes").await;
+    world.live_worker(20).await;
+    let (big, small) = (world.due_jobs("big", 50, 1).await, world.due_jobs("small", 50, 1).await);
+    world.sql("UPDATE org_limits SET settings = '{\"lanes\": 6}'").await;
+    let claimed = claim(&world).await;
+    assert_eq!((of(&claimed, &big), of(&claimed, &small)), (3, 3));
+}
+
+#[tokio::test]
+async fn what_people_wait_for_gets_an_orgs_lanes_before_history() {
+    let world = World::new("dispatch_lane_order").await;
+    world.live_worker(20).await;
+    let scope = world.due_jobs("a", 50, Class::Backfill.number()).await;
+    world.sql("UPDATE org_limits SET settings = '{\"lanes\": 3}'").await;
+    world.sql("UPDATE jobs SET class = 1 WHERE job_id IN (SELECT job_id FROM jobs ORDER BY job_id DESC LIMIT 2)").await;
+    let claimed = claim(&world).await;
+    let fresh = claimed.iter().filter(|claim| claim.class == Class::Incremental).count();
+    assert_eq!((of(&claimed, &scope), fresh), (3, 2));
+}

@@ -9,11 +9,11 @@ use tokio_postgres::NoTls;
 use crate::world::{DEADLINE, Folder};
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn scheduler(bed: &TestBed, directory: &Folder, port: u16) -> Program {
+pub(crate) fn scheduler(bed: &TestBed, directory: &Folder, port: u16) -> Program {
     Program::new("scheduler")
         .env("DATABASE_URL", bed.database_url())
         .env("AMQP_URL", bed.amqp_url())
@@ -22,7 +22,7 @@ fn scheduler(bed: &TestBed, directory: &Folder, port: u16) -> Program {
         .env("REFRAIN_KEYS__FILE", directory.join("keys.toml"))
 }
 
-async fn code(running: &Running) -> i32 {
+pub(crate) async fn code(running: &Running) -> i32 {
     running.wait_exit(DEADLINE).await.unwrap().code().unwrap()
 }
 
@@ -89,6 +89,19 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
     };
     let made = verb(&["-o", "json", "tenant", "create", "Acme"]);
     assert_eq!(code(&made).await, 0, "{}", made.logs());
+    let id_in = |run: &Running| {
+        let answer: serde_json::Value = serde_json::from_str(&run.logs()).unwrap();
+        answer["id"].as_str().unwrap().to_owned()
+    };
+    let tenant = id_in(&made);
+    let made_key = verb(&["-o", "json", "tenant", "key", "--tenant", &tenant, "console"]);
+    assert_eq!(code(&made_key).await, 0, "{}", made_key.logs());
+    let key_id = id_in(&made_key);
+    let revoked = verb(&["-o", "json", "tenant", "revoke-key", "--tenant", &tenant, &key_id]);
+    assert_eq!(code(&revoked).await, 0, "{}", revoked.logs());
+    let keys = verb(&["tenant", "keys", "--tenant", &tenant]);
+    assert_eq!(code(&keys).await, 0, "{}", keys.logs());
+    assert!(keys.logs().contains(&key_id) && keys.logs().contains("tenant_reader"), "{}", keys.logs());
     let listed = verb(&["tenant", "list"]);
     assert_eq!(code(&listed).await, 0);
     assert!(listed.logs().contains("Acme"), "{}", listed.logs());

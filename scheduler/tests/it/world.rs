@@ -78,9 +78,8 @@ fn migrations() -> Vec<u8> {
 impl World {
     pub(crate) async fn new(test: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let schema = Schema::new(&migrations(), async |url: String| {
-            schema::migrate(&options(&url)).await.map(|done| done.unwrap()).map(drop)
-        });
+        let schema =
+            Schema::new(&migrations(), async |url: String| schema::migrate(&options(&url)).await.map(drop));
         let bed = TestBed::with_schema(test, schema).await;
         let directory = Folder::of(&bed);
         let options = options(bed.database_url());
@@ -149,12 +148,13 @@ impl World {
         object_sync_create(&self.control, scope, connection, &new).await.unwrap().unwrap().id
     }
 
-    /// A tenant with `count` due jobs of a class.
+    /// A tenant with `count` due jobs of a class, in an org whose lanes are more than enough.
     pub(crate) async fn due_jobs(&self, name: &str, count: u32, class: i16) -> TenantScope {
         let scope = self.tenant(name).await;
         let connection = self.connection(&scope).await;
         self.sql(&format!(
-            "INSERT INTO jobs (tenant_id, connection_id, org_id, kind, class)
+            "INSERT INTO org_limits (org_id, settings) VALUES ('{ORG}', '{{\"lanes\": 1000}}') ON CONFLICT DO NOTHING;
+             INSERT INTO jobs (tenant_id, connection_id, org_id, kind, class)
              SELECT '{}', '{}', '{ORG}', 'backfill', {class} FROM generate_series(1, {count})",
             scope.tenant().0,
             connection.0
@@ -244,6 +244,7 @@ impl Served {
 #[derive(Clone, Copy)]
 pub(crate) enum FakeProbe {
     Works,
+    AnotherOrg,
     Refuses,
     Away,
 }
@@ -251,7 +252,7 @@ pub(crate) enum FakeProbe {
 impl FakeProbe {
     fn unproved(self) -> Unproved {
         match self {
-            Self::Works => unreachable!("only asked when it does not work"),
+            Self::Works | Self::AnotherOrg => unreachable!("only asked when it does not work"),
             Self::Refuses => Unproved::Ask(UserMessage::new(
                 "invalid_client",
                 "Salesforce refused the client secret.",
@@ -266,10 +267,12 @@ impl FakeProbe {
 impl ConnectionProbe for FakeProbe {
     fn prove(&self, _credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>> {
         Box::pin(async {
-            if !matches!(self, Self::Works) {
-                return Err(self.unproved());
-            }
-            let (org_id, user_id) = (SalesforceId::parse(ORG).unwrap(), SalesforceId::parse(USER).unwrap());
+            let org = match self {
+                Self::Works => ORG,
+                Self::AnotherOrg => "00D000000000009EAA",
+                Self::Refuses | Self::Away => return Err(self.unproved()),
+            };
+            let (org_id, user_id) = (SalesforceId::parse(org).unwrap(), SalesforceId::parse(USER).unwrap());
             let answer = TokenAnswer {
                 access_token: Secret::new("token".to_owned()),
                 refresh_token: None,

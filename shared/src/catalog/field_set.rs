@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::describe::{FieldType, ObjectDescribe};
+use super::linked::{Parents, Walk, walk};
 use super::registry::StandardObject;
 use crate::ids::FieldSetId;
 
@@ -89,13 +90,12 @@ impl FieldSet {
 
 /// The fields to read of an object: all that describe shows and a column can hold, and the linked paths.
 ///
-/// `broken` names the relationships whose parent object the user cannot read. A path through one of them, or
-/// whose first step describe does not show, is left out and returned in the second list.
+/// A path that cannot be walked, as far as `parents` tells, is left out and returned in the second list.
 #[must_use]
 pub fn choose_fields(
     describe: &ObjectDescribe,
     extra_paths: &[String],
-    broken: &[String],
+    parents: &Parents,
 ) -> (Vec<Field>, Vec<String>) {
     let standard = StandardObject::find(&describe.name);
     let excluded = standard.map_or(&[][..], |object| object.excluded);
@@ -108,26 +108,26 @@ pub fn choose_fields(
         })
         .collect();
     let mut dropped = Vec::new();
-    let linked = standard.map_or(&[][..], |object| object.linked);
-    for path in linked.iter().map(|path| (*path).to_owned()).chain(extra_paths.iter().cloned()) {
+    for path in linked_paths(describe, extra_paths) {
         if fields.iter().any(|field| field.path == path) {
             continue;
         }
-        let (step, rest) = path.split_once('.').unwrap_or((&path, ""));
-        let walks = !broken.iter().any(|name| name == step)
-            && describe
-                .fields
-                .iter()
-                .any(|field| field.relationship_name.as_deref() == Some(step) && !rest.is_empty());
-        if walks {
-            // A parent's value is kept as text unless its own describe says better; the type of the last
-            // step belongs to the parent object and is not needed to read it back.
-            fields.push(Field { path, kind: FieldType::AnyType });
-        } else {
-            dropped.push(path);
+        match walk(describe, &path, parents) {
+            // A parent's value is kept as text: the type of the last step belongs to the parent object and is not
+            // needed to read it back.
+            Walk::Reads if path.contains('.') => fields.push(Field { path, kind: FieldType::AnyType }),
+            // A parent that was not asked about is not known to be readable.
+            Walk::Reads | Walk::Broken | Walk::Needs(_) => dropped.push(path),
         }
     }
     (fields, dropped)
+}
+
+/// The paths to read along: the object's own by default, and the ones that people asked for.
+#[must_use]
+pub fn linked_paths(describe: &ObjectDescribe, extra_paths: &[String]) -> Vec<String> {
+    let linked = StandardObject::find(&describe.name).map_or(&[][..], |object| object.linked);
+    linked.iter().map(|path| (*path).to_owned()).chain(extra_paths.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +140,8 @@ mod tests {
             "fields": [
                 {"name": "Id", "type": "id", "filterable": true, "sortable": true},
                 {"name": "Comments", "type": "textarea"},
-                {"name": "OwnerId", "type": "reference", "relationshipName": "Owner"},
+                {"name": "OwnerId", "type": "reference", "relationshipName": "Owner", "referenceTo": ["Group", "User"]},
+                {"name": "ContactId", "type": "reference", "relationshipName": "Contact", "referenceTo": ["Contact"]},
                 {"name": "MailingAddress", "type": "address"},
                 {"name": "SystemModstamp", "type": "datetime", "filterable": true, "sortable": true}
             ]
@@ -150,17 +151,25 @@ mod tests {
 
     #[test]
     fn what_no_column_can_hold_or_nobody_may_see_is_left_out() {
+        let parents = Parents::from([("Contact".to_owned(), None)]);
         let (fields, dropped) =
-            choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()], &[]);
+            choose_fields(&describe(), &["Owner.Alias".to_owned(), "Nope.Name".to_owned()], &parents);
         let set = FieldSet::new(FieldSetId(1), fields);
         let paths: Vec<&str> = set.fields().iter().map(|field| field.path.as_str()).collect();
-        assert_eq!(paths, ["Id", "Owner.Alias", "Owner.Name", "Owner.Type", "OwnerId", "SystemModstamp"]);
+        assert_eq!(
+            paths,
+            ["ContactId", "Id", "Owner.Alias", "Owner.Name", "Owner.Type", "OwnerId", "SystemModstamp"]
+        );
         assert_eq!(dropped, ["Contact.Name", "Account.Name", "RecordType.DeveloperName", "Nope.Name"]);
-        assert_eq!(set.position("OwnerId"), Some(4));
+        assert_eq!(set.position("OwnerId"), Some(5));
         assert_eq!(describe().cursor_field(), Some("SystemModstamp"));
 
-        let (fields, dropped) = choose_fields(&describe(), &[], &["Owner".to_owned()]);
-        assert!(fields.iter().all(|field| !field.path.starts_with("Owner.")));
-        assert!(dropped.contains(&"Owner.Name".to_owned()), "a parent nobody may read takes its paths along");
+        let contact = serde_json::from_value(serde_json::json!({
+            "name": "Contact", "queryable": true, "fields": [{"name": "Name", "type": "string"}]
+        }));
+        let parents = Parents::from([("Contact".to_owned(), Some(std::sync::Arc::new(contact.unwrap())))]);
+        let (fields, dropped) = choose_fields(&describe(), &[], &parents);
+        assert!(fields.iter().any(|field| field.path == "Contact.Name"));
+        assert!(!dropped.contains(&"Contact.Name".to_owned()), "a parent that may be read is read along");
     }
 }

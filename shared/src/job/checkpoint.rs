@@ -74,6 +74,8 @@ pub struct Window {
     pub hi: Timestamp,
     /// The last row already committed.
     pub resume: Option<Position>,
+    /// How many rows to ask for at once; as many as a page takes without it.
+    pub rows: Option<u32>,
 }
 
 /// A part of history not read yet.
@@ -153,10 +155,10 @@ pub fn next_window(checkpoint: &Checkpoint, settings: &ObjectSettings, now: Time
     let watermark = checkpoint.watermark?;
     let lo = watermark - Duration::seconds(i64::from(settings.overlap_s));
     if let Some(hi) = checkpoint.window_hi {
-        return Some(Window { lo, hi, resume: checkpoint.position.clone() });
+        return Some(Window { lo, hi, resume: checkpoint.position.clone(), rows: None });
     }
     let hi = now - Duration::seconds(i64::from(settings.settle_s));
-    (hi > watermark).then_some(Window { lo, hi, resume: None })
+    (hi > watermark).then_some(Window { lo, hi, resume: None, rows: None })
 }
 
 /// The watermark that a window's end may claim: never past what Salesforce's own clock has settled.

@@ -56,6 +56,20 @@ struct Version {
 }
 
 impl Envelope {
+    /// The trace that the message belongs to: what its publisher's lines and its worker's have in common. `None` without
+    /// a trace parent, or with one that has not the form of version 00.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        let hexadecimal = |text: &str, digits| {
+            text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let mut parts = self.trace.as_deref()?.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let formed =
+            version == "00" && hexadecimal(trace, 32) && hexadecimal(span, 16) && hexadecimal(flags, 2);
+        (formed && parts.next().is_none() && trace.bytes().any(|b| b != b'0')).then_some(trace)
+    }
+
     /// The bytes of the message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -123,6 +137,24 @@ mod tests {
             r#"{"v":1,"tenant":"ten_00000000000000000000000000000000","shard":0,"job":"job_1","epoch":4,"class":"incremental","trace":null}"#
         );
         assert_eq!(Envelope::decode(&bytes), Decoded::Envelope(envelope()));
+    }
+
+    #[test]
+    fn only_a_well_formed_trace_parent_names_a_trace() {
+        let with = |trace: &str| Envelope { trace: Some(trace.to_owned()), ..envelope() };
+        let good = with("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(good.trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(Envelope::decode(&good.encode()), Decoded::Envelope(good));
+        for bad in [
+            "",
+            "words",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(with(bad).trace_id(), None, "{bad}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, ErrorKind};
 
 use super::error::QueueError;
 use crate::secret::Secret;
@@ -34,9 +35,23 @@ pub async fn connect(options: &BrokerOptions, name: &str) -> Result<Connection, 
     match tokio::time::timeout(CONNECT, Connection::connect_uri_with_config(uri, properties, tls, runtime))
         .await
     {
-        Ok(opened) => opened.map_err(QueueError::Unreachable),
+        Ok(opened) => opened.map_err(not_opened),
         Err(_) => Err(QueueError::TimedOut { what: "open a connection", seconds: CONNECT.as_secs() }),
     }
+}
+
+/// Tells a refused login from a broker that is away.
+fn not_opened(error: lapin::Error) -> QueueError {
+    if let ErrorKind::ProtocolError(refusal) = error.kind()
+        && matches!(
+            refusal.kind(),
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+                | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+        )
+    {
+        return QueueError::LoginRefused { reply: refusal.get_message().to_string() };
+    }
+    QueueError::Unreachable(error)
 }
 
 fn tls(options: &BrokerOptions, scheme: &AMQPScheme) -> Result<OwnedTLSConfig, QueueError> {

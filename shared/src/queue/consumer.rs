@@ -208,7 +208,7 @@ impl Session {
             self.connected.store(false, Ordering::Relaxed);
             let Err(error) = lost else { return };
             let wait = reconnect.failed(rand::random());
-            tracing::warn!(error = %error, cause = ?std::error::Error::source(&error).map(ToString::to_string),
+            tracing::warn!(ask = %error.message(), cause = ?std::error::Error::source(&error).map(ToString::to_string),
                 wait_ms = wait.as_millis(), "lost RabbitMQ; connecting again");
             tokio::select! {
                 () = self.stop.cancelled() => {}

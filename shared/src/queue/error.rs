@@ -12,6 +12,12 @@ pub enum QueueError {
     /// No connection, or it was lost.
     #[error("reach RabbitMQ")]
     Unreachable(#[source] lapin::Error),
+    /// RabbitMQ knows neither this user with this password, nor this virtual host for it.
+    #[error("RabbitMQ refused the login: {reply}")]
+    LoginRefused {
+        /// The server's own words.
+        reply: String,
+    },
     /// RabbitMQ did not answer in time.
     #[error("RabbitMQ did not answer within {seconds} s while asked to {what}")]
     TimedOut {
@@ -73,8 +79,12 @@ impl QueueError {
                 "A memory or disk alarm is set on the broker.",
                 "Free memory or disk on the broker; Refrain goes on by itself.",
             ),
+            Self::LoginRefused { .. } => (
+                "User or password in broker.url are wrong, or the user may not use the virtual host.",
+                "Correct broker.url, or add the user with rabbitmqctl; Refrain tries again by itself.",
+            ),
             Self::Unreachable(_) | Self::TimedOut { .. } | Self::BackingOff { .. } => (
-                "The broker is down, the network is cut, or user and password are wrong.",
+                "The broker is down, the network is cut, or its certificate is not signed by broker.ca_file.",
                 "Check that the broker runs and that broker.url names it; Refrain tries again by itself.",
             ),
             Self::NotConfirmed { .. } | Self::Refused | Self::Returned(_) | Self::Stale => (
@@ -89,7 +99,11 @@ impl QueueError {
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TimedOut { .. } | Self::NotConfirmed { .. } | Self::Stale => true,
+            Self::Unreachable(_)
+            | Self::LoginRefused { .. }
+            | Self::TimedOut { .. }
+            | Self::NotConfirmed { .. }
+            | Self::Stale => true,
             Self::Settings(_)
             | Self::Drift { .. }
             | Self::BackingOff { .. }
@@ -106,6 +120,7 @@ impl Classify for QueueError {
             Self::Settings(_) | Self::Drift { .. } => Disposition::Bug,
             Self::Stale => Disposition::Discard,
             Self::Unreachable(_)
+            | Self::LoginRefused { .. }
             | Self::TimedOut { .. }
             | Self::BackingOff { .. }
             | Self::Blocked
@@ -119,6 +134,7 @@ impl Classify for QueueError {
         match self {
             Self::Settings(_) => "settings",
             Self::Unreachable(_) => "unreachable",
+            Self::LoginRefused { .. } => "login_refused",
             Self::TimedOut { .. } => "timed_out",
             Self::Drift { .. } => "drift",
             Self::BackingOff { .. } => "backing_off",

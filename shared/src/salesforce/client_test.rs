@@ -41,7 +41,7 @@ async fn an_expired_session_is_renewed_once_and_the_call_repeated() {
     let attempts = gate.attempts.lock().unwrap().clone();
     assert_eq!(attempts, [CallKind::Limits, CallKind::Token, CallKind::Limits, CallKind::Limits]);
     let usage = Some(ApiUsage { used: 18, limit: 5000 });
-    let report = |kind| CallReport { kind, usage, concurrency_refused: false };
+    let report = |kind| CallReport { kind, usage, concurrency_refused: false, took: Duration::ZERO };
     assert_eq!(*gate.reports.lock().unwrap(), attempts.into_iter().map(report).collect::<Vec<_>>());
 }
 

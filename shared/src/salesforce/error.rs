@@ -30,6 +30,8 @@ pub enum WireStage {
     Timeout,
     /// The answer broke off.
     Body,
+    /// The server's certificate is not trusted.
+    Certificate,
 }
 
 impl std::fmt::Display for WireStage {
@@ -39,6 +41,7 @@ impl std::fmt::Display for WireStage {
             Self::Send => "waiting for Salesforce's answer",
             Self::Timeout => "waiting for Salesforce in time",
             Self::Body => "reading Salesforce's answer",
+            Self::Certificate => "trusting Salesforce's certificate",
         })
     }
 }
@@ -142,6 +145,7 @@ impl SalesforceError {
             Self::KeyUnreadable => Some(remedy::key_unreadable()),
             Self::HostRefused(refused) => Some(remedy::host_refused(refused)),
             Self::VersionMissing { wanted, newest } => Some(remedy::version_missing(wanted, newest)),
+            Self::Transport { stage: WireStage::Certificate, detail } => Some(remedy::certificate(detail)),
             Self::Transport { .. }
             | Self::BodyTooLarge { .. }
             | Self::Unreadable { .. }
@@ -265,7 +269,7 @@ impl Classify for SalesforceError {
             | Self::LocatorLost
             | Self::SplitMismatch { .. } => Disposition::Retry { backoff: Backoff::Hiccup },
             Self::NextPageRefused(_) => Disposition::Retry { backoff: Backoff::Unknown },
-            Self::BodyTooLarge { .. } => Disposition::Replan { hint: ReplanHint::HalveSlice },
+            Self::BodyTooLarge { .. } => Disposition::Replan { hint: ReplanHint::FewerRows },
             Self::Api(fault) => self.fault_disposition(fault, now),
             Self::OAuth(fault) => self.oauth_disposition(fault.kind, now),
             Self::Forged | Self::KeyUnreadable | Self::HostRefused(_) | Self::VersionMissing { .. } => {
@@ -284,6 +288,7 @@ impl Classify for SalesforceError {
                 WireStage::Send => "salesforce_send",
                 WireStage::Timeout => "salesforce_timeout",
                 WireStage::Body => "salesforce_body",
+                WireStage::Certificate => "salesforce_certificate",
             },
             Self::BodyTooLarge { .. } => "salesforce_body_too_large",
             Self::Unreadable { .. } => "salesforce_unreadable",

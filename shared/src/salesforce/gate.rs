@@ -1,6 +1,10 @@
 //! Every wire attempt passes the gate, and every attempt that passed is reported once: answered, failed or
 //! abandoned by a dropped future.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::error::SalesforceError;
 use super::fault::{ApiFault, FaultKind};
 use super::http::Answer;
@@ -9,12 +13,13 @@ use crate::ports::{CallGate, CallKind, CallReport};
 /// Reports on drop, so that a cancelled call is counted like any other.
 struct Report<'a> {
     gate: &'a dyn CallGate,
-    report: CallReport,
+    call: CallReport,
+    started: Instant,
 }
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        self.gate.after_call(self.report);
+        self.gate.after_call(CallReport { took: self.started.elapsed(), ..self.call });
     }
 }
 
@@ -25,10 +30,11 @@ pub(super) async fn admitted(
     attempt: impl Future<Output = Result<Answer, SalesforceError>>,
 ) -> Result<Answer, SalesforceError> {
     gate.before_call(kind).await?;
-    let mut report = Report { gate, report: CallReport { kind, usage: None, concurrency_refused: false } };
+    let call = CallReport { kind, usage: None, concurrency_refused: false, took: Duration::ZERO };
+    let mut report = Report { gate, call, started: Instant::now() };
     let answer = attempt.await?;
-    report.report.usage = answer.usage;
-    report.report.concurrency_refused = answer.status >= 400
+    report.call.usage = answer.usage;
+    report.call.concurrency_refused = answer.status >= 400
         && ApiFault::read(answer.status, &answer.body).kind == FaultKind::ConcurrencyLimit;
     Ok(answer)
 }

@@ -253,9 +253,22 @@ async fn read_body(mut response: Response, limit_bytes: usize) -> Result<Bytes, 
     Ok(body.freeze())
 }
 
+/// Whether a certificate was refused somewhere down the chain; I/O errors hide what they carry from it.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let refused = |error: &(dyn std::error::Error + 'static)| {
+        matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+    };
+    let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    refused(error)
+        || carried.is_some_and(|inner| is_untrusted(inner))
+        || error.source().is_some_and(is_untrusted)
+}
+
 /// The chain of causes without URLs: a URL holds the query.
 fn wire_error(error: reqwest::Error, stage: WireStage) -> SalesforceError {
-    let stage = if error.is_timeout() {
+    let stage = if is_untrusted(&error) {
+        WireStage::Certificate
+    } else if error.is_timeout() {
         WireStage::Timeout
     } else if error.is_connect() {
         WireStage::Connect

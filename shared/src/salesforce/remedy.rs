@@ -8,6 +8,17 @@ use crate::error::UserMessage;
 
 const RECONNECT: &str = "Open the connection and press Reconnect Salesforce.";
 
+/// A certificate that nobody known to us has signed: a private CA, a proxy that opens TLS, or an attack.
+pub(super) fn certificate(detail: &str) -> UserMessage {
+    UserMessage::new(
+        "salesforce_certificate",
+        "The server that answers for Salesforce has a certificate that is not trusted.",
+        format!("No known authority has signed it, or it is for another name: {detail}."),
+        "Check the login URL. If a proxy of your network opens TLS, have the operator name its CA in \
+         salesforce.ca_file.",
+    )
+}
+
 /// The message for a refusal of the REST API; `None` where nobody can help.
 pub(super) fn for_fault(fault: &ApiFault) -> Option<UserMessage> {
     let code = fault.kind.code();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -218,6 +219,7 @@ impl CallGate for CountingGate {
     }
 
     fn after_call(&self, report: CallReport) {
-        self.reports.lock().unwrap().push(report);
+        // How long it took differs from run to run.
+        self.reports.lock().unwrap().push(CallReport { took: Duration::ZERO, ..report });
     }
 }

@@ -13,6 +13,7 @@ use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
 use crate::job::checkpoint::{Checkpoint, ObjectSettings, Position, Slice, SyncState};
 use crate::job::lease::{Class, Kind, Lease};
+use crate::job::narrow::Progress;
 use crate::tenant::TenantScope;
 
 /// How a connection signs in; its secrets are read apart.
@@ -217,6 +218,72 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
         )
         .await
         .map_err(StoreError::at("backfill_jobs_insert"))?;
+    Ok(())
+}
+
+/// Puts two jobs in the place of a slice's one, and two slices in the place of its own; gives whether it did.
+///
+/// The older part holds the last committed row, so it goes on from `progress`. A slice that the checkpoint does not
+/// have open any more (it was reset meanwhile) is void and gets no successors. The caller ends the slice's own job in
+/// the same transaction, before this: jobs are locked before checkpoints.
+pub async fn slice_split(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    generation: i32,
+    slice: &Slice,
+    at: Timestamp,
+    progress: &Progress,
+) -> Result<bool, StoreError> {
+    const OPEN: &str = "-- checkpoint_slice_split
+        UPDATE checkpoints c
+           SET open_slices = (
+                   SELECT jsonb_agg(s ORDER BY (s->>'hi')::timestamptz DESC)
+                     FROM (SELECT s FROM jsonb_array_elements(c.open_slices) s WHERE (s->>'hi')::timestamptz <> $3
+                           UNION ALL SELECT jsonb_array_elements($4)) open (s)),
+               updated_at = now()
+         WHERE c.object_id = $1 AND c.generation = $2
+           AND EXISTS (SELECT FROM jsonb_array_elements(c.open_slices) s WHERE (s->>'hi')::timestamptz = $3)";
+    // The newer part is due first. No two slices of a generation end at the same moment, so the key is unique.
+    const JOBS: &str = "-- slice_jobs_insert
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params, progress)
+        SELECT $1, $2, $3, $4, $5, $6,
+               'backfill/' || $3::int || '/' || $7::int || '/to/' || extract(epoch FROM (slice->>'hi')::timestamptz),
+               now() + n * interval '1 millisecond', slice, CASE WHEN n = 2 THEN $9::jsonb ELSE '{}' END
+          FROM jsonb_array_elements($8) WITH ORDINALITY AS s (slice, n)";
+    let parts = Json(slice.cut(at));
+    let split = tx
+        .sql()
+        .execute(OPEN, &[&lease.object.0, &generation, &slice.hi, &parts])
+        .await
+        .map_err(StoreError::at("checkpoint_slice_split"))?;
+    if split == 0 {
+        return Ok(false);
+    }
+    tx.sql()
+        .execute(
+            JOBS,
+            &[
+                &lease.tenant.0,
+                &lease.connection.0,
+                &lease.object.0,
+                &lease.org.as_str(),
+                &Kind::Backfill.word(),
+                &lease.class.number(),
+                &generation,
+                &parts,
+                &Json(progress),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("slice_jobs_insert"))?;
+    Ok(true)
+}
+
+/// Lets the window that is being read end earlier; what it leaves out is read after it.
+pub async fn window_cut(tx: &TenantTx<'_>, object: ObjectId, at: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_window_cut
+        UPDATE checkpoints SET window_hi = $2, updated_at = now() WHERE object_id = $1";
+    tx.sql().execute(SQL, &[&object.0, &at]).await.map_err(StoreError::at("checkpoint_window_cut"))?;
     Ok(())
 }
 

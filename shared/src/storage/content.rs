@@ -9,6 +9,7 @@ pub mod opened;
 pub mod people;
 pub mod quarantine;
 pub mod status;
+pub mod ticket_list;
 pub mod tickets;
 
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What people want: tenants, connections, object syncs and API keys, through sqlx in the control role.
+//! What people want: tenants, connections, object syncs and API keys, through sqlx in the intent role.
 //!
 //! Every change is one statement. A transaction would begin on the pool, and a request that is dropped at that
 //! very moment (its client went away) would leave a connection in the pool with the transaction open
@@ -42,7 +42,7 @@ pub fn login_options(options: &ConnectOptions) -> Result<PgConnectOptions, Contr
 /// The control plane's pool; connections are opened when first needed.
 pub fn control_pool(options: &ConnectOptions) -> Result<ControlPool, ControlError> {
     let login = login_options(options)?.application_name("refrain-control").options([
-        ("role", "refrain_control"),
+        ("role", "refrain_intent"),
         ("statement_timeout", "30s"),
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),

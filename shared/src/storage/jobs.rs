@@ -103,6 +103,18 @@ pub async fn job_touch(
     fenced(changed)
 }
 
+/// How far the leased job is, as its last commit left it.
+pub async fn job_progress(db: &Database, lease: &Lease) -> Result<Value, StoreError> {
+    const SQL: &str = "-- job_progress
+        SELECT progress FROM jobs WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let client = db.control().await?;
+    let row = client
+        .query_opt(SQL, &[&lease.job.0, &lease.epoch, &lease.fence])
+        .await
+        .map_err(StoreError::at("job_progress"))?;
+    Ok(row.ok_or(StoreError::FenceLost)?.get::<_, Json<Value>>(0).0)
+}
+
 /// Ends the lease as `end` says and writes the attempt's history, in the caller's transaction or alone.
 pub async fn job_end(
     client: &impl GenericClient,

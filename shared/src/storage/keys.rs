@@ -63,13 +63,37 @@ pub async fn keys_load(
         .iter()
         .map(|row| WrappedKey {
             key_id: KeyId(row.get(0)),
-            purpose: if row.get::<_, &str>(1) == "index" { KeyPurpose::Index } else { KeyPurpose::Data },
+            purpose: purpose_of(row.get(1)),
             kek_id: row.get(2),
             wrapped: row.get(3),
         })
         .collect();
     let keys = TenantKeys::unwrap(ring, scope.tenant(), gate.data_key, &keys)?;
     Ok((gate, Arc::new(keys)))
+}
+
+/// Opens the newest key under each key-encryption key that is in use; fails as the first of them does.
+pub async fn keys_probe(db: &Database, ring: &KeyRing) -> Result<(), StoreError> {
+    const SQL: &str = "-- keys_probe
+        SELECT DISTINCT ON (kek_id) kek_id, tenant_id, purpose, wrapped FROM tenant_keys
+         WHERE state <> 'destroyed' ORDER BY kek_id, key_id DESC";
+    let client = db.control().await?;
+    let rows = client.query(SQL, &[]).await.map_err(StoreError::at("keys_probe"))?;
+    for row in rows {
+        ring.unwrap(row.get(0), TenantId(row.get(1)), purpose_of(row.get(2)), row.get(3))?;
+    }
+    Ok(())
+}
+
+/// Whether any tenant has keys, so that a fresh key ring could not open them.
+pub async fn keys_exist(db: &Database) -> Result<bool, StoreError> {
+    const SQL: &str = "-- keys_exist\nSELECT EXISTS (SELECT FROM tenant_keys WHERE state <> 'destroyed')";
+    let client = db.control().await?;
+    Ok(client.query_one(SQL, &[]).await.map_err(StoreError::at("keys_exist"))?.get(0))
+}
+
+fn purpose_of(word: &str) -> KeyPurpose {
+    if word == "index" { KeyPurpose::Index } else { KeyPurpose::Data }
 }
 
 /// Fresh key material, wrapped: what a new tenant's row of `tenant_keys` holds.

@@ -6,6 +6,7 @@ use tokio_postgres::types::Json;
 use super::error::StoreError;
 use super::pool::Database;
 use crate::clock::Timestamp;
+use crate::error::DeferReason;
 use crate::ids::{JobId, SalesforceId};
 use crate::limits::{Bucket, Grant, GrantRequest, Lane, OrgLimits, OrgSettings, OrgUsage, Refusal};
 
@@ -30,7 +31,8 @@ pub async fn org_grant(
     Ok(granted)
 }
 
-/// An orderly end: gives the lane and the unspent calls back and notes what the org said of itself.
+/// An orderly end: gives the lane and the unspent calls back and notes what the org said of itself. Calls that came back
+/// open the gate that was closed when there were none.
 pub async fn org_settle(
     db: &Database,
     org: SalesforceId,
@@ -39,6 +41,8 @@ pub async fn org_settle(
     unspent: u64,
     usage: Option<(u64, u64)>,
 ) -> Result<(), StoreError> {
+    const OPEN: &str = "-- org_budget_gate_open
+        DELETE FROM gates WHERE subject = $1 AND reason = $2";
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     let (mut limits, now) = lock(&tx, org).await?;
@@ -47,6 +51,12 @@ pub async fn org_settle(
         limits.note_usage(OrgUsage { used, limit, at: now });
     }
     store(&tx, org, &limits).await?;
+    if limits.has_calls(now) {
+        let statement = tx.prepare_cached(OPEN).await.map_err(StoreError::at("org_budget_gate_open"))?;
+        tx.execute(&statement, &[&org.as_str(), &DeferReason::Budget.word()])
+            .await
+            .map_err(StoreError::at("org_budget_gate_open"))?;
+    }
     tx.commit().await.map_err(StoreError::at("commit"))
 }
 

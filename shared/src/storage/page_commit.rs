@@ -11,8 +11,9 @@ mod messages;
 mod people;
 mod tickets;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
 
@@ -20,7 +21,7 @@ use super::error::StoreError;
 use super::jobs::{AttemptReport, job_end, job_touch};
 use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
-use super::records::{ObjectKey, RecordRow, records_upsert};
+use super::records::{ObjectKey, RecordRow, Written, records_upsert};
 use crate::clock::Timestamp;
 use crate::ids::{FieldSetId, ObjectId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
@@ -89,10 +90,10 @@ pub struct PageCommit<'a> {
     pub before_commit: fn(),
 }
 
-/// Commits the page; gives how many records were written.
+/// Commits the page; gives what became of its records.
 ///
 /// [`StoreError::GateMoved`] and [`StoreError::FenceLost`] mean that nothing was.
-pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Result<i64, StoreError> {
+pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Result<PageCounts, StoreError> {
     let scope = crate::tenant::TenantScope::leased(page.lease.tenant);
     let key = ObjectKey { connection: page.lease.connection, object: page.lease.object };
     let tx = TenantTx::begin(client, &scope).await?;
@@ -101,12 +102,12 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     page.rows.sort_by_key(|row| row.record.id);
     let records: Vec<RecordRow> = page.rows.iter_mut().map(take_record).collect();
     let written =
-        if records.is_empty() { HashSet::new() } else { records_upsert(&tx, key, &records).await? };
+        if records.is_empty() { Written::default() } else { records_upsert(&tx, key, &records).await? };
     let applied: Vec<Applied<'_>> = page
         .rows
         .iter()
         .zip(&records)
-        .filter(|(_, record)| written.contains(&record.id))
+        .filter(|(_, record)| written.ids.contains(&record.id))
         .map(|(row, record)| Applied { id: record.id, record, row })
         .collect();
     quarantine_upsert(&tx, key, &page).await?;
@@ -118,13 +119,13 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     page.counts.suppressed = count(applied.iter().filter(|row| row.record.state == erased).count());
     page.counts.written = count(applied.len()) - page.counts.suppressed;
     page.counts.superseded += count(records.len() - applied.len());
-    let written = page.counts.written;
-    finish_job(&tx, &page, written).await?;
-    checkpoint::advance(&tx, page.lease.object, page.field_set, &page.counts, &page.moves).await?;
-    tickets::write(&tx, key, page.gate.mapping, &applied, &touched, page.ticket_objects).await?;
+    finish_job(&tx, &page, page.counts.written).await?;
+    let stored = Stored { live: written.live, items: touched.items };
+    checkpoint::advance(&tx, &page, stored).await?;
+    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.ticket_objects).await?;
     (page.before_commit)();
     tx.commit().await?;
-    Ok(written)
+    Ok(page.counts)
 }
 
 /// A record that was written, with its projection.

@@ -1,6 +1,8 @@
 //! Records: what is stored of a page's ids before anything is compressed or sealed, and the guarded upsert.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::Row;
 
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
@@ -93,7 +95,8 @@ pub async fn records_known(
 }
 
 /// The guard is `ReadOrder::replaces` in SQL. Rows are taken in key order, so that two pages never wait for
-/// each other in a circle. Returns the ids that were written.
+/// each other in a circle. Returns the ids that were written, and whether each is a live row more, less or neither:
+/// an upsert does not tell what it replaced, so the row keeps the state that it had before.
 const UPSERT: &str = "-- records_upsert
     INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id,
                               state, reason, content_hash, identities, payload)
@@ -105,17 +108,26 @@ const UPSERT: &str = "-- records_upsert
     ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
        SET modstamp = excluded.modstamp, read_at = excluded.read_at, field_set_id = excluded.field_set_id,
            state = excluded.state, reason = excluded.reason, content_hash = excluded.content_hash,
-           identities = excluded.identities, payload = excluded.payload
+           identities = excluded.identities, payload = excluded.payload, was = r.state
      WHERE excluded.field_set_id >= r.field_set_id
        AND (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)
-    RETURNING record_id";
+    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int";
 
-/// Writes the rows that no equal or newer read has stored already; returns which those were.
+/// What an upsert did.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The records that were written.
+    pub ids: HashSet<SalesforceId>,
+    /// How many live records more there are; negative for fewer.
+    pub live: i64,
+}
+
+/// Writes the rows that no equal or newer read has stored already.
 pub async fn records_upsert(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     rows: &[RecordRow],
-) -> Result<std::collections::HashSet<SalesforceId>, StoreError> {
+) -> Result<Written, StoreError> {
     let columns = Columns::of(rows);
     let statement = tx.sql().prepare_cached(UPSERT).await.map_err(StoreError::at("records_upsert"))?;
     let tenant: TenantId = tx.scope().tenant();
@@ -140,10 +152,12 @@ pub async fn records_upsert(
         )
         .await
         .map_err(StoreError::at("records_upsert"))?;
-    written
-        .iter()
-        .map(|row| SalesforceId::parse(row.get(0)).map_err(|_| StoreError::Unreadable("records.record_id")))
-        .collect()
+    let id =
+        |row: &Row| SalesforceId::parse(row.get(0)).map_err(|_| StoreError::Unreadable("records.record_id"));
+    Ok(Written {
+        ids: written.iter().map(id).collect::<Result<_, _>>()?,
+        live: written.iter().map(|row| i64::from(row.get::<_, i32>(1))).sum(),
+    })
 }
 
 /// The rows turned sideways, as UNNEST wants them.

@@ -5,12 +5,14 @@
 mod fixture;
 mod salesforce_samples;
 mod storage_checkpoint;
+mod storage_counts;
 mod storage_feed;
 mod storage_grants;
 mod storage_isolation;
 mod storage_jobs;
 mod storage_merge_guard;
 mod storage_migrations;
+mod storage_narrow;
 mod storage_page_commit;
 mod storage_plans;
 mod storage_sealing;

@@ -36,7 +36,18 @@ const CONTROL_OF_A_TENANT: [&str; 10] = [
 ];
 /// The installation's own rows: the control role only.
 const CONTROL: [&str; 5] = ["api_keys", "gates", "org_limits", "tenants", "workers"];
-/// Both may read which schema they meet.
+/// What the control plane's own role reads; what it changes is in the test of columns.
+const INTENT: [&str; 8] = [
+    "api_keys",
+    "connections",
+    "gates",
+    "object_syncs",
+    "tenant_feed",
+    "tenant_gates",
+    "tenant_keys",
+    "tenants",
+];
+/// All may read which schema they meet.
 const SCHEMA: [&str; 1] = ["_sqlx_migrations"];
 
 const DENIED: &str = "42501";
@@ -113,7 +124,12 @@ async fn every_table_has_its_place() {
         );
         text_of(&store.look(&sql).await, "name")
     };
-    let control = CONTROL_OF_A_TENANT.into_iter().chain(CONTROL).chain(SCHEMA).map(str::to_owned).collect();
+    let named =
+        |tables: &[&str]| tables.iter().copied().chain(SCHEMA).map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(readable("refrain_intent").await, named(&INTENT), "what people want, and nothing else");
+    let control =
+        CONTROL_OF_A_TENANT.into_iter().chain(CONTROL).chain(SCHEMA).filter(|table| *table != "api_keys");
+    let control: BTreeSet<String> = control.map(str::to_owned).collect();
     assert_eq!(readable("refrain_control").await, control, "no grant of any kind on content, nor on a leaf");
     let tenant = of_a_tenant().chain(SCHEMA).map(str::to_owned).collect();
     assert_eq!(readable("refrain_tenant").await, tenant, "no grant of any kind on a leaf");
@@ -126,6 +142,113 @@ async fn every_table_has_its_place() {
         )
         .await;
     assert_eq!(text_of(&unforced, "name"), BTreeSet::from(["api_keys".to_owned(), "tenants".to_owned()]));
+}
+
+/// Every column of the control tables that a role may change; a table's name alone stands for all of its columns.
+async fn changeable(store: &Store, role: &str) -> BTreeSet<String> {
+    let sql = format!(
+        "SELECT CASE WHEN bool_and(may) THEN name ELSE name || ' (' || string_agg(attname, ', ' ORDER BY attname)
+                                                           FILTER (WHERE may) || ')' END AS name
+           FROM (SELECT c.relname AS name, a.attname, has_column_privilege('{role}', c.oid, a.attname, 'UPDATE') AS may
+                   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND NOT relispartition) columns
+          GROUP BY name HAVING bool_or(may)"
+    );
+    text_of(&store.look(&sql).await, "name")
+}
+
+#[tokio::test]
+async fn each_pool_changes_the_columns_it_owns_and_no_others() {
+    let store = Store::open("isolation_columns").await;
+    let named = |tables: &[&str]| tables.iter().map(|table| (*table).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(
+        changeable(&store, "refrain_intent").await,
+        named(&[
+            "api_keys",
+            "connections",
+            "gates",
+            "object_syncs",
+            "tenant_gates",
+            "tenant_keys",
+            "tenants"
+        ])
+    );
+    assert_eq!(
+        changeable(&store, "refrain_control").await,
+        named(&[
+            "checkpoints",
+            "connections (ask, state, state_since, updated_at)",
+            "gates",
+            "job_attempts",
+            "jobs",
+            "org_limits",
+            "workers",
+        ])
+    );
+    let tenant = changeable(&store, "refrain_tenant").await;
+    assert_eq!(
+        tenant,
+        named(&[
+            "checkpoints",
+            "connection_secrets",
+            "describes",
+            "field_sets",
+            "job_attempts",
+            "jobs",
+            "suppressions",
+            "tenant_feed",
+            "tenant_gates (mapping_epoch, suppression_epoch)",
+        ])
+    );
+    // Not only on paper: each pool is refused the other's.
+    let acme = filled(&store).await;
+    let fleet = store.db.control().await.unwrap();
+    for sql in [
+        "UPDATE connections SET name = 'mine'",
+        "UPDATE tenants SET name = 'mine'",
+        "DELETE FROM object_syncs",
+    ] {
+        let refused = StoreError::at("fleet")(fleet.execute(sql, &[]).await.unwrap_err());
+        assert_eq!(state_of(&refused), DENIED, "{sql}");
+    }
+    for sql in [
+        "UPDATE jobs SET state = 0",
+        "UPDATE checkpoints SET watermark_at = now()",
+        "UPDATE tenant_feed SET head = 0",
+    ] {
+        let refused = sqlx::query(sql).execute(&store.control).await.unwrap_err();
+        let state =
+            refused.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+        assert_eq!(state.as_deref(), Some(DENIED), "{sql}");
+    }
+    drop(acme);
+}
+
+#[tokio::test]
+async fn content_keys_lead_with_tenant_connection_and_object_and_jobs_have_plain_indexes() {
+    let store = Store::open("isolation_keys").await;
+    let keys = store
+        .look(
+            "SELECT c.relname AS name, string_agg(a.attname, ',' ORDER BY k.n) AS columns,
+                    min(co.collname) FILTER (WHERE a.attname = 'record_id') AS ids
+               FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+              CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n)
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+               LEFT JOIN pg_collation co ON co.oid = a.attcollation
+              WHERE c.relkind = 'p' GROUP BY c.relname",
+        )
+        .await;
+    assert_eq!(keys.len(), 7);
+    for key in keys {
+        let columns = key["columns"].as_str().unwrap();
+        assert!(columns.starts_with("tenant_id,connection_id,object_id,record_id"), "{key}");
+        assert_eq!(key["ids"], json!("C"), "Salesforce's ids have case: {key}");
+    }
+    // Each transition of a job would rewrite an index that names its state.
+    let conditional = store
+        .look("SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indrelid = 'jobs'::regclass AND indpred IS NOT NULL")
+        .await;
+    assert_eq!(conditional, Vec::<Value>::new());
 }
 
 #[tokio::test]
@@ -211,6 +334,9 @@ async fn the_tenant_role_reads_no_control_table_and_no_leaf() {
 #[tokio::test]
 async fn sessions_start_in_their_role() {
     let store = Store::open("isolation_roles").await;
+    let intent: String =
+        sqlx::query_scalar("SELECT current_user::text").fetch_one(&store.control).await.unwrap();
+    assert_eq!(intent, "refrain_intent");
     let (control, tenant) = (store.db.control().await.unwrap(), store.db.tenant().await.unwrap());
     for (client, role) in [(control, "refrain_control"), (tenant, "refrain_tenant")] {
         let row =

@@ -1,5 +1,7 @@
 //! Tickets are the same whatever the order in which their pages commit.
 
+use std::collections::BTreeSet;
+
 use refrain_shared::job::Lease;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::page_commit::{PageCommit, PageRow};
@@ -120,6 +122,80 @@ async fn every_order_of_the_pages_tells_the_same_story() {
             Some(first) => assert_eq!(&told, first, "in the order {order:?}"),
         }
     }
+}
+
+/// The pages of a story about cases that are never read: comments come to case 1 and case 3 and leave them, for case 2
+/// or for none. Shuffled in every way.
+fn moving_story(tenant: &Tenant) -> Vec<Vec<PageRow>> {
+    let said_at = |mut row: PageRow, said| {
+        if let Projected::Message(message) = &mut row.projected {
+            message.sent_at = at(said);
+        }
+        row
+    };
+    let mut unlinked = tenant.comment_row(3, 3, 60);
+    unlinked.projected = Projected::Unlinked;
+    vec![
+        vec![tenant.comment_row(1, 1, 20), tenant.comment_row(2, 1, 21)],
+        vec![said_at(tenant.comment_row(1, 2, 50), 20)],
+        vec![said_at(tenant.comment_row(2, 2, 51), 21)],
+        vec![tenant.comment_row(3, 3, 30)],
+        vec![unlinked],
+    ]
+}
+
+#[tokio::test]
+async fn a_shell_whose_last_item_left_is_gone_in_every_order_and_the_feed_says_so() {
+    let store = Store::open("tickets_emptied").await;
+    for order in permutations(5) {
+        let tenant = Tenant::make(&store).await;
+        let mut pages: Vec<Option<Vec<PageRow>>> = moving_story(&tenant).into_iter().map(Some).collect();
+        let mut shown = BTreeSet::new();
+        for page in &order {
+            tenant.store(tenant.comment, pages[*page].take().unwrap()).await;
+            let shells = tenant.look("SELECT record_id FROM tickets WHERE state = 1").await;
+            shown.extend(shells.iter().map(|row| row["record_id"].to_string()));
+        }
+        let told = tenant.look("SELECT record_id FROM tickets WHERE state <> 2").await;
+        assert_eq!(told, [json!({"record_id": id("500", 2)})], "in the order {order:?}");
+        assert_eq!(ticket(&tenant, 2).await, seen(1, 2, Some(21), 21), "in the order {order:?}");
+        // Whoever was shown a shell learns that it went, and nobody is told of one that never was.
+        let gone = tenant.look("SELECT record_id, reason FROM tickets WHERE state = 2 ORDER BY 1").await;
+        for row in &gone {
+            assert_eq!(row["reason"], json!(21), "in the order {order:?}");
+            assert!(shown.remove(&row["record_id"].to_string()), "in the order {order:?}: {row}");
+        }
+        assert_eq!(shown.len(), 1, "in the order {order:?}: only case 2 is still shown of {shown:?}");
+        let feed = tenant.look_one("SELECT head, (SELECT count(*) FROM tickets WHERE feed_seq > head) AS beyond FROM tenant_feed").await;
+        assert_eq!(feed["beyond"], json!(0));
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_shell_comes_back_with_its_record_or_with_another_item() {
+    let store = Store::open("tickets_emptied_back").await;
+    let acme = Tenant::make(&store).await;
+    let state = async |n| ticket(&acme, n).await["state"].clone();
+    acme.store(acme.comment, vec![acme.comment_row(1, 1, 20), acme.comment_row(2, 2, 21)]).await;
+    acme.store(acme.comment, vec![acme.comment_row(1, 3, 30), acme.comment_row(2, 3, 31)]).await;
+    assert_eq!((state(1).await, state(2).await), (json!(2), json!(2)));
+    acme.store(acme.comment, vec![acme.comment_row(3, 1, 40)]).await;
+    acme.store(acme.case, vec![acme.case_row(2, 5)]).await;
+    assert_eq!(ticket(&acme, 1).await, seen(1, 1, Some(40), 40));
+    assert_eq!(ticket(&acme, 2).await, seen(0, 0, None, 5));
+}
+
+#[tokio::test]
+async fn a_deleted_case_stays_a_tombstone_whatever_its_items_do() {
+    let store = Store::open("tickets_dead_case").await;
+    let acme = Tenant::make(&store).await;
+    acme.store(acme.case, vec![gone(acme.case_row(1, 5), 9)]).await;
+    let state =
+        async || acme.look_one("SELECT state, reason FROM tickets WHERE record_id LIKE '%1AA_'").await;
+    acme.store(acme.comment, vec![acme.comment_row(1, 1, 20)]).await;
+    assert_eq!(state().await, json!({"state": 2, "reason": 11}));
+    acme.store(acme.comment, vec![acme.comment_row(1, 2, 30)]).await;
+    assert_eq!(state().await, json!({"state": 2, "reason": 11}), "not the shell's reason");
 }
 
 fn permutations(of: usize) -> Vec<Vec<usize>> {

@@ -41,9 +41,9 @@ const WRITES: [&str; 3] = [
       WHERE n >= $1 AND n < $2 ORDER BY record_id
      ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE SET payload = excluded.payload
       WHERE (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)",
-    "INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_object_id, ticket_record_id, state, kind,
-                           direction, public, sent_at, characters)
-     SELECT current_tenant(), current_tenant(), 2, record_id, 1, record_id, 0, 'email', 'inbound', true, at, 100
+    "INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_record_id, state, kind, direction,
+                           public, sent_at, characters)
+     SELECT current_tenant(), current_tenant(), 2, record_id, record_id, 0, 'email', 'inbound', true, at, 100
        FROM staged WHERE n >= $1 AND n < $2 ORDER BY record_id
      ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE SET state = excluded.state",
     "INSERT INTO tickets (tenant_id, connection_id, object_id, record_id, state, number, status, opened_at, record_at,

@@ -8,7 +8,9 @@ use refrain_shared::job::checkpoint::Position;
 use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageCommit, page_commit};
 use refrain_shared::storage::records::records_known;
+use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
+use tokio::time::Instant;
 
 use super::transform::{Transformed, build, parse};
 use super::{ReadPlan, Tally};
@@ -126,7 +128,8 @@ pub async fn commit(
     tally.read += counts.read() + i64::try_from(prepared.transformed.rows.len()).unwrap_or(i64::MAX);
     let step = step(tally);
     let mut client = context.db.tenant().await.map_err(|error| failed(&error))?;
-    let written = page_commit(
+    let begun = Instant::now();
+    let counts = page_commit(
         &mut client,
         PageCommit {
             lease: &plan.lease,
@@ -145,8 +148,11 @@ pub async fn commit(
     .await
     .map_err(|error| failed(&error))?;
     pass(CrashPoint::AfterCommit);
-    tally.written += written;
-    metrics::counter!(refrain_shared::telemetry::names::RECORDS, "outcome" => "written")
-        .increment(u64::try_from(written).unwrap_or(0));
+    metrics::histogram!(names::COMMIT_TIME, "object" => plan.label).record(begun.elapsed().as_secs_f64());
+    tally.written += counts.written;
+    for (outcome, records) in counts.by_outcome() {
+        metrics::counter!(names::RECORDS, "outcome" => outcome)
+            .increment(u64::try_from(records).unwrap_or(0));
+    }
     Ok(())
 }

@@ -12,7 +12,12 @@ use crate::error::{JobError, Step};
 
 /// A window being read. Lost locators and long field lists are the client's business.
 pub struct Reader {
+    client: Client,
+    selection: Selection,
+    window: soql::Window,
     pages: RecordPages,
+    /// Rows that the query under way has given.
+    given: u32,
 }
 
 impl Reader {
@@ -24,17 +29,28 @@ impl Reader {
             to: window.hi,
             after: window.resume.as_ref().and_then(soql_position),
             direction: soql::Direction::Ascending,
-            limit: None,
+            limit: window.rows,
         };
-        Ok(Self { pages: client.read_window(selection, window) })
+        let pages = client.read_window(selection.clone(), window);
+        Ok(Self { client: client.clone(), selection, window, pages, given: 0 })
     }
 
     /// The next page; the window's last one is marked, and may be empty.
     pub async fn next(&mut self, clock: &Clock) -> Result<RecordPage, JobError> {
         let page = self.pages.next_page().await;
         // A page is asked for only when the one before was not the last.
-        page.and_then(|page| page.ok_or(SalesforceError::LocatorLost))
-            .map_err(|error| JobError::of(Step::Extract, &error, clock.now()))
+        let mut page = page
+            .and_then(|page| page.ok_or(SalesforceError::LocatorLost))
+            .map_err(|error| JobError::of(Step::Extract, &error, clock.now()))?;
+        self.given = self.given.saturating_add(u32::try_from(page.rows).unwrap_or(u32::MAX));
+        self.window.after = page.last.or(self.window.after);
+        if page.done && self.window.limit.is_some_and(|limit| self.given >= limit) {
+            // The query ended because of its limit; the window may hold more.
+            page.done = false;
+            self.given = 0;
+            self.pages = self.client.read_window(self.selection.clone(), self.window);
+        }
+        Ok(page)
     }
 }
 

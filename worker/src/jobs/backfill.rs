@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use refrain_shared::job::checkpoint::{Position, Slice, Window};
-use refrain_shared::job::lease::JobEnd;
+use refrain_shared::job::checkpoint::{Slice, Window};
+use refrain_shared::job::lease::{JobEnd, Lease};
+use refrain_shared::job::narrow::Progress;
+use refrain_shared::storage::StoreError;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::incremental::{not_described, report};
 use super::{Job, Left};
@@ -13,42 +15,47 @@ use crate::engine::load::commit;
 use crate::engine::{ReadPlan, Reading, Tally};
 use crate::error::{JobError, Step};
 
-/// How far a slice is; the job's own progress.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Progress {
-    /// The last row committed.
-    position: Option<Position>,
-}
-
 /// Reads the slice on from its last commit.
 pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
-    let unreadable = |_| {
-        let error = refrain_shared::storage::StoreError::Unreadable("a slice of history");
-        JobError::of(Step::Plan, &error, job.context.clock.now())
-    };
-    let slice: Slice = serde_json::from_value(job.lease.params.clone()).map_err(unreadable)?;
-    let progress: Progress = serde_json::from_value(job.lease.progress.clone()).map_err(unreadable)?;
+    let failed = |error: StoreError| JobError::of(Step::Plan, &error, job.context.clock.now());
+    let slice = slice_of(job.lease).map_err(failed)?;
+    let progress = progress_of(job.lease.progress.clone()).map_err(failed)?;
     let Some(plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
         return Err(not_described(&job));
     };
     let plan = Arc::new(plan);
-    let window = Window { lo: slice.lo, hi: slice.hi, resume: progress.position };
+    let window = Window { lo: slice.lo, hi: slice.hi, resume: progress.position, rows: progress.rows };
     let generation = job.inputs.checkpoint.generation;
     let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
     while let Some(page) = reading.next().await? {
-        let progress = serde_json::to_value(Progress { position: page.position }).unwrap_or_default();
+        let progress = Progress { position: page.position, rows: window.rows, cut: false };
         let moves = if page.ends_window {
             CheckpointMove::SliceDone { slice: slice.clone(), generation }
         } else {
-            CheckpointMove::InsideSlice
+            CheckpointMove::Stays
         };
         let (ends_window, stops) = (page.ends_window, page.stops);
         let step = |tally: &Tally| match (ends_window, stops) {
             (true, _) => JobStep::End(JobEnd::Done, report(tally, true)),
-            (false, true) => JobStep::Pause(progress, report(tally, false)),
-            (false, false) => JobStep::Continue(progress),
+            (false, true) => JobStep::Pause(stored(&progress.relaxed()), report(tally, false)),
+            (false, false) => JobStep::Continue(stored(&progress)),
         };
         commit(job.context, &plan, page.prepared, moves, step, tally).await?;
     }
     Ok(Left::Ended)
+}
+
+/// The slice that the job is to read.
+pub(super) fn slice_of(lease: &Lease) -> Result<Slice, StoreError> {
+    serde_json::from_value(lease.params.clone()).map_err(|_| StoreError::Unreadable("a slice of history"))
+}
+
+/// How far a job is, as it is stored with it.
+pub(super) fn progress_of(stored: Value) -> Result<Progress, StoreError> {
+    serde_json::from_value(stored).map_err(|_| StoreError::Unreadable("a job's progress"))
+}
+
+/// As it is stored.
+pub(super) fn stored(progress: &Progress) -> Value {
+    serde_json::to_value(progress).unwrap_or_default()
 }

@@ -1,10 +1,13 @@
 //! The first plan of an object: what it looks like to us, where changes start, and which slices of history to
 //! read. Also the fresh look at an object whose schema moved.
 
-use refrain_shared::catalog::field_set::choose_fields;
-use refrain_shared::catalog::{ObjectDescribe, StandardObject};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
+use refrain_shared::catalog::{ObjectDescribe, Parents, StandardObject, Walk, walk};
 use refrain_shared::clock::Timestamp;
-use refrain_shared::error::{Disposition, UserMessage};
+use refrain_shared::error::{Classify as _, Disposition, UserMessage};
 use refrain_shared::job::checkpoint::{clamp_watermark, cut_slices};
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::describe::Described;
@@ -20,6 +23,15 @@ use crate::error::{JobError, Step};
 /// About this many rows make a slice: some seconds of reading, well inside a job's time.
 const SLICE_ROWS: u64 = 25_000;
 
+/// Whether what is remembered of parents may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remembered {
+    /// It is good enough to begin with.
+    Counts,
+    /// A query was refused because of it.
+    IsStale,
+}
+
 /// What planning found.
 pub enum Planned {
     /// The org has no such object, or no licence for it.
@@ -32,8 +44,9 @@ pub enum Planned {
 pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     let cursor = cursor_of(&describe)?;
+    let parents = parents(job, &describe, Remembered::Counts).await?;
     let plan = history(job, &describe, &cursor).await?;
-    store(job, &describe, &[], Some(&plan)).await?;
+    store(job, &describe, &parents, Some(&plan)).await?;
     tracing::info!(
         object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
     );
@@ -44,8 +57,8 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
 pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     cursor_of(&describe)?;
-    let broken = broken_relationships(job, &describe).await?;
-    store(job, &describe, &broken, None).await?;
+    let parents = parents(job, &describe, Remembered::IsStale).await?;
+    store(job, &describe, &parents, None).await?;
     Ok(Planned::Ready)
 }
 
@@ -64,38 +77,68 @@ async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
     }
 }
 
-/// The relationships of wanted paths whose parent object the user cannot read. Describe of the child shows the
-/// reference all the same; only the parent's own describe tells. A polymorphic parent is always readable as `Name`.
-async fn broken_relationships(job: &Job<'_>, describe: &ObjectDescribe) -> Result<Vec<String>, JobError> {
-    let standard = StandardObject::find(&describe.name).map_or(&[][..], |object| object.linked);
-    let wanted = wanted_paths(job);
-    let steps: Vec<&str> = standard
-        .iter()
-        .copied()
-        .chain(wanted.iter().map(String::as_str))
-        .filter_map(|path| path.split_once('.').map(|(step, _)| step))
-        .collect();
-    let parents: Vec<(&str, &str)> = describe
-        .fields
-        .iter()
-        .filter(|field| field.reference_to.len() == 1)
-        .filter_map(|field| Some((field.relationship_name.as_deref()?, field.reference_to[0].as_str())))
-        .filter(|(step, _)| steps.contains(step))
-        .collect();
-    let mut asked = Vec::with_capacity(parents.len());
-    for (_, parent) in &parents {
-        asked.push((ObjectName::parse(parent).map_err(|e| extract_failed(job, &e.into()))?, None));
+/// The describes of every parent that a linked path walks through, a composite call for each level of them.
+async fn parents(
+    job: &Job<'_>,
+    describe: &ObjectDescribe,
+    remembered: Remembered,
+) -> Result<Parents, JobError> {
+    let paths = linked_paths(describe, &wanted_paths(job));
+    let mut parents = Parents::from([(describe.name.clone(), Some(Arc::new(describe.clone())))]);
+    loop {
+        let needed = paths.iter().filter_map(|path| match walk(describe, path, &parents) {
+            Walk::Needs(object) => Some(object),
+            Walk::Reads | Walk::Broken => None,
+        });
+        let needed: BTreeSet<String> = needed.collect();
+        if needed.is_empty() {
+            return Ok(parents);
+        }
+        let mut unknown = Vec::new();
+        for object in needed {
+            match job.context.parents.get(job.lease.connection, &object) {
+                Some(seen) if remembered == Remembered::Counts => drop(parents.insert(object, seen)),
+                _ => unknown.push(object),
+            }
+        }
+        for (object, seen) in look(job, &unknown).await? {
+            job.context.parents.put(job.lease.connection, &object, seen.clone());
+            parents.insert(object, seen);
+        }
     }
-    if asked.is_empty() {
+}
+
+/// Describes objects by one composite call.
+async fn look(
+    job: &Job<'_>,
+    objects: &[String],
+) -> Result<Vec<(String, Option<Arc<ObjectDescribe>>)>, JobError> {
+    if objects.is_empty() {
         return Ok(Vec::new());
     }
+    let mut asked = Vec::with_capacity(objects.len());
+    for object in objects {
+        asked.push((ObjectName::parse(object).map_err(|e| extract_failed(job, &e.into()))?, None));
+    }
     let answers = job.client.describe_many(&asked).await.map_err(|e| extract_failed(job, &e))?;
-    Ok(parents
-        .iter()
-        .zip(answers)
-        .filter(|(_, answer)| matches!(answer, Ok(Described::Absent)))
-        .map(|((step, _), _)| (*step).to_owned())
-        .collect())
+    let seen = objects.iter().zip(answers).map(|(object, answer)| {
+        let describe = match answer {
+            Ok(Described::Found { describe, .. }) => Some(Arc::from(describe)),
+            // No condition was sent, so there is no other answer without a body.
+            Ok(Described::Absent | Described::Unchanged) => None,
+            Err(error) => match error.disposition(job.context.clock.now()) {
+                // Refused to this user: its paths are left out, the object itself goes on.
+                Disposition::ParkObject { .. } | Disposition::ParkConnection { .. } => None,
+                Disposition::Retry { .. }
+                | Disposition::Defer { .. }
+                | Disposition::Replan { .. }
+                | Disposition::Discard
+                | Disposition::Bug => return Err(extract_failed(job, &error)),
+            },
+        };
+        Ok((object.clone(), describe))
+    });
+    seen.collect()
 }
 
 fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
@@ -137,11 +180,11 @@ async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Resu
 async fn store(
     job: &Job<'_>,
     describe: &ObjectDescribe,
-    broken: &[String],
+    parents: &Parents,
     plan: Option<&FirstPlan>,
 ) -> Result<(), JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
-    let (fields, dropped) = choose_fields(describe, &wanted_paths(job), broken);
+    let (fields, dropped) = choose_fields(describe, &wanted_paths(job), parents);
     let prefix = describe
         .key_prefix
         .as_deref()

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use refrain_shared::job::checkpoint::{SyncState, clamp_watermark, next_window};
+use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window};
 use refrain_shared::job::lease::JobEnd;
+use refrain_shared::job::narrow::Progress;
 use refrain_shared::storage::checkpoints::plan_inputs;
 use refrain_shared::storage::jobs::AttemptReport;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
 use refrain_shared::tenant::TenantScope;
 
+use super::backfill::{progress_of, stored};
 use super::first_plan::{self, Planned};
 use super::{Job, Left, absent, wants_describe};
 use crate::engine::load::commit;
@@ -47,6 +49,9 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let Some(window) = next_window(&job.inputs.checkpoint, settings, job.context.clock.now()) else {
         return Ok(Left::Open(JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 }));
     };
+    let progress = progress_of(job.lease.progress.clone())
+        .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
+    let window = Window { rows: progress.rows, ..window };
     let Some(mut plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
         return Err(not_described(job));
     };
@@ -62,16 +67,21 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (_, true) => CheckpointMove::WindowDone { watermark },
             // The window's end is kept clamped, so that a later part of it promises no more than the first.
             (Some(position), false) => CheckpointMove::Inside { hi: watermark, position: position.clone() },
-            (None, false) => CheckpointMove::InsideSlice,
+            (None, false) => CheckpointMove::Stays,
         };
         let (ends_window, stops) = (page.ends_window, page.stops);
+        let progress = progress.clone();
         let step = |tally: &Tally| match (ends_window, stops) {
+            // The rest of a window that was cut is read next, with as much at once as ever.
+            (true, _) if progress != Progress::default() => {
+                JobStep::Pause(stored(&Progress::default()), report(tally, true))
+            }
             (true, _) => JobStep::End(
                 JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 },
                 report(tally, true),
             ),
-            (false, true) => JobStep::End(JobEnd::More, report(tally, false)),
-            (false, false) => JobStep::Continue(serde_json::json!({})),
+            (false, true) => JobStep::Pause(stored(&progress.relaxed()), report(tally, false)),
+            (false, false) => JobStep::Continue(stored(&progress)),
         };
         commit(job.context, &plan, page.prepared, moves, step, tally).await?;
     }

@@ -89,6 +89,16 @@ pub struct NewConnection {
     pub auth: Auth,
 }
 
+/// Other credentials for a connection.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredentials {
+    /// The org's My Domain URL, or where a person signs in; as it is without one.
+    pub login_url: Option<String>,
+    /// How it signs in from now on.
+    pub auth: Auth,
+}
+
 /// How a connection signs in. Service accounts are recommended: their flows have nothing that can be lost.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
@@ -144,10 +154,18 @@ pub(in crate::api) async fn create(
     let name = checked_name(&new.name)?;
     let credentials = credentials(&new.login_url, new.auth);
     let proof = api.probe.prove(credentials.clone()).await.map_err(not_proved)?;
-    // A client that goes away now must not leave secrets without their connection, so the rest runs on.
     let api = api.0;
-    let stored = tokio::spawn(async move { keep(&api, &scope, name, credentials, proof).await });
-    let connection = stored.await.map_err(|_| {
+    let connection = to_its_end(async move { keep(&api, &scope, name, credentials, proof).await }).await?;
+    tracing::info!(tenant.id = %scope.tenant(), connection.id = %connection.id, "connected an org");
+    Ok((StatusCode::CREATED, Json(connection.into())))
+}
+
+/// Runs what stores secrets on to its end, even when the client goes away: half of it would be a connection without its
+/// secrets, or the other way round.
+async fn to_its_end(
+    stores: impl Future<Output = Result<store::Connection, ApiError>> + Send + 'static,
+) -> Result<store::Connection, ApiError> {
+    tokio::spawn(stores).await.map_err(|_| {
         ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "panic",
@@ -155,9 +173,7 @@ pub(in crate::api) async fn create(
             "Refrain failed while storing it; that is a bug.",
             "Tell the operator the time of this request.",
         )
-    })??;
-    tracing::info!(tenant.id = %scope.tenant(), connection.id = %connection.id, "connected an org");
-    Ok((StatusCode::CREATED, Json(connection.into())))
+    })?
 }
 
 /// Secrets first, the row that makes them count last.
@@ -255,6 +271,52 @@ pub(in crate::api) async fn get(
 ) -> Result<Json<Connection>, ApiError> {
     let connection = store::connection_get(&api.control, &scope, id).await?;
     connection.map(|found| Json(found.into())).ok_or_else(|| ApiError::not_found("connection"))
+}
+
+/// Replaces a connection's credentials. They are proved first: those that do not work, or that lead to another org,
+/// change nothing. A parked connection goes on with them at once.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/connections/{connection}/credentials",
+    params(("tenant" = String, Path), ("connection" = String, Path)), request_body = NewCredentials,
+    responses((status = 200, body = Connection), (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub(in crate::api) async fn replace_credentials(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, id)): ApiPath<(TenantId, ConnectionId)>,
+    ApiJson(new): ApiJson<NewCredentials>,
+) -> Result<Json<Connection>, ApiError> {
+    let missing = || ApiError::not_found("connection");
+    let known = store::connection_get(&api.control, &scope, id).await?.ok_or_else(missing)?;
+    if known.state == "revoked" {
+        return Err(revoked());
+    }
+    let login_url = new.login_url.unwrap_or_else(|| known.login_url.clone());
+    let credentials = credentials(&login_url, new.auth);
+    let proof = api.probe.prove(credentials.clone()).await.map_err(not_proved)?;
+    if let Some(org) = known.org_id.filter(|org| *org != proof.org_id) {
+        return Err(ApiError::ask(org_changed(org, proof.org_id)));
+    }
+    let api = api.0;
+    let changed = to_its_end(async move {
+        let keys = api.keys(&scope).await?;
+        // The secrets are complete in themselves, so whoever reads them before the row changes signs in all the same.
+        secrets_put(&api.db, &scope, &keys, id, &credentials, &proof.answer).await?;
+        let facts = described(id, known.name, &credentials, &proof);
+        store::connection_credentials(&api.control, &scope, &facts).await?.ok_or_else(revoked)
+    });
+    let changed = changed.await?;
+    tracing::info!(tenant.id = %changed.tenant, connection.id = %id, "replaced a connection's credentials");
+    Ok(Json(changed.into()))
+}
+
+fn revoked() -> ApiError {
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "connection_revoked",
+        "This connection was revoked.",
+        "A revoked connection signs in no more, with whatever credentials.",
+        "Make a new connection for the org.",
+    )
 }
 
 /// Proves the stored credentials again. Works: the connection is active. Needs a person: it is parked with what

@@ -4,6 +4,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use refrain_shared::ids::{ConnectionId, ObjectId, SalesforceId};
 use refrain_shared::storage::content::conversation::{Item, ItemCursor, conversation_list};
+use refrain_shared::storage::content::ticket_list::{TicketCursor, TicketFilter, tickets_list};
 use refrain_shared::storage::content::tickets as store;
 use refrain_shared::storage::content::{RecordKey, conversation};
 use serde::{Deserialize, Serialize};
@@ -144,14 +145,15 @@ pub(in crate::api) async fn list(
     ApiQuery(query): ApiQuery<Vec<(String, String)>>,
 ) -> Result<Json<Tickets>, ApiError> {
     let Wanted { filter, cursor: text, limit } = wanted(query)?;
-    let after = cursor::decode::<store::TicketCursor>(LIST, text.as_deref())?;
+    let after = cursor::decode::<TicketCursor>(LIST, text.as_deref())?;
     let limit = page_size(limit);
     let keys = api.keys(&scope).await?;
-    let tickets = store::tickets_list(&api.db, &scope, keys, &filter, after, limit).await?;
+    let tickets = tickets_list(&api.db, &scope, keys, &filter, after, limit).await?;
     let full = tickets.len() == usize::from(limit);
-    let next = tickets.last().filter(|_| full).map(|last| {
-        cursor::encode(LIST, &store::TicketCursor { active_at: last.last_activity_at, key: last.key })
-    });
+    let next = tickets
+        .last()
+        .filter(|_| full)
+        .map(|last| cursor::encode(LIST, &TicketCursor { active_at: last.last_activity_at, key: last.key }));
     Ok(Json(Tickets { tickets: tickets.into_iter().map(shown).collect(), next }))
 }
 
@@ -199,7 +201,7 @@ fn ticket_key(text: &str) -> Option<(ObjectId, SalesforceId)> {
 const MOMENT: &str = "a moment like 2026-11-23T14:00:00Z";
 
 struct Wanted {
-    filter: store::TicketFilter,
+    filter: TicketFilter,
     cursor: Option<String>,
     limit: Option<u16>,
 }
@@ -207,7 +209,7 @@ struct Wanted {
 /// Facets have names of the tenant's own making, so the query is read pair by pair.
 fn wanted(pairs: Vec<(String, String)>) -> Result<Wanted, ApiError> {
     const MOST_FACETS: usize = 8;
-    let mut wanted = Wanted { filter: store::TicketFilter::default(), cursor: None, limit: None };
+    let mut wanted = Wanted { filter: TicketFilter::default(), cursor: None, limit: None };
     for (name, value) in pairs {
         let filter = &mut wanted.filter;
         match name.as_str() {

@@ -1,8 +1,7 @@
-//! Tickets: the list with its filters, and one by its key.
+//! Tickets as people see them, and one by its key.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
 use super::RecordKey;
@@ -14,34 +13,6 @@ use crate::ids::{ObjectId, SalesforceId};
 use crate::record::canonical::CanonicalRecord;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
-
-/// Which tickets are wanted; `None` and an empty list mean all.
-#[derive(Debug, Clone, Default)]
-pub struct TicketFilter {
-    /// Status as the org names it.
-    pub status: Option<String>,
-    /// Priority as the org names it.
-    pub priority: Option<String>,
-    /// Channel as the org names it.
-    pub channel: Option<String>,
-    /// The owner's Salesforce id.
-    pub owner: Option<SalesforceId>,
-    /// Last activity at or after.
-    pub active_after: Option<Timestamp>,
-    /// Last activity before.
-    pub active_before: Option<Timestamp>,
-    /// Mapped fields and the value each must have, as text: a word, a moment, or a decimal number.
-    pub facets: Vec<(String, String)>,
-}
-
-/// A place in the list: newest activity first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TicketCursor {
-    /// Last activity of the last ticket of the page before.
-    pub active_at: Timestamp,
-    /// Its key.
-    pub key: RecordKey,
-}
 
 /// A ticket as people see it.
 #[derive(Debug, Clone)]
@@ -91,85 +62,13 @@ pub struct TicketDetail {
     pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
     t.last_activity_at, r.field_set_id, r.payload";
-const RECORDS: &str = "LEFT JOIN records r ON r.tenant_id = t.tenant_id AND r.connection_id = t.connection_id
+pub(super) const RECORDS: &str =
+    "LEFT JOIN records r ON r.tenant_id = $1 AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
-
-/// Live tickets, newest activity first, after the cursor.
-pub async fn tickets_list(
-    db: &Database,
-    scope: &TenantScope,
-    keys: Arc<TenantKeys>,
-    filter: &TicketFilter,
-    after: Option<TicketCursor>,
-    limit: u16,
-) -> Result<Vec<Ticket>, StoreError> {
-    // The page is cut before records are joined, so that no payload is read in vain.
-    let sql = format!(
-        "-- tickets_list
-        WITH page AS (
-            SELECT * FROM tickets t
-             WHERE t.tenant_id = $1 AND t.state = 0
-               AND ($2::text IS NULL OR t.status = $2) AND ($3::text IS NULL OR t.priority = $3)
-               AND ($4::text IS NULL OR t.channel = $4) AND ($5::text IS NULL OR t.owner_id = $5)
-               AND ($6::timestamptz IS NULL OR t.last_activity_at >= $6)
-               AND ($7::timestamptz IS NULL OR t.last_activity_at < $7)
-               AND ($8::timestamptz IS NULL OR t.last_activity_at <= $8)
-               AND ($8::timestamptz IS NULL OR t.last_activity_at < $8
-                    OR (t.connection_id, t.object_id, t.record_id) > ($9::uuid, $10::int, $11::text))
-               AND NOT EXISTS (
-                    SELECT FROM unnest($12::text[], $13::text[], $14::timestamptz[]) w (facet, text_value, time_value)
-                     WHERE NOT EXISTS (
-                        SELECT FROM ticket_facets f
-                         WHERE f.tenant_id = t.tenant_id AND f.connection_id = t.connection_id
-                           AND f.object_id = t.object_id AND f.record_id = t.record_id AND f.facet = w.facet
-                           AND (f.text_value = w.text_value OR f.time_value = w.time_value OR f.number_value = {SCALED})))
-             ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id LIMIT $15)
-        SELECT {COLUMNS} FROM page t {RECORDS} ORDER BY t.last_activity_at DESC, t.connection_id, t.object_id, t.record_id",
-    );
-    let names: Vec<&str> = filter.facets.iter().map(|(name, _)| name.as_str()).collect();
-    let texts: Vec<&str> = filter.facets.iter().map(|(_, value)| value.as_str()).collect();
-    let times: Vec<Option<Timestamp>> = filter.facets.iter().map(|(_, value)| value.parse().ok()).collect();
-    let mut client = db.tenant().await?;
-    let tx = TenantTx::begin(&mut client, scope).await?;
-    let opener = Opener::load(&tx, keys).await?;
-    let rows = tx
-        .sql()
-        .query(
-            &sql,
-            &[
-                &scope.tenant().0,
-                &filter.status,
-                &filter.priority,
-                &filter.channel,
-                &filter.owner.as_ref().map(SalesforceId::as_str),
-                &filter.active_after,
-                &filter.active_before,
-                &after.map(|cursor| cursor.active_at),
-                &after.map(|cursor| cursor.key.connection.0),
-                &after.map(|cursor| cursor.key.object.0),
-                &after.as_ref().map(|cursor| cursor.key.record.as_str()),
-                &names,
-                &texts,
-                &times,
-                &i64::from(limit),
-            ],
-        )
-        .await
-        .map_err(StoreError::at("tickets_list"))?;
-    tx.commit().await?;
-    rows.iter().map(|row| Ok(detail(row, &opener)?.ticket)).collect()
-}
-
-/// A wanted decimal as the facet's own scaled integer; NULL when it is no number.
-const SCALED: &str = "CASE WHEN w.text_value ~ '^-?[0-9]{1,15}([.][0-9]{1,9})?$' THEN
-    (w.text_value::numeric * power(10::numeric, (
-        SELECT (x -> 'as' -> 'number' ->> 'scale')::int
-          FROM object_syncs o, jsonb_array_elements(o.settings -> 'facets') x
-         WHERE o.object_id = t.object_id AND x ->> 'name' = f.facet LIMIT 1)))::bigint END";
 
 /// One ticket by its object and record, with everything that was read of it. Deleted ones are found too.
 pub async fn ticket_get(
@@ -198,7 +97,7 @@ pub async fn ticket_get(
     row.map(|row| detail(&row, &opener)).transpose()
 }
 
-fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreError> {
+pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreError> {
     let key = record_key(row, 0)?;
     let api_name = opener.object_name(key.object).unwrap_or_default().to_owned();
     let fields = ticket_fields(&api_name);

@@ -1,5 +1,6 @@
 //! API keys: stored as a hash, found by their public id.
 
+use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
 use super::error::ControlError;
@@ -89,6 +90,67 @@ pub async fn api_key_create(
         .await
         .map_err(ControlError::at_unique("api_key_create", "the key"))?;
     Ok(())
+}
+
+/// A tenant's key as people see it.
+#[derive(Debug, Clone)]
+pub struct ListedKey {
+    /// Its public id.
+    pub id: ApiKeyId,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: KeyRole,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+const LISTED: &str = "key_id, name, role, created_at, expires_at, revoked_at";
+
+fn listed(row: &PgRow) -> Result<ListedKey, ControlError> {
+    Ok(ListedKey {
+        id: ApiKeyId(row.get(0)),
+        name: row.get(1),
+        role: KeyRole::from_word(row.get(2)).ok_or(ControlError::Unreadable("api_keys.role"))?,
+        created_at: row.get(3),
+        expires_at: row.get(4),
+        revoked_at: row.get(5),
+    })
+}
+
+/// All keys of a tenant, oldest first; revoked ones stay in the list.
+pub async fn api_keys_list(pool: &PgPool, scope: &TenantScope) -> Result<Vec<ListedKey>, ControlError> {
+    let sql = format!("-- api_keys_list\nSELECT {LISTED} FROM api_keys WHERE tenant_id = $1 ORDER BY key_id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(scope.tenant().0)
+        .fetch_all(pool)
+        .await
+        .map_err(ControlError::at("api_keys_list"))?;
+    rows.iter().map(listed).collect()
+}
+
+/// Revokes a tenant's key for good. Again changes nothing.
+pub async fn api_key_revoke(
+    pool: &PgPool,
+    scope: &TenantScope,
+    id: ApiKeyId,
+) -> Result<Option<ListedKey>, ControlError> {
+    let sql = format!(
+        "-- api_key_revoke
+        UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND key_id = $2
+        RETURNING {LISTED}"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(scope.tenant().0)
+        .bind(id.0)
+        .fetch_optional(pool)
+        .await
+        .map_err(ControlError::at("api_key_revoke"))?;
+    row.as_ref().map(listed).transpose()
 }
 
 /// Whether any operator's key is in force.

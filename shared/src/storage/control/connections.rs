@@ -41,7 +41,7 @@ pub struct Connection {
     pub created_at: Timestamp,
 }
 
-/// A connection whose credentials were proved.
+/// A connection's facts as its credentials were proved with them.
 #[derive(Debug, Clone)]
 pub struct NewConnection {
     /// Its id; its secrets are stored under it already.
@@ -143,6 +143,40 @@ pub async fn connections_list(pool: &PgPool, scope: &TenantScope) -> Result<Vec<
         .await
         .map_err(ControlError::at("connections_list"))?;
     rows.iter().map(from_row).collect()
+}
+
+/// Points a connection at other credentials, which were proved and stored already: it is active, its gate open. Gives
+/// none for one that is revoked or not there. The org stays: records of two orgs are never mixed.
+pub async fn connection_credentials(
+    pool: &PgPool,
+    scope: &TenantScope,
+    proved: &NewConnection,
+) -> Result<Option<Connection>, ControlError> {
+    let sql = format!(
+        "-- connection_credentials
+        WITH changed AS (
+            UPDATE connections SET login_url = $4, auth_method = $5, client_id = $6, username = $7, user_id = $8,
+                   state_since = CASE WHEN state = 'active' THEN state_since ELSE now() END,
+                   state = 'active', ask = NULL, updated_at = now()
+             WHERE tenant_id = $1 AND connection_id = $2 AND org_id = $3 AND state <> 'revoked' RETURNING {COLUMNS}),
+        opened AS (
+            DELETE FROM gates USING changed
+             WHERE gates.subject = changed.connection_id::text AND gates.reason = 'parked')
+        SELECT {COLUMNS} FROM changed"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(scope.tenant().0)
+        .bind(proved.id.0)
+        .bind(proved.org_id.as_str())
+        .bind(&proved.login_url)
+        .bind(proved.auth_method)
+        .bind(&proved.client_id)
+        .bind(&proved.username)
+        .bind(proved.user_id.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(ControlError::at("connection_credentials"))?;
+    row.as_ref().map(from_row).transpose()
 }
 
 /// What a check found out.

@@ -2,6 +2,7 @@
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
+use super::PageCommit;
 use crate::clock::Timestamp;
 use crate::ids::{FieldSetId, ObjectId};
 use crate::job::checkpoint::{Position, Slice};
@@ -29,7 +30,19 @@ impl PageCounts {
     /// Every record read ends in exactly one of the outcomes.
     #[must_use]
     pub fn read(&self) -> i64 {
-        self.written + self.unchanged + self.superseded + self.quarantined + self.suppressed
+        self.by_outcome().iter().map(|(_, records)| records).sum()
+    }
+
+    /// How many records ended in each outcome, with its closed word.
+    #[must_use]
+    pub fn by_outcome(&self) -> [(&'static str, i64); 5] {
+        [
+            ("written", self.written),
+            ("unchanged", self.unchanged),
+            ("superseded", self.superseded),
+            ("quarantined", self.quarantined),
+            ("suppressed", self.suppressed),
+        ]
     }
 }
 
@@ -48,8 +61,8 @@ pub enum CheckpointMove {
         /// The watermark, clamped to Salesforce's clock.
         watermark: Timestamp,
     },
-    /// Inside a slice of history; its position is the job's own progress.
-    InsideSlice,
+    /// Its place stays: a slice of history keeps its own in its job, and a page without records has none.
+    Stays,
     /// The slice is done; `generation` keeps a slice of before a reset from closing one of after it.
     SliceDone {
         /// The slice.
@@ -59,16 +72,24 @@ pub enum CheckpointMove {
     },
 }
 
+/// How many rows the page added to what is stored; negative for fewer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// Live records.
+    pub(super) live: i64,
+    /// Live items of conversations.
+    pub(super) items: i64,
+}
+
 pub(super) async fn advance(
     tx: &TenantTx<'_>,
-    object: ObjectId,
-    field_set: FieldSetId,
-    counts: &PageCounts,
-    moves: &CheckpointMove,
+    page: &PageCommit<'_>,
+    stored: Stored,
 ) -> Result<(), StoreError> {
-    count(tx, object, field_set, counts).await?;
-    match moves {
-        CheckpointMove::InsideSlice => Ok(()),
+    let object = page.lease.object;
+    count(tx, object, page.field_set, &page.counts, stored).await?;
+    match &page.moves {
+        CheckpointMove::Stays => Ok(()),
         CheckpointMove::Inside { hi, position } => inside(tx, object, *hi, position).await,
         CheckpointMove::WindowDone { watermark } => window_done(tx, object, *watermark).await,
         CheckpointMove::SliceDone { slice, generation } => slice_done(tx, object, slice, *generation).await,
@@ -82,11 +103,12 @@ async fn count(
     object: ObjectId,
     field_set: FieldSetId,
     counts: &PageCounts,
+    stored: Stored,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_count
         UPDATE checkpoints SET records_read = records_read + $2, written = written + $3, unchanged = unchanged + $4,
                superseded = superseded + $5, quarantined = quarantined + $6, suppressed = suppressed + $7,
-               late = late + $8, api_calls = api_calls + $9, updated_at = now()
+               late = late + $8, api_calls = api_calls + $9, live = live + $11, items = items + $12, updated_at = now()
          WHERE object_id = $1 AND field_set_id = $10";
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_count"))?;
     let changed = tx
@@ -104,6 +126,8 @@ async fn count(
                 &counts.late,
                 &counts.api_calls,
                 &field_set.0,
+                &stored.live,
+                &stored.items,
             ],
         )
         .await

@@ -9,13 +9,21 @@ use super::Applied;
 use crate::record::RecordState;
 use crate::ticket::{MessageRow, Projected};
 
-/// Writes the page's messages; gives the records whose conversation changed: the ones they belong to now and the
-/// ones they belonged to before. Not each of them is a ticket, yet or ever.
+/// What the page's messages change.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// The records they belong to now and the ones they belonged to before. Not each of them is a ticket, yet or ever.
+    pub(super) tickets: BTreeSet<String>,
+    /// How many live items more there are; negative for fewer.
+    pub(super) items: i64,
+}
+
+/// Writes the page's messages.
 pub(super) async fn upsert(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     applied: &[Applied<'_>],
-) -> Result<BTreeSet<String>, StoreError> {
+) -> Result<Touched, StoreError> {
     let messages: Vec<(&Applied<'_>, &MessageRow)> =
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
@@ -24,10 +32,12 @@ pub(super) async fn upsert(
         .map(|row| row.id.as_str())
         .collect();
     if messages.is_empty() && unlinked.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Touched::default());
     }
     let mut touched = former_tickets(tx, key, applied).await?;
-    touched.extend(messages.iter().map(|(_, row)| row.ticket_record.to_string()));
+    touched.tickets.extend(messages.iter().map(|(_, row)| row.ticket_record.to_string()));
+    let live = messages.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
+    touched.items += i64::try_from(live).unwrap_or(i64::MAX);
     if !unlinked.is_empty() {
         unlink(tx, key, &unlinked).await?;
     }
@@ -37,15 +47,17 @@ pub(super) async fn upsert(
     Ok(touched)
 }
 
-/// The record's row is locked by its upsert, so nobody else moves these messages meanwhile.
+/// Where the page's messages were, and that they count there no more. The record's row is locked by its upsert, so
+/// nobody else moves these messages meanwhile.
 async fn former_tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     applied: &[Applied<'_>],
-) -> Result<BTreeSet<String>, StoreError> {
+) -> Result<Touched, StoreError> {
     const SQL: &str = "-- messages_former_tickets
-        SELECT DISTINCT ticket_record_id FROM messages
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+        SELECT ticket_record_id, count(*) FILTER (WHERE state = 0) FROM messages
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)
+         GROUP BY ticket_record_id";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_former_tickets"))?;
     let rows = tx
@@ -53,7 +65,10 @@ async fn former_tickets(
         .query(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
         .await
         .map_err(StoreError::at("messages_former_tickets"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(Touched {
+        tickets: rows.iter().map(|row| row.get(0)).collect(),
+        items: -rows.iter().map(|row| row.get::<_, i64>(1)).sum::<i64>(),
+    })
 }
 
 async fn unlink(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<(), StoreError> {

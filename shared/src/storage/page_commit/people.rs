@@ -1,4 +1,6 @@
-//! Agents and customers.
+//! Agents and customers: one table each, which differ in one column.
+
+use tokio_postgres::types::ToSql;
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
@@ -6,67 +8,58 @@ use super::super::records::ObjectKey;
 use super::messages::visible_state;
 use super::{Applied, PersonRow};
 
+/// A table of people.
+struct Table {
+    /// The name of its upsert.
+    upsert: &'static str,
+    /// Its own name.
+    name: &'static str,
+    /// Its own column, and that column's type.
+    column: [&'static str; 2],
+}
+
+const AGENTS: Table = Table { upsert: "agents_upsert", name: "agents", column: ["active", "bool"] };
+const CUSTOMERS: Table =
+    Table { upsert: "customers_upsert", name: "customers", column: ["account_id", "text"] };
+
 pub(super) async fn upsert(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     applied: &[Applied<'_>],
 ) -> Result<(), StoreError> {
-    const AGENTS: &str = "-- agents_upsert
-        INSERT INTO agents (tenant_id, connection_id, object_id, record_id, state, active, email_token)
-        SELECT $1, $2, $3, p.* FROM unnest($4::text[], $5::int2[], $6::bool[], $7::bytea[]) AS p (id, state, active, token)
-         ORDER BY p.id COLLATE \"C\"
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET state = excluded.state, active = excluded.active, email_token = excluded.email_token";
-    const CUSTOMERS: &str = "-- customers_upsert
-        INSERT INTO customers (tenant_id, connection_id, object_id, record_id, state, account_id, email_token)
-        SELECT $1, $2, $3, p.* FROM unnest($4::text[], $5::int2[], $6::text[], $7::bytea[]) AS p (id, state, account, token)
-         ORDER BY p.id COLLATE \"C\"
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET state = excluded.state, account_id = excluded.account_id, email_token = excluded.email_token";
-    let tenant = tx.scope().tenant().0;
-
     let agents = People::of(applied, |row| row.agent());
-    if !agents.ids.is_empty() {
-        let active: Vec<bool> = agents.rows.iter().map(|row| row.is_some_and(|row| row.active)).collect();
-        let statement = tx.sql().prepare_cached(AGENTS).await.map_err(StoreError::at("agents_upsert"))?;
-        tx.sql()
-            .execute(
-                &statement,
-                &[
-                    &tenant,
-                    &key.connection.0,
-                    &key.object.0,
-                    &agents.ids,
-                    &agents.states,
-                    &active,
-                    &agents.tokens,
-                ],
-            )
-            .await
-            .map_err(StoreError::at("agents_upsert"))?;
-    }
+    let active: Vec<bool> = agents.rows.iter().map(|row| row.is_some_and(|row| row.active)).collect();
+    write(tx, key, &AGENTS, &agents, &active).await?;
     let customers = People::of(applied, |row| row.customer());
-    if !customers.ids.is_empty() {
-        let accounts: Vec<Option<&str>> =
-            customers.rows.iter().map(|row| row.and_then(|row| row.account_id.as_deref())).collect();
-        let statement =
-            tx.sql().prepare_cached(CUSTOMERS).await.map_err(StoreError::at("customers_upsert"))?;
-        tx.sql()
-            .execute(
-                &statement,
-                &[
-                    &tenant,
-                    &key.connection.0,
-                    &key.object.0,
-                    &customers.ids,
-                    &customers.states,
-                    &accounts,
-                    &customers.tokens,
-                ],
-            )
-            .await
-            .map_err(StoreError::at("customers_upsert"))?;
+    let accounts: Vec<Option<&str>> =
+        customers.rows.iter().map(|row| row.and_then(|row| row.account_id.as_deref())).collect();
+    write(tx, key, &CUSTOMERS, &customers, &accounts).await
+}
+
+async fn write(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    table: &Table,
+    people: &People<'_>,
+    own: &(dyn ToSql + Sync),
+) -> Result<(), StoreError> {
+    if people.ids.is_empty() {
+        return Ok(());
     }
+    let Table { upsert, name, column: [column, kind] } = table;
+    let sql = format!(
+        "-- {upsert}
+        INSERT INTO {name} (tenant_id, connection_id, object_id, record_id, state, {column}, email_token)
+        SELECT $1, $2, $3, p.* FROM unnest($4::text[], $5::int2[], $6::{kind}[], $7::bytea[]) AS p (id, state, own, token)
+         ORDER BY p.id COLLATE \"C\"
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET state = excluded.state, {column} = excluded.{column}, email_token = excluded.email_token"
+    );
+    let statement = tx.sql().prepare_cached(&sql).await.map_err(StoreError::at(upsert))?;
+    let tenant = tx.scope().tenant().0;
+    let columns: [&(dyn ToSql + Sync); 7] =
+        [&tenant, &key.connection.0, &key.object.0, &people.ids, &people.states, own, &people.tokens];
+    tx.sql().execute(&statement, &columns).await.map_err(StoreError::at(upsert))?;
     Ok(())
 }
 

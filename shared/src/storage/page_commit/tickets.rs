@@ -1,7 +1,9 @@
-//! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, facets
-//! and the sequence of the changes feed.
+//! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, facets,
+//! the sequence of the changes feed, and how many tickets there are.
 
 use std::collections::{BTreeSet, HashMap};
+
+use tokio_postgres::Row;
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
@@ -11,6 +13,28 @@ use crate::clock::Timestamp;
 use crate::ids::ObjectId;
 use crate::record::RecordState;
 use crate::ticket::FacetValue;
+
+/// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
+/// Stored; beside the reasons of records, which are smaller.
+const EMPTIED: i16 = 21;
+
+/// How many tickets a statement made live, and how many it made shells; negative for fewer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Made {
+    live: i64,
+    shells: i64,
+}
+
+impl Made {
+    fn of(row: &Row) -> Self {
+        Self { live: row.get(0), shells: row.get(1) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.live += other.live;
+        self.shells += other.shells;
+    }
+}
 
 pub(super) async fn write(
     tx: &TenantTx<'_>,
@@ -30,21 +54,37 @@ pub(super) async fn write(
         return Ok(());
     }
     let first = feed_advance(tx, tickets.len() + talked.len()).await?;
-    let mut awaited = Vec::new();
+    let (mut made, mut awaited) = (Made::default(), Vec::new());
     if !tickets.is_empty() {
         awaited = new_with_messages(tx, key, &tickets).await?;
-        upsert(tx, key, mapping_epoch, first, &tickets).await?;
+        made.add(upsert(tx, key, mapping_epoch, first, &tickets).await?);
         facets_replace(tx, key, &tickets).await?;
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
-        aggregate(tx, key, mapping_epoch, first, &talked).await?;
+        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
     }
     if !awaited.is_empty() {
         let first = feed_advance(tx, awaited.len()).await?;
         talked = awaited.iter().map(|record| (key.object, record.as_str())).collect();
-        aggregate(tx, key, mapping_epoch, first, &talked).await?;
+        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
     }
+    count(tx, made).await
+}
+
+/// Exact, because tickets are written under the feed's lock only: what a statement finds before it writes is what
+/// it replaces.
+async fn count(tx: &TenantTx<'_>, made: Made) -> Result<(), StoreError> {
+    const SQL: &str = "-- feed_count
+        UPDATE tenant_feed SET tickets = tickets + $2, shells = shells + $3 WHERE tenant_id = $1";
+    if made == Made::default() {
+        return Ok(());
+    }
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("feed_count"))?;
+    tx.sql()
+        .execute(&statement, &[&tx.scope().tenant().0, &made.live, &made.shells])
+        .await
+        .map_err(StoreError::at("feed_count"))?;
     Ok(())
 }
 
@@ -93,24 +133,32 @@ async fn upsert(
     mapping_epoch: i64,
     first: i64,
     tickets: &[(&Applied<'_>, &TicketRow)],
-) -> Result<(), StoreError> {
+) -> Result<Made, StoreError> {
     const SQL: &str = "-- tickets_upsert
-        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
-                                  channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
-                                  mapping_epoch, feed_seq)
-        SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id, i.contact_id,
-               i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
-          FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-                      $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
-               WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
-                                     opened_at, closed_at, record_at, n)
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
-               priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
-               contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
-               record_at = excluded.record_at,
-               last_activity_at = greatest(excluded.record_at, t.last_message_at),
-               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
+        WITH old AS (
+            SELECT record_id, state FROM tickets
+             WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($6)),
+        written AS (
+            INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
+                                      channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
+                                      mapping_epoch, feed_seq)
+            SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
+                   i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
+              FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+                          $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+                   WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
+                                         opened_at, closed_at, record_at, n)
+            ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+               SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
+                   priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
+                   contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
+                   record_at = excluded.record_at,
+                   last_activity_at = greatest(excluded.record_at, t.last_message_at),
+                   mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq
+            RETURNING record_id, state)
+        SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE o.state = 0),
+               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE o.state = 1)
+          FROM written w LEFT JOIN old o USING (record_id)";
     let rows = || tickets.iter().map(|(_, row)| *row);
     // A stub has no values: what it may not keep must not stay in the ticket either.
     let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
@@ -124,8 +172,9 @@ async fn upsert(
     let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_upsert"))?;
-    tx.sql()
-        .execute(
+    let row = tx
+        .sql()
+        .query_one(
             &statement,
             &[
                 &tx.scope().tenant().0,
@@ -149,7 +198,7 @@ async fn upsert(
         )
         .await
         .map_err(StoreError::at("tickets_upsert"))?;
-    Ok(())
+    Ok(Made::of(&row))
 }
 
 fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
@@ -163,45 +212,70 @@ fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
 /// lock gives the same numbers in any commit order and survives moved, deleted and repeated messages, which
 /// adding and subtracting would not.
 ///
+/// A ticket whose record never came is a shell as long as it has an item, and a tombstone once the last one moved
+/// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
+///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
-/// stands for "no item at all", when the last one moved to another ticket; then the time stays as it was.
+/// stands for "no item at all"; then the time stays as it was.
 async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     mapping_epoch: i64,
     first: i64,
     talked: &[(ObjectId, &str)],
-) -> Result<(), StoreError> {
+) -> Result<Made, StoreError> {
     const SQL: &str = "-- tickets_aggregate
-        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, messages, customer_messages,
-                                  last_message_at, last_activity_at, mapping_epoch, feed_seq)
-        SELECT $1, $2, k.object_id, k.record_id, 1, a.messages, a.inbound, a.last_message_at,
-               coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
-          FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
-         CROSS JOIN LATERAL (
-               SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS messages,
-                      count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
-                      max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
-                      max(m.sent_at) AS last_item_at
-                 FROM messages m
-                WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = k.record_id) a
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET messages = excluded.messages, customer_messages = excluded.customer_messages,
-               last_message_at = excluded.last_message_at,
-               last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at),
-                                           nullif(excluded.last_activity_at, now()), t.last_activity_at),
-               feed_seq = excluded.feed_seq";
+        WITH touched AS (
+            SELECT k.object_id, k.record_id, k.n, t.state AS was
+              FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
+              LEFT JOIN tickets t ON t.tenant_id = $1 AND t.connection_id = $2 AND t.object_id = k.object_id
+                                 AND t.record_id = k.record_id),
+        written AS (
+            INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, messages,
+                                      customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq)
+            SELECT $1, $2, k.object_id, k.record_id, CASE WHEN a.last_item_at IS NULL THEN 2 ELSE 1 END,
+                   CASE WHEN a.last_item_at IS NULL THEN $7::int2 END, a.messages, a.inbound, a.last_message_at,
+                   coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
+              FROM touched k
+             CROSS JOIN LATERAL (
+                   SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS messages,
+                          count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
+                          max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
+                          max(m.sent_at) AS last_item_at
+                     FROM messages m
+                    WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = k.record_id) a
+            ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+               SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
+                   reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,
+                   messages = excluded.messages, customer_messages = excluded.customer_messages,
+                   last_message_at = excluded.last_message_at,
+                   last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at),
+                                               nullif(excluded.last_activity_at, now()), t.last_activity_at),
+                   feed_seq = excluded.feed_seq
+            RETURNING object_id, record_id, state)
+        SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
+               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1)
+          FROM written w JOIN touched k USING (object_id, record_id)";
     let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_aggregate"))?;
-    tx.sql()
-        .execute(
+    let row = tx
+        .sql()
+        .query_one(
             &statement,
-            &[&tx.scope().tenant().0, &key.connection.0, &mapping_epoch, &first, &objects, &records],
+            &[
+                &tx.scope().tenant().0,
+                &key.connection.0,
+                &mapping_epoch,
+                &first,
+                &objects,
+                &records,
+                &EMPTIED,
+            ],
         )
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
-    Ok(())
+    Ok(Made::of(&row))
 }
 
 async fn facets_replace(

@@ -6,6 +6,8 @@
 )]
 
 mod dependencies;
+mod forms;
 mod imports;
+mod metrics;
 mod migrations;
 mod sizes;

@@ -1,0 +1,40 @@
+//! What the org allows: a spent budget stops an org's jobs before they are handed out, and opens by itself.
+
+use refrain_shared::job::ObjectSettings;
+use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_spent_budget_is_a_gate_and_not_a_refusal_of_each_job() {
+    let world = World::new("budget_gate").await;
+    for api_name in ["Case", "User", "Contact"] {
+        world.object(api_name, ObjectSettings::default()).await;
+    }
+    // A quarter of these, less than a block, is what is ours.
+    world.sql("UPDATE org_limits SET settings = '{\"assumed_daily\": 60}'").await;
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT reason FROM gates").await, "budget");
+    let refused = async || world.value("SELECT count(*) FROM job_attempts WHERE code = 'budget'").await;
+    let at_first = refused().await;
+    world.run_until_quiet().await;
+    assert_eq!(refused().await, at_first, "none was handed out again to be refused again");
+    assert!(
+        ["1", "2", "3"].contains(&&*at_first),
+        "only those handed out before the first refusal: {at_first}"
+    );
+    assert_eq!(world.value("SELECT max(attempt) FROM jobs").await, "0", "nobody's fault");
+
+    // Calls come back: somebody's lane is settled.
+    world.sql("UPDATE org_limits SET settings = '{}'").await;
+    let limits = ClaimLimits { batch: 100, unclaimed: std::time::Duration::from_secs(20) };
+    assert!(dispatch_claim(&world.context.db, limits).await.unwrap().is_empty(), "until the gate opens");
+    let org = refrain_shared::ids::SalesforceId::parse(&world.sim.orgs[0].org_id).unwrap();
+    let nobody = refrain_shared::ids::JobId(-1);
+    refrain_shared::storage::org_limits::org_settle(&world.context.db, org, nobody, 1, 0, None)
+        .await
+        .unwrap();
+    assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT count(*) FROM checkpoints WHERE state = 'current'").await, "3");
+}

@@ -1,0 +1,13 @@
+//! The worker against real servers and a simulated Salesforce.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "this whole file is a test, its fixtures too; a panic is how a test fails"
+)]
+
+mod bad_input;
+mod budget;
+mod linked_paths;
+mod narrowing;
+mod tracing_links;
+mod world;
