@@ -11,7 +11,7 @@ mod messages;
 mod people;
 mod tickets;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
@@ -22,7 +22,7 @@ use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, records_upsert};
 use crate::clock::Timestamp;
-use crate::ids::{FieldSetId, SalesforceId};
+use crate::ids::{FieldSetId, ObjectId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
 use crate::record::{RecordState, StateReason};
 use crate::ticket::{MessageRow, PersonRow, Projected, TicketRow};
@@ -73,6 +73,8 @@ pub struct PageCommit<'a> {
     pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
+    /// The connection's ticket objects by key prefix: a message whose ticket is not here yet makes a shell of one of them.
+    pub ticket_objects: &'a HashMap<String, ObjectId>,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
     /// The response's Date.
@@ -119,7 +121,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     let written = page.counts.written;
     finish_job(&tx, &page, written).await?;
     checkpoint::advance(&tx, page.lease.object, page.field_set, &page.counts, &page.moves).await?;
-    tickets::write(&tx, key, page.gate.mapping, &applied, &touched).await?;
+    tickets::write(&tx, key, page.gate.mapping, &applied, &touched, page.ticket_objects).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(written)
