@@ -58,8 +58,7 @@ CREATE TABLE messages (
     connection_id    uuid        NOT NULL,
     object_id        int         NOT NULL,
     record_id        text        COLLATE "C" NOT NULL,
-    ticket_object_id int         NOT NULL,
-    ticket_record_id text        COLLATE "C" NOT NULL,
+    ticket_record_id text        COLLATE "C" NOT NULL,    -- its id names its object too, synced yet or not
     state            smallint    NOT NULL,                -- 0 live, 2 tombstone
     kind             text        NOT NULL,                -- comment, email, event
     direction        text        NOT NULL CHECK (direction IN ('inbound', 'outbound', 'internal')),
@@ -70,7 +69,7 @@ CREATE TABLE messages (
     PRIMARY KEY (tenant_id, connection_id, object_id, record_id)
 ) PARTITION BY HASH (tenant_id);
 CREATE INDEX messages_ticket
-    ON messages (tenant_id, connection_id, ticket_object_id, ticket_record_id, sent_at, object_id, record_id);
+    ON messages (tenant_id, connection_id, ticket_record_id, sent_at, object_id, record_id);
 
 CREATE TABLE agents (
     tenant_id     uuid     NOT NULL,

@@ -9,4 +9,6 @@ pub mod registry;
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};
 pub use linked::{Parents, Walk, walk};
-pub use registry::{MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields};
+pub use registry::{
+    MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields, ticket_kinds,
+};

@@ -3,7 +3,7 @@
 //! Begin with [`Client`]: a call takes the shared session from the token store, passes the gate, goes over
 //! the wire once, and comes back as a value or as a [`SalesforceError`] that says what happens next. An
 //! expired session is renewed once; nothing else is repeated here. Reading records begins with
-//! [`slice::SliceQuery`]; its pages come one at a time.
+//! [`slice::RecordPages`]; its pages come one at a time.
 //!
 //! Must never: reach Salesforce without passing the gate, send a token to a host outside [`host`], build a
 //! query outside [`soql`], log or keep a token, a body or a record's value in an error.

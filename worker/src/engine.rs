@@ -7,10 +7,12 @@ pub mod load;
 pub mod reader;
 pub mod transform;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use refrain_shared::catalog::{Projection, StandardObject};
+use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
 use refrain_shared::clock::Clock;
+use refrain_shared::ids::ObjectId;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
@@ -43,6 +45,8 @@ pub struct ReadPlan {
     pub label: &'static str,
     /// How its pages become rows.
     pub transform: TransformPlan,
+    /// The connection's ticket objects by key prefix.
+    pub ticket_objects: HashMap<String, ObjectId>,
 }
 
 impl ReadPlan {
@@ -55,6 +59,7 @@ impl ReadPlan {
             lane: Arc::clone(lane),
             api_name: inputs.api_name.clone(),
             label: label(&inputs.api_name),
+            ticket_objects: inputs.ticket_objects.clone(),
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },
@@ -62,7 +67,7 @@ impl ReadPlan {
                 fields: inputs.field_set.clone()?,
                 projection: ProjectionPlan {
                     projection: standard.map_or(Projection::None, |object| object.projection),
-                    tickets: inputs.ticket_prefixes.clone(),
+                    ticket_kinds: ticket_kinds(inputs.ticket_objects.keys()),
                     facets: inputs.settings.facets.clone(),
                 },
                 identities: standard.map_or(&[], |object| object.identities),

@@ -105,10 +105,10 @@ async fn a_ticket_is_shown_with_its_conversation_in_order() {
         content
             .insert(
                 "messages",
-                "ticket_object_id, ticket_record_id, state, kind, direction, public, author_id, sent_at, characters",
+                "ticket_record_id, state, kind, direction, public, author_id, sent_at, characters",
                 comment,
                 &id,
-                &format!("{}, '{CASE}', 0, 'comment', 'outbound', true, NULL, '2026-11-01T{sent_at}:00Z', 5", case.0),
+                &format!("'{CASE}', 0, 'comment', 'outbound', true, NULL, '2026-11-01T{sent_at}:00Z', 5"),
             )
             .await;
     }

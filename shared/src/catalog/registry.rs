@@ -3,6 +3,8 @@
 //! A custom object gets the same description from its object sync's settings, so nothing past this table
 //! may ask for an object by name.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// What an object is to a ticket.
@@ -271,6 +273,14 @@ pub const STANDARD_OBJECTS: &[StandardObject] = &[
         key_prefix: "012",
     },
 ];
+
+/// Key prefixes of everything a message may belong to: the standard ticket objects, whether they are synced yet or not,
+/// and a connection's `own` ticket objects. So a message names the same record whichever object is enabled first.
+#[must_use]
+pub fn ticket_kinds<'a>(own: impl Iterator<Item = &'a String>) -> HashSet<String> {
+    let standard = STANDARD_OBJECTS.iter().filter(|object| object.role == Role::Ticket);
+    standard.map(|object| object.key_prefix.to_owned()).chain(own.cloned()).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use tokio_postgres::types::Json;
 
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
-use crate::catalog::{Field, FieldSet, ObjectDescribe};
+use crate::catalog::{Field, FieldSet, ObjectDescribe, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -50,8 +50,8 @@ pub struct PlanInputs {
     pub checkpoint: Checkpoint,
     /// The set that reads use now.
     pub field_set: Option<FieldSet>,
-    /// Key prefixes of the connection's ticket objects.
-    pub ticket_prefixes: HashMap<String, ObjectId>,
+    /// The connection's ticket objects by key prefix: a standard one's is known before it was ever described.
+    pub ticket_objects: HashMap<String, ObjectId>,
 }
 
 /// Reads a job's plan inputs in one transaction of its tenant.
@@ -65,8 +65,9 @@ pub async fn plan_inputs(
                c.connection_id, c.login_url, c.auth_method, c.client_id, c.username, c.state = 'active',
                p.state, p.ask, p.generation, p.cursor_field, p.field_set_id, p.watermark_at, p.window_hi,
                p.position_stamp, p.position_id, f.fields,
-               (SELECT jsonb_object_agg(t.key_prefix, t.object_id) FROM checkpoints t JOIN object_syncs s USING (object_id)
-                 WHERE t.connection_id = o.connection_id AND s.role = 'ticket' AND t.key_prefix IS NOT NULL)
+               (SELECT jsonb_agg(jsonb_build_array(s.api_name, t.key_prefix, s.object_id))
+                  FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
+                 WHERE s.connection_id = o.connection_id AND s.role = 'ticket')
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
          WHERE o.object_id = $1 AND o.tenant_id = $2";
@@ -85,7 +86,7 @@ pub async fn plan_inputs(
         .map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
     let field_set_id = row.get::<_, Option<i32>>(14).map(FieldSetId);
     let fields: Option<Json<Vec<Field>>> = row.get(19);
-    let prefixes: Option<Json<HashMap<String, i32>>> = row.get(20);
+    let tickets: Option<Json<Vec<(String, Option<String>, i32)>>> = row.get(20);
     Ok(PlanInputs {
         api_name: row.get(0),
         enabled: row.get(1),
@@ -110,9 +111,14 @@ pub async fn plan_inputs(
             position: position(row.get(17), row.get(18)),
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
-        ticket_prefixes: prefixes
-            .map(|prefixes| prefixes.0.into_iter().map(|(prefix, id)| (prefix, ObjectId(id))).collect())
-            .unwrap_or_default(),
+        ticket_objects: tickets
+            .into_iter()
+            .flat_map(|tickets| tickets.0)
+            .filter_map(|(api_name, described, id)| {
+                let known = || StandardObject::find(&api_name).map(|object| object.key_prefix.to_owned());
+                Some((described.or_else(known)?, ObjectId(id)))
+            })
+            .collect(),
     })
 }
 

@@ -11,6 +11,8 @@ mod messages;
 mod people;
 mod tickets;
 
+use std::collections::HashMap;
+
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
@@ -21,7 +23,7 @@ use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, Written, records_upsert};
 use crate::clock::Timestamp;
-use crate::ids::{FieldSetId, SalesforceId};
+use crate::ids::{FieldSetId, ObjectId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
 use crate::record::{RecordState, StateReason};
 use crate::ticket::{MessageRow, PersonRow, Projected, TicketRow};
@@ -72,6 +74,8 @@ pub struct PageCommit<'a> {
     pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
+    /// The connection's ticket objects by key prefix: a message whose ticket is not here yet makes a shell of one of them.
+    pub ticket_objects: &'a HashMap<String, ObjectId>,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
     /// The response's Date.
@@ -118,7 +122,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets).await?;
+    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.ticket_objects).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)

@@ -1,11 +1,11 @@
 //! The projection of one record. What it gives depends on the record alone, so that any order of pages gives
 //! the same tickets; what depends on others (aggregates) is computed in the page commit.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::catalog::{MessageFields, MessageKind, Projection, TicketFields};
 use crate::clock::Timestamp;
-use crate::ids::{ObjectId, SalesforceId};
+use crate::ids::SalesforceId;
 use crate::job::checkpoint::{Facet, FacetKind};
 use crate::record::CanonicalRecord;
 
@@ -14,8 +14,9 @@ use crate::record::CanonicalRecord;
 pub struct ProjectionPlan {
     /// How records of this object are projected.
     pub projection: Projection,
-    /// Which of the connection's objects are tickets, by key prefix.
-    pub tickets: HashMap<String, ObjectId>,
+    /// Key prefixes of everything that is or may become a ticket: the standard ticket objects whether they are synced
+    /// or not, and the connection's own. A message names the first record of such a kind.
+    pub ticket_kinds: HashSet<String>,
     /// Mapped fields that tickets are filtered by.
     pub facets: Vec<Facet>,
 }
@@ -27,7 +28,7 @@ pub enum Projected {
     Ticket(TicketRow),
     /// An item of a ticket's conversation.
     Message(MessageRow),
-    /// A message or event that belongs to no ticket of ours.
+    /// A message or event that names no record it could belong to.
     Unlinked,
     /// An agent.
     Agent(PersonRow),
@@ -76,9 +77,7 @@ pub enum FacetValue {
 /// The columns of a conversation's item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageRow {
-    /// The ticket's object.
-    pub ticket_object: ObjectId,
-    /// The ticket's record.
+    /// The ticket's record; its ticket may come later, or never.
     pub ticket_record: SalesforceId,
     /// What it is.
     pub kind: MessageKind,
@@ -110,9 +109,8 @@ pub struct PersonRow {
 pub fn project(plan: &ProjectionPlan, record: &CanonicalRecord<'_>, stamp: Timestamp) -> Projected {
     match plan.projection {
         Projection::Ticket(fields) => Projected::Ticket(ticket(&fields, &plan.facets, record, stamp)),
-        Projection::Message(fields) => {
-            message(&fields, &plan.tickets, record, stamp).map_or(Projected::Unlinked, Projected::Message)
-        }
+        Projection::Message(fields) => message(&fields, &plan.ticket_kinds, record, stamp)
+            .map_or(Projected::Unlinked, Projected::Message),
         Projection::Agent => Projected::Agent(PersonRow {
             active: record.boolean("IsActive").unwrap_or(true),
             account_id: None,
@@ -173,14 +171,13 @@ pub fn scaled(text: &str, scale: u8) -> Option<i64> {
 
 fn message(
     fields: &MessageFields,
-    tickets: &HashMap<String, ObjectId>,
+    ticket_kinds: &HashSet<String>,
     record: &CanonicalRecord<'_>,
     stamp: Timestamp,
 ) -> Option<MessageRow> {
-    let (ticket_object, ticket_record) = fields.parents.iter().find_map(|path| {
-        let id = SalesforceId::parse(&record.text(path)?).ok()?;
-        Some((*tickets.get(id.key_prefix())?, id))
-    })?;
+    let parents = || fields.parents.iter().filter_map(|path| SalesforceId::parse(&record.text(path)?).ok());
+    let ticket_record =
+        parents().find(|id| ticket_kinds.contains(id.key_prefix())).or_else(|| parents().next())?;
     let author = owned(record, fields.author);
     let public = fields.public.is_none_or(|path| record.boolean(path).unwrap_or(false));
     let direction = match (fields.kind, fields.incoming.and_then(|path| record.boolean(path))) {
@@ -192,7 +189,6 @@ fn message(
     };
     let text = fields.text.iter().find_map(|path| record.text(path));
     Some(MessageRow {
-        ticket_object,
         ticket_record,
         kind: fields.kind,
         direction,

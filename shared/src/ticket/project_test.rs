@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::catalog::{Field, FieldSet, FieldType, StandardObject};
+use crate::catalog::{Field, FieldSet, FieldType, StandardObject, ticket_kinds};
 use crate::clock::parse_salesforce_datetime;
 use crate::ids::FieldSetId;
 use crate::record::{PageRecords, canonicalize};
@@ -18,7 +18,7 @@ fn projected(object: &str, fields: &[(&str, FieldType)], record: &str, facets: V
     canonicalize(raw, &set, &mut page).unwrap();
     let plan = ProjectionPlan {
         projection: StandardObject::find(object).unwrap().projection,
-        tickets: HashMap::from([("500".to_owned(), ObjectId(7))]),
+        ticket_kinds: ticket_kinds(std::iter::empty()),
         facets,
     };
     project(&plan, &page.get(0, &set), instant("2026-01-05T00:00:00.000Z"))
@@ -57,7 +57,7 @@ fn a_ticket_is_as_active_as_its_last_change_and_not_as_its_stamp() {
 }
 
 #[test]
-fn an_email_belongs_to_the_first_parent_that_is_a_ticket() {
+fn an_email_belongs_to_the_first_parent_that_is_of_a_tickets_kind() {
     let fields = [
         ("ParentId", FieldType::Text),
         ("RelatedToId", FieldType::Text),
@@ -73,11 +73,20 @@ fn an_email_belongs_to_the_first_parent_that_is_a_ticket() {
     let Projected::Message(row) = projected("EmailMessage", &fields, &record, vec![]) else {
         panic!("no message")
     };
-    assert_eq!((row.ticket_object, row.ticket_record.as_str()), (ObjectId(7), CASE));
+    assert_eq!(row.ticket_record.as_str(), CASE);
     assert_eq!((row.direction, row.characters, row.author_id), ("inbound", 5, None));
 
-    let elsewhere = r#"{"ParentId":null,"RelatedToId":"001x000000abcDEAAY","Incoming":true}"#;
-    assert_eq!(projected("EmailMessage", &fields, elsewhere, vec![]), Projected::Unlinked);
+    let account = "001x000000abcDEAAY";
+    let both = format!(r#"{{"ParentId":"{account}","RelatedToId":"{CASE}","Incoming":true}}"#);
+    let elsewhere = format!(r#"{{"ParentId":null,"RelatedToId":"{account}","Incoming":true}}"#);
+    for (record, parent) in [(both, CASE), (elsewhere, account)] {
+        let Projected::Message(row) = projected("EmailMessage", &fields, &record, vec![]) else {
+            panic!("no message")
+        };
+        assert_eq!(row.ticket_record.as_str(), parent, "an account may become a ticket later");
+    }
+    let alone = r#"{"ParentId":null,"RelatedToId":null,"Incoming":true}"#;
+    assert_eq!(projected("EmailMessage", &fields, alone, vec![]), Projected::Unlinked);
 }
 
 #[test]

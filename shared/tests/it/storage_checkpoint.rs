@@ -4,7 +4,7 @@ use refrain_shared::error::UserMessage;
 use refrain_shared::job::Lease;
 use refrain_shared::job::checkpoint::Slice;
 use refrain_shared::storage::TenantTx;
-use refrain_shared::storage::checkpoints::{FirstPlan, checkpoint_stop, first_plan_store};
+use refrain_shared::storage::checkpoints::{FirstPlan, checkpoint_stop, first_plan_store, plan_inputs};
 use refrain_shared::storage::page_commit::{CheckpointMove, PageCommit};
 use serde_json::{Value, json};
 
@@ -185,4 +185,19 @@ async fn a_parked_object_stays_parked_when_its_last_slice_ends() {
     }
     let parked = json!({"state": "parked", "loaded": true, "open": 0, "covered": "all"});
     assert_eq!(place(&acme).await, parked);
+}
+
+#[tokio::test]
+async fn a_standard_ticket_object_is_known_before_it_is_described() {
+    let store = Store::open("checkpoint_ticket_objects").await;
+    let acme = Tenant::make(&store).await;
+    for forget in [
+        "UPDATE checkpoints SET key_prefix = NULL",
+        "DELETE FROM checkpoints c USING object_syncs o
+                    WHERE o.object_id = c.object_id AND o.api_name = 'Case'",
+    ] {
+        store.owner().await.batch_execute(forget).await.unwrap();
+        let inputs = plan_inputs(&acme.db, &acme.scope, acme.comment.id).await.unwrap();
+        assert_eq!(inputs.ticket_objects, acme.ticket_objects, "{forget}");
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::fixture::{Pause, Store, Tenant, at, id, state_of};
 
 /// A page that changes every table a page can change.
-fn full_page<'a>(acme: &Tenant, lease: &'a Lease) -> PageCommit<'a> {
+fn full_page<'a>(acme: &'a Tenant, lease: &'a Lease) -> PageCommit<'a> {
     let mut rows = vec![acme.case_row(1, 10), acme.case_row(2, 20)];
     if let Projected::Ticket(ticket) = &mut rows[0].projected {
         ticket.facets = vec![("product".to_owned(), FacetValue::Text("Kettle".to_owned()))];

@@ -57,6 +57,27 @@ async fn case_page_and_comment_page_give_the_same_tickets_in_both_orders() {
     );
 }
 
+#[tokio::test]
+async fn messages_that_came_before_their_object_was_a_ticket_belong_to_it_all_the_same() {
+    let store = Store::open("tickets_enabled_late").await;
+    let (early, late) = (Tenant::make(&store).await, Tenant::make(&store).await);
+    let comments = |tenant: &Tenant| vec![tenant.comment_row(1, 1, 20), tenant.comment_row(2, 2, 30)];
+    early.store(early.case, vec![early.case_row(1, 10), early.case_row(2, 15)]).await;
+    early.store(early.comment, comments(&early)).await;
+
+    let mut alone = late.clone();
+    alone.ticket_objects.clear();
+    alone.store(alone.comment, comments(&alone)).await;
+    assert_eq!(tickets(&late).await, Vec::<Value>::new(), "nothing is a ticket yet");
+    late.store(late.case, vec![late.case_row(1, 10), late.case_row(2, 15)]).await;
+
+    assert_eq!(tickets(&early).await, tickets(&late).await);
+    assert_eq!(ticket(&late, 1).await, seen(0, 1, Some(20), 20));
+    let feed =
+        late.look("SELECT head = (SELECT max(feed_seq) FROM tickets) AS newest FROM tenant_feed").await;
+    assert_eq!(feed, [json!({"newest": true})]);
+}
+
 /// The pages of one story: two cases, a change of the first, a comment that moves between them, one that is deleted, and
 /// an event. Each object's pages, shuffled in every way, must tell the same story.
 fn story(tenant: &Tenant) -> Vec<Vec<PageRow>> {

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use demo::programs;
 use demo::stack::guard::Guard;
 use demo::stack::{self, Installation, Scheduler, Simulator, SimulatorOptions, Worker};
 use harness::servers::{Options as ServerOptions, Servers, target_directory};
 use tokio::try_join;
 
 use crate::args::Options;
-use crate::programs;
 use crate::voice::Voice;
 
 /// Name of the demo's database, vhost and log directory.

@@ -2,7 +2,6 @@
 
 mod args;
 mod ground;
-mod programs;
 mod progress;
 mod story;
 mod summary;

@@ -281,6 +281,27 @@ impl Refrain {
         self.call(Method::GET, &format!("tenants/{tenant}/changes?limit=200{after}"), None).await
     }
 
+    /// Any other call: a GET below the tenant's address.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_create`].
+    pub async fn get<T: for<'de> Deserialize<'de>>(&self, tenant: &str, path: &str) -> anyhow::Result<T> {
+        self.call(Method::GET, &format!("tenants/{tenant}/{path}"), None).await
+    }
+
+    /// Any other call: a POST below the tenant's address.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_create`].
+    pub async fn post<T: for<'de> Deserialize<'de>>(
+        &self,
+        tenant: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<T> {
+        self.call(Method::POST, &format!("tenants/{tenant}/{path}"), Some(body)).await
+    }
+
     async fn call<T: for<'de> Deserialize<'de>>(
         &self,
         method: Method,

@@ -120,8 +120,9 @@ impl Installation {
         text
     }
 
-    fn program(&self, name: &str) -> Program {
-        Program::new(name).arg("--config").arg(self.config_file())
+    /// A program of this installation.
+    fn configured(&self, program: Program) -> Program {
+        program.arg("--config").arg(self.config_file())
     }
 }
 
@@ -135,7 +136,8 @@ fn quoted(text: &str) -> String {
 /// # Errors
 /// When the program fails; its log is in the text.
 pub async fn migrate(installation: &Installation) -> anyhow::Result<()> {
-    let running = installation.program("scheduler").arg("migrate").spawn(&installation.name)?;
+    let running =
+        installation.configured(Program::new("scheduler")).arg("migrate").spawn(&installation.name)?;
     let status = running.wait_exit(START).await?;
     anyhow::ensure!(status.success(), "scheduler migrate ended with {status}:\n{}", running.logs());
     Ok(())
@@ -156,7 +158,8 @@ impl Scheduler {
     /// # Errors
     /// When it ends or is not ready in time; its last log lines are in the text.
     pub async fn start(installation: &Installation, guard: Option<&Guard>) -> anyhow::Result<Self> {
-        let process = installation.program("scheduler").arg("serve").spawn(&installation.name)?;
+        let process =
+            installation.configured(Program::new("scheduler")).arg("serve").spawn(&installation.name)?;
         guard.map_or(Ok(()), |guard| guard.watch(process.id()))?;
         let address = logged_address(&process, "the scheduler serves", "address").await?;
         let url = format!("http://{address}");
@@ -183,7 +186,19 @@ impl Worker {
     /// # Errors
     /// As [`Scheduler::start`].
     pub async fn start(installation: &Installation, guard: Option<&Guard>) -> anyhow::Result<Self> {
-        let process = installation.program("worker").arg("run").spawn(&installation.name)?;
+        Self::start_as(Program::new("worker"), installation, guard).await
+    }
+
+    /// As [`Self::start`], from another build of the program, or with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Scheduler::start`].
+    pub async fn start_as(
+        program: Program,
+        installation: &Installation,
+        guard: Option<&Guard>,
+    ) -> anyhow::Result<Self> {
+        let process = installation.configured(program).arg("run").spawn(&installation.name)?;
         guard.map_or(Ok(()), |guard| guard.watch(process.id()))?;
         let address = logged_address(&process, "worker runs", "listen").await?;
         let url = format!("http://{address}");
@@ -267,6 +282,14 @@ impl Simulator {
         ] {
             program = program.arg(name).arg(value.to_string());
         }
+        Self::launch(program, log_name, guard).await
+    }
+
+    /// Starts a simulator by a command line of the caller's own and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn launch(program: Program, log_name: &str, guard: Option<&Guard>) -> anyhow::Result<Self> {
         let process = program.spawn(log_name)?;
         guard.map_or(Ok(()), |guard| guard.watch(process.id()))?;
         let [stdout, _] = process.log_files();

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
+use demo::objects::{OBJECTS, wanted};
 use demo::org::{Edited, Org};
-use demo::refrain::{NewObject, ObjectStatus, Refrain};
+use demo::refrain::{ObjectStatus, Refrain};
 use demo::stack::Scheduler;
 use demo::verify::{self, Target};
 use harness::wait;
-use serde_json::json;
 use tokio::try_join;
 
 use crate::args::Options;
@@ -18,18 +18,6 @@ use crate::progress::{Progress, grouped, per_second};
 use crate::summary::{self, Numbers};
 use crate::voice::Voice;
 
-/// What is read, in the order in which it is most useful, and the role of what Refrain does not know by itself.
-const OBJECTS: [(&str, Option<&str>); 9] = [
-    ("Case", None),
-    ("CaseComment", None),
-    ("EmailMessage", None),
-    ("CaseHistory", None),
-    ("Contact", None),
-    ("User", None),
-    ("Task", None),
-    ("RecordType", None),
-    ("Escalation__c", Some("reference")),
-];
 /// How often an object is read. An hour is usual; here people are watching.
 const INTERVAL_S: u32 = 5;
 /// Edits of the pass that `--once` verifies.
@@ -129,8 +117,8 @@ async fn open(options: &Options, voice: &Voice, ground: &mut Ground) -> anyhow::
         let tenant = api.tenant_create("Demo").await?.id;
         let client = (entry.client_id.as_str(), entry.client_secret.as_str());
         let connection = api.connect(&tenant, "Support org", &entry.instance_url, client).await?.id;
-        for (api_name, role) in OBJECTS {
-            api.object_enable(&tenant, &connection, &wanted(api_name, role)).await?;
+        for object in wanted(INTERVAL_S) {
+            api.object_enable(&tenant, &connection, &object).await?;
         }
         voice.step(&format!(
             "tenant made, org {} connected, {} objects enabled",
@@ -149,16 +137,6 @@ async fn open(options: &Options, voice: &Voice, ground: &mut Ground) -> anyhow::
     };
     ground.workers = workers;
     Ok(Scene { api, org, tenant, target })
-}
-
-fn wanted(api_name: &str, role: Option<&'static str>) -> NewObject {
-    let facets = if api_name == "Case" {
-        json!([{"name": "product_area", "path": "Product_Area__c", "as": "text"}])
-    } else {
-        json!([])
-    };
-    let settings = json!({"settle_s": 1, "overlap_s": 30, "facets": facets});
-    NewObject { api_name: api_name.to_owned(), role, interval_s: INTERVAL_S, settings }
 }
 
 async fn objects(scene: &Scene) -> anyhow::Result<Vec<ObjectStatus>> {

@@ -93,11 +93,6 @@ impl ErlangNode {
         self.eval(&expression).await.map(drop)
     }
 
-    pub(crate) async fn delete_all_vhosts_but_default(&self) -> Result<(), AdminError> {
-        let expression = "[rabbit_vhost:delete(V, <<\"harness\">>) || V <- rabbit_vhost:list_names(), V =/= <<\"/\">>], ok.";
-        self.eval(expression).await.map(drop)
-    }
-
     /// Evaluates an expression (with its final full stop) in the broker; gives the value as Erlang prints it.
     pub(crate) async fn eval(&self, expression: &str) -> Result<String, AdminError> {
         let node = self.clone();

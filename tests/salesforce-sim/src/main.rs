@@ -52,6 +52,9 @@ struct Serve {
     /// Calls allowed in 24 hours.
     #[arg(long, default_value_t = 100_000)]
     daily_max: u64,
+    /// Characters that each e-mail's text has at least; without it most are short.
+    #[arg(long, default_value_t = 0)]
+    mail_characters: usize,
     /// Folder for the CA certificate and the JWT key; a temporary one if absent.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -75,6 +78,7 @@ impl Serve {
             rotation: self.rotation,
             session_minutes: self.session_minutes,
             daily_max: self.daily_max,
+            mail_characters: self.mail_characters,
         };
         Ok(Options {
             listen: self.listen,

@@ -16,11 +16,20 @@ pub struct OrgOptions {
     pub session_minutes: u32,
     /// Calls allowed in 24 hours.
     pub daily_max: u64,
+    /// Characters that each e-mail's text has at least.
+    pub mail_characters: usize,
 }
 
 impl Default for OrgOptions {
     fn default() -> Self {
-        Self { cases: 5_000, seed: 1, rotation: false, session_minutes: 120, daily_max: 100_000 }
+        Self {
+            cases: 5_000,
+            seed: 1,
+            rotation: false,
+            session_minutes: 120,
+            daily_max: 100_000,
+            mail_characters: 0,
+        }
     }
 }
 

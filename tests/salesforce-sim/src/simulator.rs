@@ -80,8 +80,14 @@ impl Founder {
         let username = format!("integration@{}.example.com", org_id.short().to_lowercase());
         let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
         let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
-        let recipe =
-            Recipe { cases: options.cases, seed: options.seed, now, username: username.clone(), org_id };
+        let recipe = Recipe {
+            cases: options.cases,
+            seed: options.seed,
+            mail_characters: options.mail_characters,
+            now,
+            username: username.clone(),
+            org_id,
+        };
         let user_id = generate::fill(&mut store, &recipe);
         let identity = Identity {
             org_id,

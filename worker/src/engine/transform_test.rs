@@ -52,7 +52,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
         fields: FieldSet::new(FieldSetId(1), fields),
         projection: ProjectionPlan {
             projection: contact.projection,
-            tickets: HashMap::new(),
+            ticket_kinds: HashSet::new(),
             facets: Vec::new(),
         },
         identities: contact.identities,

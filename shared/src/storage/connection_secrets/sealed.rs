@@ -67,7 +67,7 @@ pub(super) fn write(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(serde_json::to_vec(&plain).expect("strings always serialise"))
 }
 
-/// `None` when the bytes are not what [`write`] makes.
+/// `None` when the bytes are not what [`write()`] makes.
 pub(super) fn read(plain: &[u8], previous: Option<Secret>) -> Option<Credentials> {
     let secret = |text: Cow<'_, str>| Secret::new(text.into_owned());
     Some(match serde_json::from_slice(plain).ok()? {

@@ -61,10 +61,10 @@ pub async fn conversation_list(
                r.field_set_id, r.payload
           FROM messages m LEFT JOIN records r ON r.tenant_id = m.tenant_id AND r.connection_id = m.connection_id
                AND r.object_id = m.object_id AND r.record_id = m.record_id AND r.state = 0
-         WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_object_id = $3 AND m.ticket_record_id = $4
+         WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = $3
            AND m.state = 0
-           AND ($5::timestamptz IS NULL OR (m.sent_at, m.object_id, m.record_id) > ($5, $6::int, $7::text))
-         ORDER BY m.sent_at, m.object_id, m.record_id LIMIT $8";
+           AND ($4::timestamptz IS NULL OR (m.sent_at, m.object_id, m.record_id) > ($4, $5::int, $6::text))
+         ORDER BY m.sent_at, m.object_id, m.record_id LIMIT $7";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let opener = Opener::load(&tx, keys).await?;
@@ -75,7 +75,6 @@ pub async fn conversation_list(
             &[
                 &scope.tenant().0,
                 &ticket.connection.0,
-                &ticket.object.0,
                 &ticket.record.as_str(),
                 &after.map(|cursor| cursor.sent_at),
                 &after.map(|cursor| cursor.key.object.0),

@@ -6,18 +6,14 @@ use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::Applied;
-use crate::ids::ObjectId;
 use crate::record::RecordState;
 use crate::ticket::{MessageRow, Projected};
-
-/// A ticket whose conversation changed.
-pub(super) type TicketKey = (ObjectId, String);
 
 /// What the page's messages change.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
-    /// The tickets they belong to now and the ones they belonged to before.
-    pub(super) tickets: BTreeSet<TicketKey>,
+    /// The records they belong to now and the ones they belonged to before. Not each of them is a ticket, yet or ever.
+    pub(super) tickets: BTreeSet<String>,
     /// How many live items more there are; negative for fewer.
     pub(super) items: i64,
 }
@@ -39,9 +35,7 @@ pub(super) async fn upsert(
         return Ok(Touched::default());
     }
     let mut touched = former_tickets(tx, key, applied).await?;
-    touched
-        .tickets
-        .extend(messages.iter().map(|(_, row)| (row.ticket_object, row.ticket_record.to_string())));
+    touched.tickets.extend(messages.iter().map(|(_, row)| row.ticket_record.to_string()));
     let live = messages.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
     touched.items += i64::try_from(live).unwrap_or(i64::MAX);
     if !unlinked.is_empty() {
@@ -61,9 +55,9 @@ async fn former_tickets(
     applied: &[Applied<'_>],
 ) -> Result<Touched, StoreError> {
     const SQL: &str = "-- messages_former_tickets
-        SELECT ticket_object_id, ticket_record_id, count(*) FILTER (WHERE state = 0) FROM messages
+        SELECT ticket_record_id, count(*) FILTER (WHERE state = 0) FROM messages
          WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)
-         GROUP BY ticket_object_id, ticket_record_id";
+         GROUP BY ticket_record_id";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_former_tickets"))?;
     let rows = tx
@@ -72,8 +66,8 @@ async fn former_tickets(
         .await
         .map_err(StoreError::at("messages_former_tickets"))?;
     Ok(Touched {
-        tickets: rows.iter().map(|row| (ObjectId(row.get(0)), row.get(1))).collect(),
-        items: -rows.iter().map(|row| row.get::<_, i64>(2)).sum::<i64>(),
+        tickets: rows.iter().map(|row| row.get(0)).collect(),
+        items: -rows.iter().map(|row| row.get::<_, i64>(1)).sum::<i64>(),
     })
 }
 
@@ -95,21 +89,19 @@ async fn write<'a>(
     messages: &[(&Applied<'_>, &'a MessageRow)],
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- messages_upsert
-        INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_object_id, ticket_record_id, state,
-                              kind, direction, public, author_id, sent_at, characters)
+        INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_record_id, state, kind,
+                              direction, public, author_id, sent_at, characters)
         SELECT $1, $2, $3, m.*
-          FROM unnest($4::text[], $5::int[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                      $12::timestamptz[], $13::int[])
-               AS m (record_id, ticket_object_id, ticket_record_id, state, kind, direction, public, author_id, sent_at,
-                     characters)
+          FROM unnest($4::text[], $5::text[], $6::int2[], $7::text[], $8::text[], $9::bool[], $10::text[],
+                      $11::timestamptz[], $12::int[])
+               AS m (record_id, ticket_record_id, state, kind, direction, public, author_id, sent_at, characters)
          ORDER BY m.record_id COLLATE \"C\"
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET ticket_object_id = excluded.ticket_object_id, ticket_record_id = excluded.ticket_record_id,
-               state = excluded.state, kind = excluded.kind, direction = excluded.direction, public = excluded.public,
+           SET ticket_record_id = excluded.ticket_record_id, state = excluded.state, kind = excluded.kind,
+               direction = excluded.direction, public = excluded.public,
                author_id = excluded.author_id, sent_at = excluded.sent_at, characters = excluded.characters";
     let rows = || messages.iter().map(|(_, row)| *row);
     let ids: Vec<&str> = messages.iter().map(|(applied, _)| applied.id.as_str()).collect();
-    let ticket_objects: Vec<i32> = rows().map(|row| row.ticket_object.0).collect();
     let ticket_records: Vec<&str> = rows().map(|row| row.ticket_record.as_str()).collect();
     let states: Vec<i16> = messages.iter().map(|(applied, _)| visible_state(applied.record.state)).collect();
     let kinds: Vec<&str> = rows().map(|row| row.kind.word()).collect();
@@ -130,7 +122,6 @@ async fn write<'a>(
                 &key.connection.0,
                 &key.object.0,
                 &ids,
-                &ticket_objects,
                 &ticket_records,
                 &states,
                 &kinds,

@@ -1,16 +1,16 @@
 //! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, facets,
 //! the sequence of the changes feed, and how many tickets there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use tokio_postgres::Row;
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
-use super::messages::TicketKey;
 use super::{Applied, TicketRow};
 use crate::clock::Timestamp;
+use crate::ids::ObjectId;
 use crate::record::RecordState;
 use crate::ticket::FacetValue;
 
@@ -29,6 +29,11 @@ impl Made {
     fn of(row: &Row) -> Self {
         Self { live: row.get(0), shells: row.get(1) }
     }
+
+    fn add(&mut self, other: Self) {
+        self.live += other.live;
+        self.shells += other.shells;
+    }
 }
 
 pub(super) async fn write(
@@ -36,24 +41,33 @@ pub(super) async fn write(
     key: ObjectKey,
     mapping_epoch: i64,
     applied: &[Applied<'_>],
-    touched: &BTreeSet<TicketKey>,
+    touched: &BTreeSet<String>,
+    ticket_objects: &HashMap<String, ObjectId>,
 ) -> Result<(), StoreError> {
+    let mut talked: Vec<(ObjectId, &str)> = touched
+        .iter()
+        .filter_map(|record| Some((*ticket_objects.get(record.get(..3)?)?, record.as_str())))
+        .collect();
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
         applied.iter().filter_map(|row| Some((row, row.ticket()?))).collect();
-    let changes = i64::try_from(tickets.len() + touched.len()).unwrap_or(i64::MAX);
-    if changes == 0 {
+    if tickets.is_empty() && talked.is_empty() {
         return Ok(());
     }
-    let first = feed_advance(tx, changes).await? - changes + 1;
-    let mut made = Made::default();
+    let first = feed_advance(tx, tickets.len() + talked.len()).await?;
+    let (mut made, mut awaited) = (Made::default(), Vec::new());
     if !tickets.is_empty() {
-        made = upsert(tx, key, mapping_epoch, first, &tickets).await?;
+        awaited = new_with_messages(tx, key, &tickets).await?;
+        made.add(upsert(tx, key, mapping_epoch, first, &tickets).await?);
         facets_replace(tx, key, &tickets).await?;
     }
-    if !touched.is_empty() {
+    if !talked.is_empty() {
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
-        let by_items = aggregate(tx, key, mapping_epoch, first, touched).await?;
-        made = Made { live: made.live + by_items.live, shells: made.shells + by_items.shells };
+        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
+    }
+    if !awaited.is_empty() {
+        let first = feed_advance(tx, awaited.len()).await?;
+        talked = awaited.iter().map(|record| (key.object, record.as_str())).collect();
+        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
     }
     count(tx, made).await
 }
@@ -74,10 +88,11 @@ async fn count(tx: &TenantTx<'_>, made: Made) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the feed's lock until the commit and gives its new head.
-async fn feed_advance(tx: &TenantTx<'_>, changes: i64) -> Result<i64, StoreError> {
+/// Takes the feed's lock until the commit and gives the first of this many new numbers.
+async fn feed_advance(tx: &TenantTx<'_>, changes: usize) -> Result<i64, StoreError> {
     const SQL: &str = "-- feed_advance
-        UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head";
+        UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head - $2 + 1";
+    let changes = i64::try_from(changes).unwrap_or(i64::MAX);
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("feed_advance"))?;
     let row = tx
         .sql()
@@ -86,6 +101,30 @@ async fn feed_advance(tx: &TenantTx<'_>, changes: i64) -> Result<i64, StoreError
         .map_err(StoreError::at("feed_advance"))?
         .ok_or(StoreError::Missing("the tenant's feed"))?;
     Ok(row.get(0))
+}
+
+/// Tickets of the page that are not here yet although messages name them already: those came before their object
+/// was a ticket at all, so they made no shell. The feed's lock is held, so no message slips in between.
+async fn new_with_messages(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    tickets: &[(&Applied<'_>, &TicketRow)],
+) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "-- tickets_new_with_messages
+        SELECT i.id FROM unnest($4::text[]) AS i (id)
+         WHERE EXISTS (SELECT FROM messages m
+                        WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = i.id)
+           AND NOT EXISTS (SELECT FROM tickets t
+                            WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.object_id = $3 AND t.record_id = i.id)";
+    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
+    let statement =
+        tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_new_with_messages"))?;
+    let rows = tx
+        .sql()
+        .query(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
+        .await
+        .map_err(StoreError::at("tickets_new_with_messages"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn upsert(
@@ -183,7 +222,7 @@ async fn aggregate(
     key: ObjectKey,
     mapping_epoch: i64,
     first: i64,
-    touched: &BTreeSet<TicketKey>,
+    talked: &[(ObjectId, &str)],
 ) -> Result<Made, StoreError> {
     const SQL: &str = "-- tickets_aggregate
         WITH touched AS (
@@ -204,8 +243,7 @@ async fn aggregate(
                           max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
                           max(m.sent_at) AS last_item_at
                      FROM messages m
-                    WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_object_id = k.object_id
-                      AND m.ticket_record_id = k.record_id) a
+                    WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = k.record_id) a
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
                SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
                    reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,
@@ -218,8 +256,8 @@ async fn aggregate(
         SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
                count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1)
           FROM written w JOIN touched k USING (object_id, record_id)";
-    let objects: Vec<i32> = touched.iter().map(|(object, _)| object.0).collect();
-    let records: Vec<&str> = touched.iter().map(|(_, record)| record.as_str()).collect();
+    let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
+    let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_aggregate"))?;
     let row = tx
         .sql()

@@ -40,6 +40,9 @@ pub(crate) struct Broker {
     pub(crate) directory: PathBuf,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) user: Option<User>,
+    /// RabbitMQ 3.10 refuses quorum queues in a vhost whose former self was deleted while it booted; a broker that
+    /// starts empty never meets one.
+    pub(crate) starts_empty: bool,
     pub(crate) ports: BrokerPorts,
     pub(crate) password: String,
     pub(crate) cookie: String,
@@ -62,6 +65,9 @@ impl Broker {
 
     /// Starts the broker; returns when it answers.
     pub(crate) fn start(&self) -> Result<(), ServersError> {
+        if self.starts_empty {
+            self.wipe()?;
+        }
         let was_there = self.home().join("data").is_dir();
         match self.run() {
             Err(ServersError::NotReady { .. }) if was_there => {

@@ -50,6 +50,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) durability: Durability,
     pub(crate) postgres: bool,
     pub(crate) broker: bool,
+    /// Whether the broker begins without what a former run left.
+    pub(crate) empty_broker: bool,
 }
 
 pub(crate) struct Instance {
@@ -65,6 +67,7 @@ pub(crate) struct Entrance {
     users: Users,
     postgres: Option<PostgresPrograms>,
     broker: Option<BrokerPrograms>,
+    empty_broker: bool,
     _start_lock: File,
 }
 
@@ -76,7 +79,14 @@ impl Entrance {
         let directory = instance_directory(plan.name, users)?;
         let start_lock = open_lock(&directory.join("start.lock"))?;
         start_lock.lock().map_err(ServersError::io("lock", &directory))?;
-        Ok(Self { directory, users, postgres, broker, _start_lock: start_lock })
+        Ok(Self {
+            directory,
+            users,
+            postgres,
+            broker,
+            empty_broker: plan.empty_broker,
+            _start_lock: start_lock,
+        })
     }
 
     /// The file that users of the instance hold locked.
@@ -123,6 +133,7 @@ impl Entrance {
             directory: self.directory.clone(),
             ledger: Arc::clone(&ledger),
             user: self.users.broker,
+            starts_empty: self.empty_broker,
             ports: settings.broker_ports,
             password: settings.password,
             cookie: settings.cookie,
@@ -132,14 +143,14 @@ impl Entrance {
 }
 
 impl Instance {
-    /// Starts both servers side by side; a server that already answers is left alone. Says which were started.
-    pub(crate) fn start(&self) -> Result<Started, ServersError> {
+    /// Starts both servers side by side; a server that already answers is left alone. Says whether PostgreSQL was started.
+    pub(crate) fn start(&self) -> Result<bool, ServersError> {
         thread::scope(|scope| {
             let postgres = scope.spawn(|| self.start_postgres());
             let broker = scope.spawn(|| self.start_broker());
             let postgres = postgres.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let broker = broker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(Started { postgres: postgres?, broker: broker? })
+            broker.and(postgres)
         })
     }
 
@@ -154,15 +165,15 @@ impl Instance {
         postgres.start().map(|()| true)
     }
 
-    fn start_broker(&self) -> Result<bool, ServersError> {
+    fn start_broker(&self) -> Result<(), ServersError> {
         let Some(broker) = &self.broker else {
-            return Ok(false);
+            return Ok(());
         };
         if self.ledger.live(super::broker::NAME).is_some() && broker.answers() {
-            return Ok(false);
+            return Ok(());
         }
         broker.stop();
-        broker.start().map(|()| true)
+        broker.start()
     }
 
     /// Stops what the ledger proves to be ours: in order when the data are to be kept, otherwise at once.
@@ -194,13 +205,6 @@ impl Instance {
             port_mapper: broker.ports.port_mapper,
         }))
     }
-}
-
-/// Which servers a start really started; the others were running.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Started {
-    pub(crate) postgres: bool,
-    pub(crate) broker: bool,
 }
 
 impl Settings {

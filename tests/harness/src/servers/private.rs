@@ -110,6 +110,7 @@ impl PrivateServers {
             durability: options.durability,
             postgres: options.postgres,
             broker: options.broker,
+            empty_broker: !options.keep_data,
         };
         let entrance = Entrance::open(&plan)?;
         let owner_lock = entrance.clients_lock()?;

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use tokio::sync::OnceCell;
 
 use super::error::ServersError;
-use super::instance::{Endpoints, Entrance, Plan, Started};
+use super::instance::{Endpoints, Entrance, Plan};
 use super::launch::watch;
 use super::private::blocking;
 use super::{Durability, environment_url};
@@ -44,6 +44,7 @@ fn attach() -> Result<Endpoints, ServersError> {
         durability: Durability::Fast,
         postgres: database.is_none(),
         broker: amqp.is_none(),
+        empty_broker: true,
     };
     let entrance = Entrance::open(&plan)?;
     let clients = entrance.clients_lock()?;
@@ -51,7 +52,7 @@ fn attach() -> Result<Endpoints, ServersError> {
     clients.lock_shared().map_err(ServersError::io("lock", &entrance.directory))?;
     let instance = entrance.instance(plan.durability)?;
     watch(&instance.directory, GRACE_SECONDS, &instance.ledger)?;
-    let started = instance.start()?;
+    let postgres_started = instance.start()?;
     *IN_USE.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(clients);
 
     let private_url = |text: Option<String>| text.and_then(|text| text.parse().ok());
@@ -66,20 +67,17 @@ fn attach() -> Result<Endpoints, ServersError> {
             .expect("given or started"),
         amqp: amqp_url.expect("given or started"),
     };
-    remove_leftovers(&endpoints, started);
+    if postgres_started {
+        remove_leftovers(&endpoints);
+    }
     Ok(endpoints)
 }
 
-/// Databases and vhosts of tests that were killed. Only servers that we just started are cleaned: nobody uses them yet.
-fn remove_leftovers(endpoints: &Endpoints, started: Started) {
+/// Databases of tests that were killed. Only a server that we just started is cleaned: nobody uses it yet.
+fn remove_leftovers(endpoints: &Endpoints) {
     let endpoints = endpoints.clone();
     let work = async move {
-        if started.postgres {
-            let _ = database_admin::drop_leftovers(&endpoints.database).await;
-        }
-        if let (true, BrokerAdmin::Node(node)) = (started.broker, &endpoints.broker) {
-            let _ = node.delete_all_vhosts_but_default().await;
-        }
+        let _ = database_admin::drop_leftovers(&endpoints.database).await;
     };
     let _ = std::thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread()

@@ -100,6 +100,7 @@ async fn org_create(State(founder): Shared, Json(new): Json<NewOrg>) -> Result<J
         rotation: new.rotation,
         session_minutes: new.session_minutes.unwrap_or(defaults.session_minutes),
         daily_max: new.daily_max.unwrap_or(defaults.daily_max),
+        mail_characters: defaults.mail_characters,
     };
     // Generating a large org takes seconds of CPU; other orgs are served meanwhile.
     let made = tokio::task::spawn_blocking(move || founder.found(&options)).await;

@@ -42,7 +42,9 @@ impl Generator<'_> {
     fn email(&mut self, story: &Story, place: usize, quoted: Option<&str>) -> String {
         let at = self.after(story);
         let incoming = place.is_multiple_of(2);
-        let text = texts::message(&mut self.random, story.customer.language, !incoming, quoted);
+        let language = story.customer.language;
+        let mut text = texts::message(&mut self.random, language, !incoming, quoted);
+        texts::lengthen(&mut self.random, language, &mut text, self.recipe.mail_characters);
         let has_html = self.random.chance(0.8);
         let html = has_html.then(|| texts::html(&mut self.random, &text));
         let subject = if place == 0 { story.subject.clone() } else { format!("Re: {}", story.subject) };

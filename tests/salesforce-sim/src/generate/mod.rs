@@ -26,6 +26,8 @@ pub struct Recipe {
     pub cases: usize,
     /// Seed.
     pub seed: u64,
+    /// Characters that each e-mail's text has at least.
+    pub mail_characters: usize,
     /// The moment that counts as now, milliseconds since 1970.
     pub now: i64,
     /// Name of the integration user.

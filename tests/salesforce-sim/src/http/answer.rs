@@ -18,12 +18,14 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
+    /// Records of a query's page; for the log.
+    pub rows: usize,
 }
 
 impl Answer {
     /// JSON that is ready as bytes.
     pub(super) fn bytes(status: u16, body: Vec<u8>) -> Self {
-        Self { status, content_type: Some(JSON.to_owned()), body, headers: Vec::new() }
+        Self { status, content_type: Some(JSON.to_owned()), body, headers: Vec::new(), rows: 0 }
     }
 
     /// JSON.
@@ -33,7 +35,7 @@ impl Answer {
 
     /// Nothing but a status.
     pub(super) fn empty(status: u16) -> Self {
-        Self { status, content_type: None, body: Vec::new(), headers: Vec::new() }
+        Self { status, content_type: None, body: Vec::new(), headers: Vec::new(), rows: 0 }
     }
 
     /// A web page.
@@ -42,7 +44,7 @@ impl Answer {
             "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
         );
         let content_type = Some("text/html;charset=UTF-8".to_owned());
-        Self { status, content_type, body: body.into_bytes(), headers: Vec::new() }
+        Self { status, content_type, body: body.into_bytes(), headers: Vec::new(), rows: 0 }
     }
 
     /// An error of the data APIs: an array of one.

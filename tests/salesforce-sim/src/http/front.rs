@@ -69,15 +69,26 @@ pub(super) async fn serve(
         return Ok(respond(answer, arrived, gzip, None).0);
     };
     let outcome = handle(&world, &org, &request).await;
-    let (status, bytes, result) = match outcome {
-        Some((answer, cut)) => {
-            let status = answer.status;
-            let (response, bytes) = respond(answer, world.clock.now_ms(), gzip, cut);
-            (status, bytes, Ok(response))
+    let (status, rows, bytes, result) = match outcome {
+        Some((answer, made_at, cut)) => {
+            let (status, rows) = (answer.status, answer.rows);
+            let (response, bytes) = respond(answer, made_at, gzip, cut);
+            (status, rows, bytes, Ok(response))
         }
-        None => (0, 0, Err(Broken)),
+        None => (0, 0, 0, Err(Broken)),
     };
-    log(&org, &request, arrived, started, status, bytes);
+    let call = Call {
+        at: time::rfc3339(arrived),
+        method: request.method.clone(),
+        path: request.path.clone(),
+        soql: soql_of(&org, &request),
+        user: request.bearer().map(|_| org.identity.username.clone()),
+        status,
+        rows,
+        bytes,
+        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    org.calls().add(call);
     result
 }
 
@@ -118,17 +129,22 @@ fn unauthorized(request: &Request) -> Answer {
     }
 }
 
-/// Runs a request of an org: the answer, and after how many bytes its body is cut. `None` breaks the connection.
-async fn handle(world: &Arc<World>, org: &Arc<Org>, request: &Request) -> Option<(Answer, Option<usize>)> {
+/// Runs a request of an org: the answer, when it was made, and after how many bytes its body is cut. `None` breaks
+/// the connection.
+async fn handle(
+    world: &Arc<World>,
+    org: &Arc<Org>,
+    request: &Request,
+) -> Option<(Answer, i64, Option<usize>)> {
     let is_token = request.path.starts_with("/services/oauth2/");
     let is_data = request.path.starts_with("/services/data/");
     let within = !is_data || org.allowance().enter();
     let _leaving = is_data.then(|| Leaving(Arc::clone(org)));
     let _claim = match oauth::claim(org, request) {
         Ok(claim) => claim,
-        Err(answer) => return Some((answer, None)),
+        Err(answer) => return Some((answer, world.clock.now_ms(), None)),
     };
-    let soql = request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request));
+    let soql = soql_of(org, request);
     let fault = org.faults().strike(&request.method, &request.path, soql.as_deref());
     let latency = org.latency_ms().max(if is_token { oauth::LATENCY_MS } else { 0 });
     if latency > 0 {
@@ -162,7 +178,16 @@ async fn handle(world: &Arc<World>, org: &Arc<Org>, request: &Request) -> Option
     if session.is_some() && !matches!(fault, Some(Fault::Status { .. } | Fault::Html)) {
         answer.headers.push(("Sforce-Limit-Info", usage(org)));
     }
-    Some((answer, cut))
+    let made_at = world.clock.now_ms();
+    if let Some(Fault::HoldAnswer { gate }) = &fault {
+        world.gates.pass(gate).await;
+    }
+    Some((answer, made_at, cut))
+}
+
+/// The statement that a call is about; a next page counts as its query.
+fn soql_of(org: &Org, request: &Request) -> Option<String> {
+    request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request))
 }
 
 struct Leaving(Arc<Org>);
@@ -199,6 +224,7 @@ fn early(fault: Option<&Fault>, is_token: bool) -> Option<Option<Answer>> {
                 content_type,
                 body: body.clone().into_bytes(),
                 headers: Vec::new(),
+                rows: 0,
             })
         }
         Some(Fault::Error { status, code, message }) if is_token => {
@@ -291,18 +317,4 @@ fn broken_off(start: Bytes) -> Body {
     };
     let start = futures_util::stream::iter([Ok(start)]);
     Body::from_stream(start.chain(futures_util::stream::once(end)))
-}
-
-fn log(org: &Org, request: &Request, arrived: i64, started: Instant, status: u16, bytes: usize) {
-    let user = request.bearer().map(|_| org.identity.username.clone());
-    org.calls().add(Call {
-        at: time::rfc3339(arrived),
-        method: request.method.clone(),
-        path: request.path.clone(),
-        soql: request.soql().map(str::to_owned),
-        user,
-        status,
-        bytes,
-        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
 }

@@ -11,7 +11,7 @@ pub mod gates;
 pub mod permissions;
 pub mod sessions;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::rand;
@@ -60,6 +60,7 @@ pub struct Org {
     faults: Mutex<Faults>,
     calls: Mutex<CallLog>,
     latency_ms: AtomicU64,
+    page_rows: AtomicUsize,
     user_active: AtomicBool,
 }
 
@@ -84,6 +85,7 @@ impl Org {
             faults: Mutex::new(Faults::default()),
             calls: Mutex::new(CallLog::default()),
             latency_ms: AtomicU64::new(0),
+            page_rows: AtomicUsize::new(usize::MAX),
             user_active: AtomicBool::new(true),
         }
     }
@@ -155,6 +157,16 @@ impl Org {
     /// Sets how long each call takes at least.
     pub fn set_latency_ms(&self, millis: u64) {
         self.latency_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Rows that a page holds at most, however many are asked for.
+    pub fn page_rows(&self) -> usize {
+        self.page_rows.load(Ordering::Relaxed)
+    }
+
+    /// Makes pages smaller than clients ask for, as the platform does with heavy rows.
+    pub fn set_page_rows(&self, most: usize) {
+        self.page_rows.store(most.max(1), Ordering::Relaxed);
     }
 
     /// Whether the integration user may log in.

@@ -7,13 +7,19 @@ use salesforce_sim::generate::{self, Recipe};
 use salesforce_sim::id::SfId;
 use salesforce_sim::schema::Catalog;
 use salesforce_sim::store::{State, Store};
+use salesforce_sim::value::Cell;
 
 const NOW: i64 = 1_795_000_000_000;
 
 fn org(cases: usize, seed: u64) -> Store {
+    org_with_mails(cases, seed, 0)
+}
+
+fn org_with_mails(cases: usize, seed: u64, mail_characters: usize) -> Store {
     let mut store = Store::new(Arc::new(Catalog::support_org()), *b"Rf");
     let org_id = SfId::new(*b"00D", *b"Rf", 1);
-    let recipe = Recipe { cases, seed, now: NOW, username: "user@example.com".to_owned(), org_id };
+    let recipe =
+        Recipe { cases, seed, mail_characters, now: NOW, username: "user@example.com".to_owned(), org_id };
     generate::fill(&mut store, &recipe);
     store
 }
@@ -46,6 +52,23 @@ fn an_org_has_the_promised_shape() {
     let cases = store.table("Case");
     let deleted = cases.handles().filter(|handle| cases.state(*handle) == Some(State::Deleted)).count();
     assert!(deleted > 10, "{deleted}");
+}
+
+#[test]
+fn mails_are_as_long_as_wanted() {
+    let (short, long) = (org(100, 5), org_with_mails(100, 5, 5_000));
+    let bodies = |store: &Store| -> Vec<usize> {
+        let mails = store.table("EmailMessage");
+        let body = mails.schema.slot("TextBody");
+        let length = |handle| match mails.row(handle).current.as_ref().unwrap().cell(body) {
+            Cell::Text(text) => text.len(),
+            other => panic!("{other:?}"),
+        };
+        mails.handles().map(length).collect()
+    };
+    assert!(bodies(&short).iter().any(|length| *length < 1_000));
+    assert!(bodies(&long).iter().all(|length| *length >= 5_000));
+    assert!(bodies(&long).iter().any(|length| *length < 6_000), "not all are pasted logs");
 }
 
 #[test]

@@ -17,7 +17,14 @@ const NOW: i64 = 1_795_000_000_000;
 static ORG: LazyLock<(Store, Vec<Value>)> = LazyLock::new(|| {
     let mut store = Store::new(Arc::new(Catalog::support_org()), *b"Rf");
     let org_id = SfId::new(*b"00D", *b"Rf", 1);
-    let recipe = Recipe { cases: 150, seed: 11, now: NOW, username: "user@example.com".to_owned(), org_id };
+    let recipe = Recipe {
+        cases: 150,
+        seed: 11,
+        mail_characters: 0,
+        now: NOW,
+        username: "user@example.com".to_owned(),
+        org_id,
+    };
     generate::fill(&mut store, &recipe);
     let records = records(&store);
     (store, records)

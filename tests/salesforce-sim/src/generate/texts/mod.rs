@@ -101,6 +101,14 @@ pub(super) fn message(random: &mut Random, language: usize, by_agent: bool, quot
     text
 }
 
+/// Appends paragraphs until the text has that many bytes.
+pub(super) fn lengthen(random: &mut Random, language: usize, text: &mut String, bytes: usize) {
+    while text.len() < bytes {
+        text.push_str("\r\n\r\n");
+        text.push_str(&note(random, language, false));
+    }
+}
+
 /// A pasted log, as customers send them.
 fn long_log(random: &mut Random, text: &mut String, most: usize) {
     let size = most / 2 + random.below(most / 2);
