@@ -46,7 +46,8 @@ const EXIT_CONFIG: u8 = 2;
 /// The database's schema is not the one this build expects.
 const EXIT_SCHEMA: u8 = 3;
 
-fn main() -> ExitCode {
+// Seen by the build with crash points, which runs it as well.
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,
