@@ -61,7 +61,13 @@ pub fn sentence(progress: &Progress<'_>, now: Timestamp) -> String {
             Some(ask) => ask.what.clone(),
             None => format!("{subject} wait for a person."),
         },
-        SyncState::Absent => format!("This org has no {subject}, or no licence for them."),
+        // Salesforce answers alike when there is no such object and when the user may not see it.
+        SyncState::Absent => format!(
+            "Salesforce shows no {subject}: the org has no such object or no licence for it, or the integration user \
+             may not read it. Grant Read on {} in the user's permission set if there should be some, then start the \
+             sync again.",
+            progress.api_name
+        ),
         SyncState::New => format!("{subject} wait for their first load."),
         SyncState::Loading => loading(&subject, progress, now),
         SyncState::Current => match (progress.covered_from, progress.watermark) {

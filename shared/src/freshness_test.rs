@@ -42,6 +42,11 @@ fn the_sentences_are_these() {
     let parked = Progress { api_name: "Task", state: SyncState::Parked, ask: Some(&ask), ..current() };
     assert_eq!(say(parked), "Salesforce refused access to Task.");
     assert_eq!(
+        say(Progress { api_name: "Task", state: SyncState::Absent, ..current() }),
+        "Salesforce shows no Tasks: the org has no such object or no licence for it, or the integration user may not \
+         read it. Grant Read on Task in the user's permission set if there should be some, then start the sync again."
+    );
+    assert_eq!(
         say(Progress { api_name: "Ping__c", state: SyncState::New, ..current() }),
         "Ping__c records wait for their first load."
     );

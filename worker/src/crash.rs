@@ -1,8 +1,10 @@
-//! Named places where a worker can be made to die, compiled in for tests only.
+//! Named places where a worker can be made to die, compiled in for tests only, in a program of its own name:
+//! `cargo build -p refrain-worker --features test-util` makes `worker-with-crash-points` beside the shipped one.
 //!
-//! `REFRAIN_CRASH_AT=after_page:2` kills the process, without any clean-up, the second time it comes to that
-//! place; with `REFRAIN_CRASH_ONCE=<file>` only the process that manages to create the file dies, so that a
-//! restarted worker goes on. `REFRAIN_HOLD_AT` instead of `REFRAIN_CRASH_AT` stops there until killed.
+//! `WORKER_CRASH_AT=after_page:2` kills the process, without any clean-up, the second time it comes to that
+//! place; with `WORKER_CRASH_ONCE=<file>` only the process that manages to create the file dies, so that a
+//! restarted worker goes on. `WORKER_HOLD_AT` instead of `WORKER_CRASH_AT` stops there until killed. The names do not
+//! begin as our configuration's do, which refuses a key that it does not know.
 
 /// Where a worker can die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,15 @@ impl CrashPoint {
         Self::BeforeAck,
         Self::AfterAck,
     ];
+
+    /// Whether it is passed once a page; else once a job.
+    #[must_use]
+    pub fn comes_with_a_page(self) -> bool {
+        match self {
+            Self::AfterPage | Self::AfterTransform | Self::BeforeCommit | Self::AfterCommit => true,
+            Self::AfterLease | Self::AfterGrant | Self::BeforeAck | Self::AfterAck => false,
+        }
+    }
 
     /// The word in the environment variable.
     #[must_use]
@@ -76,14 +87,14 @@ pub fn pass(point: CrashPoint) {
         word == point.word() && count.parse() == Ok(nth)
     };
     let first = || {
-        let Ok(path) = std::env::var("REFRAIN_CRASH_ONCE") else { return true };
+        let Ok(path) = std::env::var("WORKER_CRASH_ONCE") else { return true };
         std::fs::OpenOptions::new().write(true).create_new(true).open(path).is_ok()
     };
-    if wanted("REFRAIN_CRASH_AT") && first() {
+    if wanted("WORKER_CRASH_AT") && first() {
         // As a SIGKILL would: no destructors, no flush, no farewell.
         std::process::abort();
     }
-    if wanted("REFRAIN_HOLD_AT") && first() {
+    if wanted("WORKER_HOLD_AT") && first() {
         loop {
             std::thread::park();
         }

@@ -39,7 +39,8 @@ enum Command {
     CheckConfig,
 }
 
-fn main() -> ExitCode {
+// Seen by the build with crash points, which runs it as well.
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,

@@ -137,6 +137,10 @@ fn log(error: &JobError) {
         Disposition::ParkObject { ask } | Disposition::ParkConnection { ask } => {
             tracing::warn!(step, code, ask = %ask, "a person must act");
         }
+        // A mapping, a key or a suppression came in between: foreseen, and nobody's fault.
+        Disposition::Replan { hint: ReplanHint::GateMoved } => {
+            tracing::info!(step, code, detail = %error.detail, "job will be planned again");
+        }
         Disposition::Retry { .. } | Disposition::Replan { .. } => {
             tracing::warn!(step, code, detail = %error.detail, "job will be tried again");
         }

@@ -56,6 +56,29 @@ async fn jobs_follow_what_people_want_and_comparing_again_changes_nothing() {
 }
 
 #[tokio::test]
+async fn no_job_is_made_before_its_checkpoint() {
+    let world = World::new("reconcile_between").await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    world.object(&scope, connection, "Case").await;
+    // As for an object that is enabled between the two statements: it is not there for the first one.
+    world
+        .sql(
+            "CREATE FUNCTION not_yet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER not_yet BEFORE INSERT ON checkpoints FOR EACH ROW EXECUTE FUNCTION not_yet()",
+        )
+        .await;
+    assert_eq!(
+        jobs_reconcile(&world.db).await.unwrap(),
+        Reconciled { orgs: 1, ..Reconciled::default() },
+        "a worker would find nothing to go by, and stop the job for good"
+    );
+    world.sql("DROP TRIGGER not_yet ON checkpoints").await;
+    let both = Reconciled { checkpoints: 1, jobs: 1, ..Reconciled::default() };
+    assert_eq!(jobs_reconcile(&world.db).await.unwrap(), both);
+}
+
+#[tokio::test]
 async fn sync_now_makes_a_job_due_or_lets_a_running_one_run_again() {
     let world = World::new("trigger").await;
     world.live_worker(5).await;

@@ -215,7 +215,8 @@ impl Config {
                     &[("text", LogFormat::Text), ("json", LogFormat::Json)],
                     "text",
                 ),
-                filter: reader.text("log", "filter", "info"),
+                // These libraries tell of a lost connection at the place where it breaks; we do where it is dealt with.
+                filter: reader.text("log", "filter", "info,lapin=off,deadpool=off"),
             },
             printed: String::new(),
         }

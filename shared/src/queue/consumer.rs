@@ -220,16 +220,19 @@ impl Session {
     /// Consumes until the connection is lost (an error) or the consumer is closed.
     async fn until_lost(&self, reconnect: &mut Reconnect) -> Result<(), QueueError> {
         let connection = connect(&self.options.broker, &self.options.name).await?;
-        let ended = match asked("start consuming", self.open(&connection)).await {
+        let mut opened = asked("start consuming", self.open(&connection)).await;
+        let ended = match &mut opened {
             Ok((open, streams)) => {
                 reconnect.worked();
                 self.connected.store(true, Ordering::Relaxed);
-                self.pump(&connection, &open, streams).await
+                self.pump(&connection, open, streams).await
             }
-            Err(error) => Err(error),
+            Err(_) => Ok(()),
         };
+        // Before its channels are dropped: each would ask to be closed, and the library reports an error when that
+        // overtakes the connection's own end.
         close(connection).await;
-        ended
+        opened.and(ended)
     }
 
     async fn open(&self, connection: &Connection) -> Result<(Vec<Open>, Streams), QueueError> {
@@ -260,7 +263,7 @@ impl Session {
         &self,
         connection: &Connection,
         open: &[Open],
-        mut streams: Streams,
+        streams: &mut Streams,
     ) -> Result<(), QueueError> {
         let mut watch = tokio::time::interval(self.options.watch_every);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -30,8 +30,7 @@ const CREDENTIALS: &str = "connection_secrets.credentials";
 const PREVIOUS: &str = "connection_secrets.previous";
 const ACCESS_TOKEN: &str = "connection_secrets.access_token";
 
-/// Longest exchange under the row's lock. PostgreSQL ends a session that idles in a transaction after 60 s;
-/// an answer that comes later could not be stored any more.
+/// Longest exchange under the row's lock.
 pub const EXCHANGE_LIMIT: Duration = Duration::from_secs(40);
 
 /// Stores proven credentials with the session that they just brought, replacing what was there.
@@ -133,6 +132,16 @@ impl SecretStore {
         self.sealer().session(row.get(0), row.get(1), row.get(2))
     }
 
+    /// This one transaction idles for as long as Salesforce takes; an answer that comes after PostgreSQL has ended it
+    /// could not be stored any more.
+    async fn outwait_exchange(&self, tx: &TenantTx<'_>) -> Result<(), StoreError> {
+        const MARGIN: Duration = Duration::from_secs(20);
+        let seconds = (EXCHANGE_LIMIT + MARGIN).as_secs();
+        let sql =
+            format!("-- session_renew_wait\nSET LOCAL idle_in_transaction_session_timeout = '{seconds}s'");
+        tx.sql().batch_execute(&sql).await.map_err(StoreError::at("session_renew_wait"))
+    }
+
     async fn session_renew(&self, stale: i64, exchange: Exchange) -> Result<Session, SalesforceError> {
         let fail = |error: StoreError| SalesforceError::from(self.port("renew the session", error));
         let mut client = self.db.tenant().await.map_err(fail)?;
@@ -145,6 +154,7 @@ impl SecretStore {
                 return Ok(session);
             }
         }
+        self.outwait_exchange(&tx).await.map_err(fail)?;
         let credentials = self.sealer().open(&row).map_err(fail)?;
         let answer = tokio::time::timeout(EXCHANGE_LIMIT, exchange(credentials.clone()))
             .await

@@ -13,6 +13,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::StoreError;
+use crate::job::lease::LEASE;
 use crate::secret::Secret;
 use crate::tenant::TenantScope;
 
@@ -101,12 +102,15 @@ fn pool(options: &ConnectOptions, role: &str) -> Result<Pool, StoreError> {
         .map_err(|e| StoreError::Connect(Box::new(e)))
 }
 
-/// What every session of ours starts with. The time-outs end what a frozen process would hold for ever.
+/// What every session of ours starts with. The time-outs end what a frozen process would hold for ever. One that
+/// idles in a transaction keeps others from the rows it has locked (an org's limits, a tenant's feed) and could not
+/// commit any more: its lease is over by then.
 #[must_use]
 pub fn session_options(role: &str) -> String {
     format!(
         "-c role={role} -c statement_timeout=60s -c lock_timeout=20s \
-         -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+         -c idle_in_transaction_session_timeout={}s -c timezone=UTC",
+        LEASE.as_secs()
     )
 }
 

@@ -35,11 +35,13 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         SELECT o.object_id, o.tenant_id, o.connection_id FROM object_syncs o
          WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
         ON CONFLICT DO NOTHING";
+    // A job needs its checkpoint: an object that was enabled since the statement before gets both in the next round.
     // A connection that is parked keeps its jobs: its gate stops them, and they go on when it opens.
     const JOBS: &str = "-- standing_jobs_reconcile
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
         SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'incremental/' || o.object_id
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+          JOIN checkpoints p ON p.object_id = o.object_id
          WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = 'incremental/' || o.object_id)
         ON CONFLICT (unique_key) DO NOTHING";

@@ -26,6 +26,17 @@ async fn hidden_things_look_as_if_they_did_not_exist() {
 }
 
 #[tokio::test]
+async fn a_polymorphic_parent_has_a_name_even_when_its_objects_are_hidden() {
+    let sim = Sim::start().await;
+    let soql = "SELECT Who.Name, Who.Type FROM Task WHERE WhoId != NULL LIMIT 1";
+    assert!(sim.query(soql).await["records"][0]["Who"]["Name"].is_string());
+    sim.control("/permissions", json!({"hide_objects": ["Contact", "Lead"]})).await;
+    assert!(sim.query(soql).await["records"][0]["Who"].is_null());
+    let (_, refused) = sim.ask("SELECT Contact.Name FROM Case").await;
+    assert_eq!(refused[0]["errorCode"], "INVALID_FIELD", "a plain parent is gone with its object");
+}
+
+#[tokio::test]
 async fn a_describe_is_new_once_permissions_changed() {
     let sim = Sim::start().await;
     let path = "/services/data/v66.0/sobjects/Case/describe";

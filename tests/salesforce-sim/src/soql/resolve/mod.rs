@@ -197,7 +197,8 @@ impl<'a> Scope<'a> {
         let known = reference.targets.iter().filter_map(|target| self.asker.catalog.index(&target.object));
         let targets: Vec<usize> =
             known.filter(|object| self.asker.permissions.object_visible(*object)).collect();
-        (!targets.is_empty()).then_some(Step { via, reference, targets })
+        // A polymorphic reference ends in the virtual object `Name`, which is there whatever else is hidden.
+        (reference.polymorphic || !targets.is_empty()).then_some(Step { via, reference, targets })
     }
 
     fn expect_step(&self, object: usize, name: &str, at: usize) -> Result<Step<'a>, SoqlError> {

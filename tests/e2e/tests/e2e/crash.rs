@@ -1,0 +1,76 @@
+//! A worker is killed at each of its named places.
+//!
+//! It is held there and then gets a SIGKILL. The build that can be held is a program of its own
+//! ([`programs::WITH_CRASH_POINTS`]); what takes over is the shipped one.
+
+use futures_util::future::join_all;
+use harness::process::Program;
+use harness::wait::eventually;
+use refrain_worker::crash::CrashPoint;
+
+use crate::simulator::Shape;
+use crate::stack::Stack;
+use crate::tenant::Tenant;
+use crate::{DEADLINE, LEASE_RAN_OUT, programs};
+
+/// Dozens of pages over all objects.
+const SHAPE: Shape = Shape { cases: 40, seed: 11, page_rows: 8 };
+/// What a kill may cost in pages: the one in hand and the one that was asked for ahead of it.
+const PAGES_AGAIN: u64 = 2;
+
+#[tokio::test]
+async fn a_worker_killed_at_any_named_place_of_the_first_load_changes_nothing_but_time() {
+    programs::with_crash_points().await;
+    join_all(CrashPoint::ALL.map(during_first_load)).await;
+}
+
+#[tokio::test]
+async fn a_worker_killed_at_any_named_place_of_a_later_pass_changes_nothing_but_time() {
+    programs::with_crash_points().await;
+    join_all(CrashPoint::ALL.map(during_a_later_pass)).await;
+}
+
+async fn during_first_load(point: CrashPoint) {
+    let mut stack = Stack::running(&format!("crash_load_{}", point.word()), 0).await;
+    let tenant = Tenant::connect(&stack, SHAPE).await;
+    // Every object is planned and history is being read by then.
+    kill_at(&mut stack, point, if point.comes_with_a_page() { 40 } else { 25 }).await;
+    assert!(!tenant.is_loaded(&stack).await, "it was killed in the middle");
+    ends_well(stack, tenant, 0).await;
+}
+
+async fn during_a_later_pass(point: CrashPoint) {
+    let mut stack = Stack::running(&format!("crash_pass_{}", point.word()), 1).await;
+    let tenant = Tenant::connect(&stack, SHAPE).await;
+    tenant.assert_catches_up(&stack).await;
+    let before = tenant.rows_read_again(&stack).await;
+    stack.stop_worker(0).await;
+    tenant.simulated.org.edit(60, 3).await.unwrap();
+    let touched = serde_json::json!({"object": "Case", "count": 1000, "fields": {"Priority": "High"}});
+    tenant.simulated.control("mass-update", touched).await;
+    tenant.sync_all(&stack).await;
+    kill_at(&mut stack, point, 4).await;
+    ends_well(stack, tenant, before).await;
+}
+
+/// A worker that takes one job at a time, killed when it comes to that place for the `nth` time.
+async fn kill_at(stack: &mut Stack, point: CrashPoint, nth: u32) {
+    let reached = stack.installation.directory.join("reached");
+    let program = Program::new(programs::WITH_CRASH_POINTS)
+        .env("WORKER_HOLD_AT", format!("{}:{nth}", point.word()))
+        .env("WORKER_CRASH_ONCE", &reached)
+        .env("REFRAIN_WORKER__SLOTS", "1");
+    let worker = stack.start_worker_as(program).await;
+    eventually(DEADLINE, point.word(), async || reached.exists().then_some(())).await;
+    stack.kill_worker(worker);
+}
+
+async fn ends_well(mut stack: Stack, tenant: Tenant, read_again_before: u64) {
+    stack.start_worker().await;
+    tenant.assert_catches_up(&stack).await;
+    let again = tenant.rows_read_again(&stack).await - read_again_before;
+    let bound = PAGES_AGAIN * u64::from(SHAPE.page_rows);
+    println!("{}: {again} of at most {bound} rows were read again", stack.installation.name);
+    assert!(again <= bound, "{again} rows were read again, {bound} may be");
+    stack.finish(&[&tenant], &[LEASE_RAN_OUT]).await;
+}
