@@ -54,6 +54,9 @@ pub struct PlanInputs {
     pub ticket_objects: HashMap<String, ObjectId>,
 }
 
+/// A ticket object as it is read: API name, described key prefix, id.
+type TicketObject = (String, Option<String>, i32);
+
 /// Reads a job's plan inputs in one transaction of its tenant.
 pub async fn plan_inputs(
     db: &Database,
@@ -86,7 +89,7 @@ pub async fn plan_inputs(
         .map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
     let field_set_id = row.get::<_, Option<i32>>(14).map(FieldSetId);
     let fields: Option<Json<Vec<Field>>> = row.get(19);
-    let tickets: Option<Json<Vec<(String, Option<String>, i32)>>> = row.get(20);
+    let tickets: Option<Json<Vec<TicketObject>>> = row.get(20);
     Ok(PlanInputs {
         api_name: row.get(0),
         enabled: row.get(1),
