@@ -54,7 +54,7 @@ pub struct PlanInputs {
     pub ticket_objects: HashMap<String, ObjectId>,
 }
 
-/// A ticket object as it is read: API name, described key prefix, id.
+/// API name, described key prefix and id of an object whose records are tickets.
 type TicketObject = (String, Option<String>, i32);
 
 /// Reads a job's plan inputs in one transaction of its tenant.
