@@ -191,10 +191,16 @@ async fn obey(context: &Context, lease: &Lease, error: &JobError) -> Result<Opti
                 // Too much outside of a window: a count, or the first look at an object.
                 ReplanHint::DescribeAgain | ReplanHint::HalveSlice | ReplanHint::FewerRows => {
                     let tries = u32::try_from(attempt).unwrap_or(u32::MAX);
-                    if tries > UNKNOWN_ATTEMPTS {
-                        JobEnd::Park { ask: defect(error) }
-                    } else {
-                        again(refrain_shared::error::Backoff::Hiccup.delay(tries, jitter()), "replan")
+                    match hint {
+                        _ if tries <= UNKNOWN_ATTEMPTS => {
+                            again(refrain_shared::error::Backoff::Hiccup.delay(tries, jitter()), "replan")
+                        }
+                        ReplanHint::HalveSlice | ReplanHint::FewerRows => {
+                            JobEnd::Park { ask: narrow::too_much("this object") }
+                        }
+                        ReplanHint::DescribeAgain | ReplanHint::GateMoved => {
+                            JobEnd::Park { ask: defect(error) }
+                        }
                     }
                 }
             }

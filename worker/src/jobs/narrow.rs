@@ -108,11 +108,14 @@ async fn finish(
     tx.commit().await.map_err(StoreError::at("commit"))
 }
 
-fn too_much(object: &str) -> UserMessage {
+/// What a person is told when the least that can be asked for is too much.
+#[must_use]
+pub fn too_much(object: &str) -> UserMessage {
     UserMessage::new(
         "SF_QUERY_TOO_LARGE",
         format!("Salesforce cannot give {object} in parts that are small enough."),
-        "Even one record of one second is too slow or too large to read, with the fields that are read now.",
+        "Even the least that can be asked for, a count or one record, is too slow or too large, with the fields that are \
+         read now.",
         format!(
             "Take linked paths and formula fields out of what is read of {object}, or ask Salesforce to index its \
              SystemModstamp; then start its sync again."

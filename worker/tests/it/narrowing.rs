@@ -73,3 +73,12 @@ async fn an_object_that_cannot_be_read_in_any_part_waits_for_a_person_and_loads_
     assert_eq!(stored, world.truth("Case").to_string(), "nothing was lost on the way");
     assert_eq!(world.value("SELECT state || ' ' || open_slices::text FROM checkpoints").await, "current []");
 }
+
+#[tokio::test]
+async fn an_object_that_cannot_even_be_counted_is_no_defect_of_ours() {
+    let world = World::new("narrow_count").await;
+    world.object("Case", ObjectSettings::default()).await;
+    world.refuse("COUNT() FROM Case", u64::MAX, 400, "QUERY_TIMEOUT");
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT ask->>'code' FROM jobs WHERE state = 3").await, "SF_QUERY_TOO_LARGE");
+}
