@@ -106,7 +106,7 @@ fn user_text(org: &Org, field: &str) -> Option<String> {
     let store = org.records();
     let (object, handle) = store.find(org.identity.user_id)?;
     let index = store.tables[object].schema.field_index(field)?;
-    match Reader::now(&store).cell(object, handle, index) {
+    match Reader::now(&store).value(object, handle, index).cell() {
         Cell::Text(text) => Some(text.to_owned()),
         _ => None,
     }
