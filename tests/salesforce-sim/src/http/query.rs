@@ -42,7 +42,7 @@ pub(super) fn first_page(context: Context<'_>, call: Call<'_>, with_deleted: boo
             let total = query::count(&plan, sight);
             Answer::bytes(200, format!("{{\"totalSize\":{total},\"done\":true,\"records\":[]}}").into_bytes())
         }
-        Shape::Grouped { .. } => grouped(&plan, sight),
+        Shape::Grouped(_) => grouped(&plan, sight),
         Shape::Rows(_) => {
             let rows = query::rows(&plan, sight);
             let soql: Arc<str> = Arc::from(statement.as_str());

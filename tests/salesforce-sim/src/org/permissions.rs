@@ -12,6 +12,10 @@ use crate::schema::{Catalog, flag};
 pub struct Permissions {
     hidden_objects: HashSet<usize>,
     hidden_fields: HashSet<(usize, usize)>,
+    /// View All Data.
+    pub views_all_data: bool,
+    /// Query All Files.
+    pub queries_all_files: bool,
     /// When this set came into force, in milliseconds since 1970; conditional describes compare with it.
     pub changed_at: i64,
 }
@@ -19,7 +23,7 @@ pub struct Permissions {
 impl Permissions {
     /// Everything may be seen.
     pub fn everything(changed_at: i64) -> Self {
-        Self { changed_at, ..Self::default() }
+        Self { changed_at, views_all_data: true, queries_all_files: true, ..Self::default() }
     }
 
     /// A set that hides the named objects and fields (`Case.Status`).
@@ -37,7 +41,7 @@ impl Permissions {
         };
         let hidden_objects = objects.iter().map(|name| object(name)).collect::<Result<_, _>>()?;
         let hidden_fields = fields.iter().map(|path| field(catalog, path)).collect::<Result<_, _>>()?;
-        Ok(Self { hidden_objects, hidden_fields, changed_at })
+        Ok(Self { hidden_objects, hidden_fields, ..Self::everything(changed_at) })
     }
 
     /// Whether the object can be read.

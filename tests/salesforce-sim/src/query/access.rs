@@ -9,10 +9,11 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Sight;
-use super::filter::{passes, prepare, with_cell};
+use super::filter::{passes, prepare};
 use super::range::{Range, bound_field};
+use super::term::with_term;
 use crate::soql::ast::Operator;
-use crate::soql::plan::{End, FieldPath, Filter, Plan, SortKey};
+use crate::soql::plan::{End, Filter, Plan, SortKey, Term};
 use crate::store::{Handle, Reader, Span, Table};
 use crate::value::{Value, owned};
 
@@ -193,10 +194,13 @@ fn conjuncts(filter: Filter) -> Vec<Filter> {
     }
 }
 
-/// The field of the row itself that a path names.
-pub(super) fn own_field(path: &FieldPath) -> Option<usize> {
-    match path.end {
-        End::Field(field) if path.hops.is_empty() => Some(field),
+/// The field of the row itself that a term is.
+pub(super) fn own_field(term: &Term) -> Option<usize> {
+    match term {
+        Term::Path(path) if path.hops.is_empty() => match path.end {
+            End::Field(field) => Some(field),
+            End::Named(_) => None,
+        },
         _ => None,
     }
 }
@@ -229,11 +233,11 @@ fn by_ids(object: usize, sight: Sight<'_>, terms: &[Filter]) -> Option<Vec<Handl
 /// A range of a time index, when the order or a bound names one. Absorbed terms are removed.
 fn by_time(plan: &Plan, table: &Table, terms: &mut Vec<Filter>) -> Option<(Place, bool)> {
     let ordered_by =
-        plan.order.first().and_then(|key| own_field(&key.path)).filter(|at| table.time_index(*at).is_some());
+        plan.order.first().and_then(|key| own_field(&key.term)).filter(|at| table.time_index(*at).is_some());
     let bounded_by =
         || terms.iter().find_map(|term| bound_field(term).filter(|at| table.time_index(*at).is_some()));
     let field = ordered_by.or_else(bounded_by)?;
-    let id_order = plan.order.first().and_then(|key| own_field(&key.path)) == table.schema.field_index("Id");
+    let id_order = plan.order.first().and_then(|key| own_field(&key.term)) == table.schema.field_index("Id");
     let range = Range::absorb(table, field, terms);
     if ordered_by.is_none() && id_order && plan.limit.is_some() && range.is_everything() {
         return None;
@@ -248,17 +252,17 @@ fn serves(order: &[SortKey], field: usize, table: &Table) -> (bool, bool) {
         return (false, true);
     };
     let id_field = table.schema.field_index("Id");
-    let by_time = own_field(&first.path) == Some(field);
+    let by_time = own_field(&first.term) == Some(field);
     let then_id = match rest {
         [] => true,
-        [second] => own_field(&second.path) == id_field && second.descending == first.descending,
+        [second] => own_field(&second.term) == id_field && second.descending == first.descending,
         _ => false,
     };
     (first.descending, by_time && then_id)
 }
 
 fn scan(plan: &Plan, table: &Table, terms: Vec<Filter>) -> Route {
-    let by_id = |key: &SortKey| own_field(&key.path) == table.schema.field_index("Id");
+    let by_id = |key: &SortKey| own_field(&key.term) == table.schema.field_index("Id");
     let (served, descending) = match plan.order.first() {
         None => (true, false),
         Some(key) => (by_id(key), by_id(key) && key.descending),
@@ -269,7 +273,7 @@ fn scan(plan: &Plan, table: &Table, terms: Vec<Filter>) -> Route {
 fn sort(rows: &mut [Handle], order: &[SortKey], reader: Reader<'_>, object: usize) {
     let keys_of = |handle: Handle| -> Vec<Value> {
         let Some(record) = reader.record(object, handle) else { return vec![Value::Null; order.len()] };
-        let key = |key: &SortKey| with_cell(reader, object, &record, &key.path, owned);
+        let key = |key: &SortKey| with_term(reader, object, &record, &key.term, owned);
         order.iter().map(key).collect()
     };
     let mut keyed: Vec<(Vec<Value>, Handle)> =
@@ -283,27 +287,20 @@ fn sort(rows: &mut [Handle], order: &[SortKey], reader: Reader<'_>, object: usiz
     }
 }
 
-/// Nulls lead unless `NULLS LAST`, whatever the direction.
 fn compare_key(key: &SortKey, a: &Value, b: &Value) -> Ordering {
-    match (a == &Value::Null, b == &Value::Null) {
+    compare_values(a, b, key.descending, key.nulls_last)
+}
+
+/// Nulls lead unless they are asked to come last, whatever the direction.
+pub(super) fn compare_values(a: &Value, b: &Value, descending: bool, nulls_last: bool) -> Ordering {
+    let null_first = if nulls_last { Ordering::Greater } else { Ordering::Less };
+    match (*a == Value::Null, *b == Value::Null) {
         (true, true) => Ordering::Equal,
-        (true, false) => {
-            if key.nulls_last {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            }
-        }
-        (false, true) => {
-            if key.nulls_last {
-                Ordering::Less
-            } else {
-                Ordering::Greater
-            }
-        }
+        (true, false) => null_first,
+        (false, true) => null_first.reverse(),
         (false, false) => {
             let ordering = a.cell().compare(b.cell()).unwrap_or(Ordering::Equal);
-            if key.descending { ordering.reverse() } else { ordering }
+            if descending { ordering.reverse() } else { ordering }
         }
     }
 }

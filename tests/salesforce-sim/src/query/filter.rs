@@ -4,10 +4,11 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use super::term::with_term;
 use super::{Sight, access};
 use crate::id::SfId;
 use crate::soql::ast::Operator;
-use crate::soql::plan::{End, FieldPath, Filter, Wild};
+use crate::soql::plan::{Filter, Wild};
 use crate::store::{Reader, Record};
 use crate::value::{Cell, Value, compare_text};
 
@@ -18,59 +19,13 @@ pub(super) fn prepare(filter: &Filter, sight: Sight<'_>) -> Filter {
         Filter::And(filters) => Filter::And(all(filters)),
         Filter::Or(filters) => Filter::Or(all(filters)),
         Filter::Not(inner) => Filter::Not(Box::new(prepare(inner, sight))),
-        Filter::InQuery(path, plan, field) => {
+        Filter::InQuery(term, plan, field) => {
             let rows = access::select(plan, sight, None);
             let id = |row| sight.reader.value(plan.object, row, *field).as_id();
-            Filter::InIds(path.clone(), rows.iter().filter_map(id).collect::<HashSet<SfId>>())
+            Filter::InIds(term.clone(), rows.iter().filter_map(id).collect::<HashSet<SfId>>())
         }
         other => other.clone(),
     }
-}
-
-/// Hands the value at the end of a path from a row to `use_it`.
-pub(super) fn with_cell<R>(
-    reader: Reader<'_>,
-    object: usize,
-    record: &Record<'_>,
-    path: &FieldPath,
-    use_it: impl FnOnce(Cell<'_>) -> R,
-) -> R {
-    let Some((first, rest)) = path.hops.split_first() else {
-        return with_end(reader, object, record, &path.end, use_it);
-    };
-    let Some((mut object, mut above)) = reader.parent(object, record, *first) else {
-        return use_it(Cell::Null);
-    };
-    for hop in rest {
-        match reader.parent(object, &above, *hop) {
-            Some(next) => (object, above) = next,
-            None => return use_it(Cell::Null),
-        }
-    }
-    with_end(reader, object, &above, &path.end, use_it)
-}
-
-fn with_end<R>(
-    reader: Reader<'_>,
-    object: usize,
-    record: &Record<'_>,
-    end: &End,
-    use_it: impl FnOnce(Cell<'_>) -> R,
-) -> R {
-    match end {
-        End::Field(field) => reader.with(object, record, *field, use_it),
-        End::Named(name) if name == "Type" => use_it(Cell::Text(type_name(reader, object))),
-        End::Named(name) => match reader.store.catalog.objects[object].named_field(name) {
-            Some(field) => reader.with(object, record, field, use_it),
-            None => use_it(Cell::Null),
-        },
-    }
-}
-
-/// What `Owner.Type` says of an object: queues are rows of `Group`.
-pub(super) fn type_name(reader: Reader<'_>, object: usize) -> &str {
-    let name = reader.store.catalog.objects[object].name.as_str();
-    if name == "Group" { "Queue" } else { name }
 }
 
 /// Whether a row passes. The filter must have been through [`prepare`].
@@ -84,19 +39,19 @@ pub(super) fn passes(filter: &Filter, reader: Reader<'_>, object: usize, record:
         Filter::Not(inner) => !passes(inner, reader, object, record),
         Filter::Constant(value) => *value,
         Filter::InQuery(..) => false,
-        Filter::Compare(path, ..)
-        | Filter::Range(path, ..)
-        | Filter::In(path, _)
-        | Filter::InIds(path, _)
-        | Filter::Like(path, _)
-        | Filter::Includes(path, _) => {
-            with_cell(reader, object, record, path, |cell| cell_passes(filter, cell))
+        Filter::Compare(term, ..)
+        | Filter::Range(term, ..)
+        | Filter::In(term, _)
+        | Filter::InIds(term, _)
+        | Filter::Like(term, _)
+        | Filter::Includes(term, _) => {
+            with_term(reader, object, record, term, |cell| cell_passes(filter, cell))
         }
     }
 }
 
 /// Whether a value passes a filter about one value.
-fn cell_passes(filter: &Filter, cell: Cell<'_>) -> bool {
+pub(super) fn cell_passes(filter: &Filter, cell: Cell<'_>) -> bool {
     match filter {
         Filter::Compare(_, operator, value) => compare(cell, *operator, value),
         Filter::Range(_, operator, from, to) => in_range(cell, *operator, *from, *to),
@@ -104,6 +59,8 @@ fn cell_passes(filter: &Filter, cell: Cell<'_>) -> bool {
         Filter::InIds(_, ids) => matches!(cell, Cell::Id(id) if ids.contains(&id)),
         Filter::Like(_, pattern) => matches!(cell, Cell::Text(text) if like(text, pattern)),
         Filter::Includes(_, sets) => includes(cell, sets),
+        Filter::Constant(value) => *value,
+        Filter::Or(filters) => filters.iter().any(|one| cell_passes(one, cell)),
         _ => false,
     }
 }

@@ -6,9 +6,11 @@
 mod access;
 mod aggregate;
 mod filter;
+mod formatted;
 mod range;
 pub mod render;
 mod sight;
+mod term;
 mod wanted;
 
 use crate::id::SfId;
@@ -39,9 +41,9 @@ pub fn child_rows(plan: &Plan, sight: Sight<'_>, field: usize, parent: SfId) -> 
 /// The aggregate rows of a grouped plan, as JSON objects.
 pub fn grouped_rows(plan: &Plan, sight: Sight<'_>) -> Vec<Vec<u8>> {
     match &plan.shape {
-        Shape::Grouped { keys, columns } => {
-            let wanted = wanted::by_groups(plan, keys, columns, &sight.reader.store.catalog);
-            aggregate::rows(plan, keys, columns, sight.wanting(&wanted))
+        Shape::Grouped(grouping) => {
+            let wanted = wanted::by_groups(plan, grouping, &sight.reader.store.catalog);
+            aggregate::rows(plan, grouping, sight.wanting(&wanted))
         }
         Shape::Rows(_) | Shape::Count => Vec::new(),
     }

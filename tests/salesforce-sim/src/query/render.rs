@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::formatted::formatted;
+use super::term::{type_name, with_term};
 use super::{RowSet, Sight, child_rows, wanted};
 use crate::id::SfId;
 use crate::org::permissions::Permissions;
@@ -180,11 +182,18 @@ impl<'a> Writer<'a, '_> {
             }
             Output::TypeName { key } => {
                 out.extend_from_slice(key);
-                crate::value::write_text(out, super::filter::type_name(reader, object));
+                crate::value::write_text(out, type_name(reader, object));
             }
             Output::Absent { key } => {
                 out.extend_from_slice(key);
                 out.extend_from_slice(b"null");
+            }
+            Output::Computed { key, term, formatted: as_people_read } => {
+                out.extend_from_slice(key);
+                with_term(reader, object, record, term, |cell| match formatted(cell) {
+                    Some(text) if *as_people_read => crate::value::write_text(out, &text),
+                    _ => cell.write_json(out),
+                });
             }
             Output::Children { key, field, plan } => {
                 out.extend_from_slice(key);

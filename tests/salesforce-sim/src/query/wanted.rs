@@ -1,7 +1,7 @@
 //! Which values a plan will read, so that records are derived no further.
 
 use crate::schema::{Catalog, Source};
-use crate::soql::plan::{Column, End, FieldPath, Filter, Output, Plan, Shape};
+use crate::soql::plan::{Column, End, FieldPath, Filter, Grouping, Having, Output, Plan, Shape, Term};
 use crate::store::Wanted;
 
 struct Collector<'a> {
@@ -17,21 +17,18 @@ pub(super) fn by_filter(plan: &Plan, catalog: &Catalog) -> Wanted {
 }
 
 /// What finding and grouping the rows of a plan reads.
-pub(super) fn by_groups(
-    plan: &Plan,
-    keys: &[FieldPath],
-    columns: &[(String, Column)],
-    catalog: &Catalog,
-) -> Wanted {
+pub(super) fn by_groups(plan: &Plan, grouping: &Grouping, catalog: &Catalog) -> Wanted {
     let mut collector = Collector { catalog, wanted: Wanted::default() };
     collector.finding(plan);
-    for path in keys {
-        collector.path(plan.object, path);
+    for key in &grouping.keys {
+        collector.term(plan.object, key);
     }
-    for (_, column) in columns {
-        if let Column::Aggregate(_, Some(path)) = column {
-            collector.path(plan.object, path);
-        }
+    let columns = grouping.columns.iter().map(|(_, column)| column);
+    for column in columns.chain(grouping.order.iter().map(|(column, ..)| column)) {
+        collector.column(plan.object, column);
+    }
+    if let Some(having) = &grouping.having {
+        collector.having(plan.object, having);
     }
     collector.wanted
 }
@@ -50,7 +47,9 @@ impl Collector<'_> {
         if let Some(filter) = &plan.filter {
             self.filter(plan.object, filter);
         }
-        plan.order.iter().for_each(|key| self.path(plan.object, &key.path));
+        for key in &plan.order {
+            self.term(plan.object, &key.term);
+        }
     }
 
     /// What decides who sees a row.
@@ -87,6 +86,36 @@ impl Collector<'_> {
             .collect()
     }
 
+    fn term(&mut self, object: usize, term: &Term) {
+        match term {
+            Term::Path(path) | Term::Part(_, path) => self.path(object, path),
+            Term::Distance(distance) => {
+                self.path(object, &distance.latitude);
+                self.path(object, &distance.longitude);
+            }
+        }
+    }
+
+    fn column(&mut self, object: usize, column: &Column) {
+        match column {
+            Column::Aggregate(_, Some(term)) => self.term(object, term),
+            Column::Formatted(inner) => self.column(object, inner),
+            Column::Aggregate(_, None) | Column::Key(_) | Column::Grouping(_) => {}
+        }
+    }
+
+    fn having(&mut self, object: usize, having: &Having) {
+        match having {
+            Having::And(all) | Having::Or(all) => {
+                for one in all {
+                    self.having(object, one);
+                }
+            }
+            Having::Not(inner) => self.having(object, inner),
+            Having::Test(column, _) => self.column(object, column),
+        }
+    }
+
     fn path(&mut self, object: usize, path: &FieldPath) {
         let mut objects = vec![object];
         for hop in &path.hops {
@@ -112,17 +141,17 @@ impl Collector<'_> {
                 }
             }
             Filter::Not(inner) => self.filter(object, inner),
-            Filter::InQuery(path, plan, field) => {
-                self.path(object, path);
+            Filter::InQuery(term, plan, field) => {
+                self.term(object, term);
                 self.finding(plan);
                 self.field(plan.object, *field);
             }
-            Filter::Compare(path, ..)
-            | Filter::Range(path, ..)
-            | Filter::In(path, _)
-            | Filter::InIds(path, _)
-            | Filter::Like(path, _)
-            | Filter::Includes(path, _) => self.path(object, path),
+            Filter::Compare(term, ..)
+            | Filter::Range(term, ..)
+            | Filter::In(term, _)
+            | Filter::InIds(term, _)
+            | Filter::Like(term, _)
+            | Filter::Includes(term, _) => self.term(object, term),
             Filter::Constant(_) => {}
         }
     }
@@ -144,6 +173,7 @@ impl Collector<'_> {
                         self.outputs(plan.object, inner);
                     }
                 }
+                Output::Computed { term, .. } => self.term(object, term),
                 Output::TypeName { .. } | Output::Absent { .. } => {}
             }
         }

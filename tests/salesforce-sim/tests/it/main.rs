@@ -17,5 +17,6 @@ mod queries;
 mod records;
 mod resources;
 mod samples;
+mod soql;
 mod support;
 mod tls;
