@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+/// The newest API version of an org unless it is told another.
+pub const NEWEST_VERSION: u32 = 67;
+
 /// Settings of one org.
 #[derive(Clone, Debug)]
 pub struct OrgOptions {

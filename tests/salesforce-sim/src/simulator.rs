@@ -18,7 +18,7 @@ use crate::generate::{self, Recipe};
 use crate::http::{World, listen, tls};
 use crate::id::SfId;
 use crate::options::{Options, OrgOptions};
-use crate::org::sessions::Sessions;
+use crate::org::sessions::{Lifetimes, Sessions};
 use crate::org::{Identity, Org, secret};
 use crate::schema::Catalog;
 use crate::store::Store;
@@ -91,7 +91,13 @@ impl Founder {
             password: secret(16),
             user_id,
         };
-        let sessions = Sessions::new(org_id, i64::from(options.session_minutes) * 60_000, options.rotation);
+        let lifetimes = Lifetimes {
+            session_ms: i64::from(options.session_minutes) * 60_000,
+            refresh_idle_ms: None,
+            rotation: options.rotation,
+            punish_reuse: true,
+        };
+        let sessions = Sessions::new(org_id, lifetimes);
         let org = Org::new(identity, clock, store, sessions, options.daily_max);
         let entry = self.entry(&org);
         self.world.add(Arc::new(org));
@@ -176,7 +182,7 @@ impl Simulator {
         let tasks = vec![
             listen::spawn(plain, None, Arc::clone(&world)),
             listen::spawn(secure, Some(acceptor), Arc::clone(&world)),
-            control::spawn(steering, founder),
+            control::spawn(steering, &founder),
         ];
         let ready = Ready { http, https, ca_file, control: control_url, orgs };
         tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");

@@ -23,6 +23,8 @@ pub(super) fn routes() -> Router<Arc<Founder>> {
         .route("/users/{user}", post(user))
         .route("/latency", post(latency))
         .route("/faults", get(fault_list).post(fault_plant).delete(fault_clear))
+        .route("/faults/{number}", axum::routing::delete(fault_remove))
+        .route("/bulk", post(bulk))
         .route("/gates/{name}", get(gate))
 }
 
@@ -107,11 +109,12 @@ async fn user(
     Json(body): Json<UserState>,
 ) -> Answered {
     let org = org(&founder, &id)?;
-    expect_default(&name)?;
-    org.set_user_active(body.active);
+    let login = org.logins().named(&name).map(|login| login.user_id);
+    let user = login.ok_or_else(|| Refusal::missing(format!("No user '{name}' in this org.")))?;
+    org.set_user_active(&name, body.active);
     let when = When::at(org.clock.now_ms(), org.identity.user_id);
     let mut store = org.records_mut();
-    if let Some((object, handle)) = store.find(org.identity.user_id) {
+    if let Some((object, handle)) = store.find(user) {
         let slot = store.tables[object].schema.slot("IsActive");
         store.update(object, handle, &[(slot, Value::Bool(body.active))], true, when);
     }
@@ -139,7 +142,8 @@ async fn fault_plant(
     Json(body): Json<FaultRequest>,
 ) -> Answered {
     let org = org(&founder, &id)?;
-    if let Fault::Status { status, .. } | Fault::Error { status, .. } = &body.fault
+    if let Fault::Status { status, .. } | Fault::Error { status, .. } | Fault::Redirect { status, .. } =
+        &body.fault
         && !(200..600).contains(status)
     {
         return Err(Refusal::bad(format!("{status} is no HTTP status between 200 and 599.")));
@@ -147,13 +151,55 @@ async fn fault_plant(
     if let Fault::Hold { gate } = &body.fault {
         founder.world.gates.shut(gate);
     }
-    let number = org.faults().plant(body);
+    let number = org.faults().plant(body, org.clock.now_ms());
     Ok(Json(json!({"id": number})))
 }
 
 async fn fault_clear(State(founder): Shared, Path(id): Path<String>) -> Answered {
     org(&founder, &id)?.faults().clear();
     Ok(Json(json!({})))
+}
+
+async fn fault_remove(State(founder): Shared, Path((id, number)): Path<(String, u64)>) -> Answered {
+    if org(&founder, &id)?.faults().remove(number) {
+        return Ok(Json(json!({})));
+    }
+    Err(Refusal::missing(format!("No fault {number} in this org. GET faults lists them.")))
+}
+
+/// How bulk jobs run. What is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bulk {
+    #[serde(default)]
+    queue_ms: Option<i64>,
+    #[serde(default)]
+    run_ms: Option<i64>,
+    #[serde(default)]
+    concurrent: Option<usize>,
+    #[serde(default)]
+    daily_jobs: Option<u64>,
+    #[serde(default)]
+    daily_kb: Option<u64>,
+    #[serde(default)]
+    set_rows: Option<usize>,
+    #[serde(default)]
+    chunk_rows: Option<usize>,
+}
+
+async fn bulk(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Bulk>) -> Answered {
+    let org = org(&founder, &id)?;
+    let now = org.clock.now_ms();
+    let mut jobs = org.jobs();
+    let settings = &mut jobs.settings;
+    settings.queue_ms = body.queue_ms.unwrap_or(settings.queue_ms).max(0);
+    settings.run_ms = body.run_ms.unwrap_or(settings.run_ms).max(0);
+    settings.concurrent = body.concurrent.unwrap_or(settings.concurrent);
+    settings.daily_jobs = body.daily_jobs.unwrap_or(settings.daily_jobs);
+    settings.daily_kb = body.daily_kb.unwrap_or(settings.daily_kb);
+    settings.set_rows = body.set_rows.unwrap_or(settings.set_rows);
+    settings.chunk_rows = body.chunk_rows.unwrap_or(settings.chunk_rows);
+    Ok(Json(json!({"jobs_today": jobs.used_jobs(now), "kb_today": jobs.used_kb(now)})))
 }
 
 async fn gate(State(founder): Shared, Path((id, name)): Path<(String, String)>) -> Answered {

@@ -5,6 +5,7 @@
 
 mod breaking;
 mod records;
+mod steering;
 mod truth;
 
 use std::sync::Arc;
@@ -53,7 +54,7 @@ fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
 }
 
 /// Serves the control API in a task of its own.
-pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
+pub fn spawn(listener: TcpListener, founder: &Arc<Founder>) -> JoinHandle<()> {
     let orgs = Router::new().merge(records::routes()).merge(breaking::routes()).merge(truth::routes());
     let router = Router::new()
         .route("/orgs", get(org_list).post(org_create))
@@ -61,7 +62,8 @@ pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
         .route("/clock/advance", post(clock_advance))
         .route("/gates/{name}/open", post(gate_open))
         .nest("/orgs/{org}", orgs)
-        .with_state(founder);
+        .with_state(Arc::clone(founder));
+    founder.world.set_steering(steering::through(router.clone()));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control API stopped");

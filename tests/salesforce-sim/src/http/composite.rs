@@ -103,6 +103,7 @@ fn run(context: Context<'_>, part: &Part) -> Answer {
         params: &params,
         modified_since: header("if-modified-since"),
         query_options: header("sforce-query-options"),
+        content_type: None,
         body: &[],
     };
     dispatch(context, call)
@@ -116,7 +117,7 @@ fn written(answer: Answer, part: &Part, failed: bool) -> PartAnswer {
     } else {
         answer
     };
-    let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    let headers = answer.headers.iter().map(|(name, value)| (name.clone().into_owned(), json!(value)));
     let body = String::from_utf8(answer.body).ok().filter(|body| !body.is_empty());
     PartAnswer {
         body: body.and_then(|body| RawValue::from_string(body).ok()),

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use super::wire::{Hand, Wire};
 use super::{World, front};
 
 /// Serves a listener in a task of its own. Aborting the task closes its connections.
@@ -47,7 +48,9 @@ async fn connection(socket: tokio::net::TcpStream, tls: Option<TlsAcceptor>, wor
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, secure: bool, world: Arc<World>) {
-    let service = service_fn(move |request| front::serve(Arc::clone(&world), secure, request));
+    let hand = Hand::default();
+    let stream = Wire::new(stream, hand.clone());
+    let service = service_fn(move |request| front::serve(Arc::clone(&world), secure, hand.clone(), request));
     let served = http1::Builder::new()
         .title_case_headers(true)
         .max_buf_size(1 << 20)

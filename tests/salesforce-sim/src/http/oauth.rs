@@ -16,7 +16,7 @@ use serde_json::json;
 use super::request::Request;
 use super::{Answer, World, identity};
 use crate::org::Org;
-use crate::org::sessions::{Code, Refused};
+use crate::org::sessions::{Code, Grant, Refused, Tokens};
 
 /// Real milliseconds that a token request takes at least, so that two at once do meet.
 pub(super) const LATENCY_MS: u64 = 20;
@@ -119,32 +119,34 @@ fn token(world: &World, org: &Org, request: &Request) -> Answer {
     if matches!(request.host().split('.').next(), Some("login" | "test")) && grant == "client_credentials" {
         return Answer::oauth_error(400, "invalid_grant", "request not supported on this domain");
     }
-    if !org.user_active() {
+    let login = org.logins().named("default").cloned();
+    let Some(login) = login.filter(|login| login.active) else {
         return Answer::oauth_error(400, "invalid_grant", "inactive user");
-    }
+    };
+    let grant_of = || Grant { user: login.user_id, scope: "api refresh_token id".to_owned() };
     let now = org.clock.now_ms();
     let invalid = |description: &str| Answer::oauth_error(400, "invalid_grant", description);
     match grant {
-        "client_credentials" => granted(org, request, &org.sessions().open(now), None),
+        "client_credentials" => granted(org, request, &org.sessions().open(grant_of(), now), None),
         "password" => {
             let good =
                 field("username") == org.identity.username && field("password") == org.identity.password;
             if good {
-                granted(org, request, &org.sessions().open(now), None)
+                granted(org, request, &org.sessions().open(grant_of(), now), None)
             } else {
                 invalid("authentication failure")
             }
         }
         "refresh_token" => match org.sessions().refresh(field("refresh_token"), now) {
-            Ok((access, refresh)) => granted(org, request, &access, refresh.as_deref()),
+            Ok(tokens) => granted(org, request, &tokens.access, tokens.refresh.as_deref()),
             Err(Refused::Expired | Refused::Busy) => invalid("expired access/refresh token"),
         },
         "authorization_code" => match exchange(org, &form, now) {
-            Ok((access, refresh)) => granted(org, request, &access, Some(&refresh)),
+            Ok(tokens) => granted(org, request, &tokens.access, tokens.refresh.as_deref()),
             Err(description) => invalid(description),
         },
         _ if is_jwt => match verify(world, org, request, field("assertion")) {
-            Ok(()) => granted_to_jwt(org, request, &org.sessions().open(now)),
+            Ok(()) => granted_to_jwt(org, request, &org.sessions().open(grant_of(), now)),
             Err(description) => invalid(description),
         },
         _ => Answer::oauth_error(400, "unsupported_grant_type", "grant type not supported"),
@@ -188,7 +190,7 @@ fn granted_to_jwt(org: &Org, request: &Request, access: &str) -> Answer {
     Answer::json(200, &body)
 }
 
-fn exchange(org: &Org, form: &HashMap<String, String>, now: i64) -> Result<(String, String), &'static str> {
+fn exchange(org: &Org, form: &HashMap<String, String>, now: i64) -> Result<Tokens, &'static str> {
     let code = form
         .get("code")
         .and_then(|code| org.sessions().take_code(code))
@@ -206,7 +208,7 @@ fn exchange(org: &Org, form: &HashMap<String, String>, now: i64) -> Result<(Stri
             return Err("invalid code verifier");
         }
     }
-    Ok(org.sessions().open_with_refresh(now))
+    Ok(org.sessions().open_with_refresh(code.grant, now))
 }
 
 #[derive(serde::Deserialize)]
@@ -277,7 +279,9 @@ fn authorize(org: &Org, request: &Request) -> Answer {
     let Ok(mut target) = url::Url::parse(redirect_uri) else {
         return Answer::html(400, "redirect_uri_mismatch");
     };
+    let grant = Grant { user: org.identity.user_id, scope: "api refresh_token id".to_owned() };
     let code = Code {
+        grant,
         redirect_uri: redirect_uri.clone(),
         challenge: form.get("code_challenge").cloned(),
         at: org.clock.now_ms(),
@@ -290,7 +294,10 @@ fn authorize(org: &Org, request: &Request) -> Answer {
     if let Some(state) = form.get("state") {
         target.query_pairs_mut().append_pair("state", state);
     }
-    let mut answer = Answer::empty(302);
-    answer.headers.push(("Location", target.into()));
-    answer
+    Answer::empty(302).with("Location", String::from(target))
+}
+
+/// A page that says what went wrong and leads nowhere.
+pub(super) fn error_page(error: &str, description: &str) -> Answer {
+    Answer::html(400, &format!("{error}: {description}"))
 }

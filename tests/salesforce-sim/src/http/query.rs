@@ -46,7 +46,8 @@ pub(super) fn first_page(context: Context<'_>, call: Call<'_>, with_deleted: boo
         Shape::Rows(_) => {
             let rows = query::rows(&plan, sight);
             let soql: Arc<str> = Arc::from(statement.as_str());
-            let cursor = Cursor { session: context.session, plan, rows, with_deleted, soql, at: context.now };
+            let cursor =
+                Cursor { session: context.session.id, plan, rows, with_deleted, soql, at: context.now };
             page(context, call, sight, &cursor, 0, None)
         }
     }
@@ -58,7 +59,7 @@ pub(super) fn next_page(context: Context<'_>, call: Call<'_>, locator: &str) -> 
     let Some((cursor, offset)) = found else {
         return Answer::error(400, "INVALID_QUERY_LOCATOR", "invalid query locator");
     };
-    if cursor.session != context.session {
+    if cursor.session != context.session.id {
         // The cursor died with its session, and says so for ever, even to a fresh one.
         return if context.org.sessions().is_live(cursor.session, context.now) {
             Answer::error(400, "INVALID_QUERY_LOCATOR", "invalid query locator")

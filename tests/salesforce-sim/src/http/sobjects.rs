@@ -19,15 +19,12 @@ fn object(context: Context<'_>, store: &Store, name: &str) -> Option<usize> {
 fn unchanged(context: Context<'_>, call: Call<'_>) -> Option<Answer> {
     let since = time::parse_http_date(call.modified_since?)?;
     let changed = context.org.permissions().changed_at;
-    let mut answer = Answer::empty(304);
-    answer.headers.push(("Last-Modified", time::http_date(changed)));
+    let answer = Answer::empty(304).with("Last-Modified", time::http_date(changed));
     (since >= changed - changed.rem_euclid(1_000)).then_some(answer)
 }
 
 fn described(context: Context<'_>, body: &serde_json::Value) -> Answer {
-    let mut answer = Answer::json(200, body);
-    answer.headers.push(("Last-Modified", time::http_date(context.org.permissions().changed_at)));
-    answer
+    Answer::json(200, body).with("Last-Modified", time::http_date(context.org.permissions().changed_at))
 }
 
 /// `/sobjects`

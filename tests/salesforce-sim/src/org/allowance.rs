@@ -45,6 +45,11 @@ impl Allowance {
         true
     }
 
+    /// Counts calls of other clients, also beyond the allowance.
+    pub fn spend_more(&mut self, calls: u64, now: i64) {
+        self.buckets.push_back((now - now.rem_euclid(BUCKET_MS), calls));
+    }
+
     /// Sets the calls of the last 24 hours, as if other clients had made them now.
     pub fn set_used(&mut self, used: u64, now: i64) {
         self.buckets.clear();

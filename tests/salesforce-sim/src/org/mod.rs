@@ -1,4 +1,5 @@
-//! One org: its records, its users' sessions, its allowance, and what tests have asked of it.
+//! One org: its records, its users and their sessions, its allowance, its bulk jobs, and what tests have asked of
+//! it.
 //!
 //! Each part has its own lock, held for the length of one operation and never across an await. Parts do not
 //! know each other; [`crate::http`] and [`crate::control`] bring them together.
@@ -8,16 +9,19 @@ pub mod calls;
 pub mod cursors;
 pub mod faults;
 pub mod gates;
+pub mod jobs;
+pub mod logins;
 pub mod permissions;
 pub mod sessions;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::rand;
 
 use crate::clock::SimClock;
 use crate::id::SfId;
+use crate::options::NEWEST_VERSION;
 use crate::schema::Catalog;
 use crate::store::Store;
 
@@ -25,6 +29,8 @@ use allowance::Allowance;
 use calls::CallLog;
 use cursors::Cursors;
 use faults::Faults;
+use jobs::Jobs;
+use logins::{Login, Logins};
 use permissions::Permissions;
 use sessions::Sessions;
 
@@ -59,8 +65,10 @@ pub struct Org {
     cursors: Mutex<Cursors>,
     faults: Mutex<Faults>,
     calls: Mutex<CallLog>,
+    jobs: Mutex<Jobs>,
+    logins: Mutex<Logins>,
     latency_ms: AtomicU64,
-    user_active: AtomicBool,
+    newest_version: AtomicU32,
 }
 
 impl Org {
@@ -73,6 +81,15 @@ impl Org {
         daily_max: u64,
     ) -> Self {
         let started = clock.now_ms();
+        let mut logins = Logins::default();
+        logins.add(Login {
+            username: identity.username.clone(),
+            password: identity.password.clone(),
+            user_id: identity.user_id,
+            active: true,
+            api_only: false,
+            api_enabled: true,
+        });
         Self {
             identity,
             clock,
@@ -83,8 +100,10 @@ impl Org {
             cursors: Mutex::new(Cursors::default()),
             faults: Mutex::new(Faults::default()),
             calls: Mutex::new(CallLog::default()),
+            jobs: Mutex::new(Jobs::default()),
+            logins: Mutex::new(logins),
             latency_ms: AtomicU64::new(0),
-            user_active: AtomicBool::new(true),
+            newest_version: AtomicU32::new(NEWEST_VERSION),
         }
     }
 
@@ -157,17 +176,46 @@ impl Org {
         self.latency_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// Whether the integration user may log in.
-    pub fn user_active(&self) -> bool {
-        self.user_active.load(Ordering::Relaxed)
+    /// Bulk query jobs.
+    pub fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        lock(&self.jobs)
     }
 
-    /// Freezes or thaws the integration user; freezing ends all sessions.
-    pub fn set_user_active(&self, active: bool) {
-        self.user_active.store(active, Ordering::Relaxed);
+    /// Users who can log in.
+    pub fn logins(&self) -> MutexGuard<'_, Logins> {
+        lock(&self.logins)
+    }
+
+    /// The newest API version that the org knows.
+    pub fn newest_version(&self) -> u32 {
+        self.newest_version.load(Ordering::Relaxed)
+    }
+
+    /// A release: the org knows another newest version from now on.
+    pub fn set_newest_version(&self, version: u32) {
+        self.newest_version.store(version, Ordering::Relaxed);
+    }
+
+    /// The name of the user behind an access token, without using the token.
+    pub fn user_of(&self, token: &str) -> Option<String> {
+        let (session, _) = self.sessions().peek(token, self.clock.now_ms())?;
+        self.logins().of(session.grant.user).map(|login| login.username.clone())
+    }
+
+    /// Freezes or thaws a user; freezing ends all sessions of the user. `false` when there is none of this name.
+    pub fn set_user_active(&self, username: &str, active: bool) -> bool {
+        let user = {
+            let mut logins = self.logins();
+            let Some(login) = logins.named_mut(username) else {
+                return false;
+            };
+            login.active = active;
+            login.user_id
+        };
         if !active {
-            self.sessions().expire_all();
+            self.sessions().expire_user(user);
         }
+        true
     }
 }
 

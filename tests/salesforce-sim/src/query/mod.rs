@@ -1,10 +1,12 @@
-//! Running plans over the store: which rows ([`rows`]), then what is written of them ([`render`]).
+//! Running plans over the store: which rows ([`rows`]), then what is written of them ([`render`] as
+//! JSON, [`csv`] for bulk jobs).
 //!
 //! Rows are found once and remembered by handle; values are read when a page is written. So a page shows values
 //! as they are then, of the rows that matched when the query began: exactly the platform's cursors.
 
 mod access;
 mod aggregate;
+pub mod csv;
 mod filter;
 pub mod render;
 

@@ -6,6 +6,7 @@
     reason = "this whole file is a test, its helpers too; a panic is how a test fails"
 )]
 
+mod bulk;
 mod faults;
 mod generator;
 mod keyset;
