@@ -1,4 +1,4 @@
-//! Breaking an org: sessions, limits, permissions, latency, faults, gates.
+//! Breaking an org: sessions, limits, permissions, latency, faults, gates, bulk jobs.
 
 use std::sync::Arc;
 
@@ -12,15 +12,12 @@ use super::{Answered, Refusal, Shared, org};
 use crate::org::faults::{Fault, FaultRequest};
 use crate::org::permissions::Permissions;
 use crate::simulator::Founder;
-use crate::store::write::When;
-use crate::value::Value;
 
 pub(super) fn routes() -> Router<Arc<Founder>> {
     Router::new()
         .route("/sessions/expire", post(expire))
         .route("/limits", post(limits))
         .route("/permissions", post(permissions))
-        .route("/users/{user}", post(user))
         .route("/latency", post(latency))
         .route("/faults", get(fault_list).post(fault_plant).delete(fault_clear))
         .route("/faults/{number}", axum::routing::delete(fault_remove))
@@ -42,7 +39,16 @@ struct Limits {
     used: Option<u64>,
     /// 0 lifts the bound.
     #[serde(default)]
-    concurrent_max: Option<u64>,
+    concurrent_max: Option<usize>,
+    /// Long calls at once.
+    #[serde(default)]
+    long_max: Option<usize>,
+    /// From how many real milliseconds on a call is long.
+    #[serde(default)]
+    long_ms: Option<u64>,
+    /// Long calls that other clients are making.
+    #[serde(default)]
+    long_others: Option<usize>,
 }
 
 async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Limits>) -> Answered {
@@ -57,6 +63,11 @@ async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json
     }
     if let Some(max) = body.concurrent_max {
         allowance.concurrent_max = (max > 0).then_some(max);
+    }
+    allowance.long_max = body.long_max.unwrap_or(allowance.long_max);
+    allowance.long_others = body.long_others.unwrap_or(allowance.long_others);
+    if let Some(ms) = body.long_ms {
+        allowance.long_after = std::time::Duration::from_millis(ms);
     }
     let used = allowance.used(now);
     Ok(Json(
@@ -94,30 +105,6 @@ async fn permissions(State(founder): Shared, Path(id): Path<String>, Json(body):
     let changed_at = now.max(org.permissions().changed_at + 1_000);
     let set = Permissions::hiding(&org.catalog(), &body.hide_objects, &body.hide_fields, changed_at);
     org.set_permissions(set.map_err(Refusal::bad)?);
-    Ok(Json(json!({})))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UserState {
-    active: bool,
-}
-
-async fn user(
-    State(founder): Shared,
-    Path((id, name)): Path<(String, String)>,
-    Json(body): Json<UserState>,
-) -> Answered {
-    let org = org(&founder, &id)?;
-    let login = org.logins().named(&name).map(|login| login.user_id);
-    let user = login.ok_or_else(|| Refusal::missing(format!("No user '{name}' in this org.")))?;
-    org.set_user_active(&name, body.active);
-    let when = When::at(org.clock.now_ms(), org.identity.user_id);
-    let mut store = org.records_mut();
-    if let Some((object, handle)) = store.find(user) {
-        let slot = store.tables[object].schema.slot("IsActive");
-        store.update(object, handle, &[(slot, Value::Bool(body.active))], true, when);
-    }
     Ok(Json(json!({})))
 }
 

@@ -3,6 +3,7 @@
 //! Plain JSON over HTTP on a port of its own, without a password: it must listen on loopback only. It never
 //! goes through the front door, so nothing done here counts as a call.
 
+mod access;
 mod breaking;
 mod records;
 mod steering;
@@ -55,12 +56,17 @@ fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
 
 /// Serves the control API in a task of its own.
 pub fn spawn(listener: TcpListener, founder: &Arc<Founder>) -> JoinHandle<()> {
-    let orgs = Router::new().merge(records::routes()).merge(breaking::routes()).merge(truth::routes());
+    let orgs = Router::new()
+        .merge(records::routes())
+        .merge(access::routes())
+        .merge(breaking::routes())
+        .merge(truth::routes());
     let router = Router::new()
         .route("/orgs", get(org_list).post(org_create))
         .route("/clock", get(clock_read))
         .route("/clock/advance", post(clock_advance))
         .route("/gates/{name}/open", post(gate_open))
+        .merge(access::world_routes())
         .nest("/orgs/{org}", orgs)
         .with_state(Arc::clone(founder));
     founder.world.set_steering(steering::through(router.clone()));

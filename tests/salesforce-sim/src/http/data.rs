@@ -144,6 +144,7 @@ fn resources(context: Context<'_>) -> Answer {
     ];
     let path = |name: &str| (name.to_owned(), json!(format!("/services/data/{}/{name}", context.version)));
     let mut map: Map<String, Value> = NAMES.iter().map(|name| path(name)).collect();
-    map.insert("identity".to_owned(), json!(super::identity::url(context.org, context.base_url)));
+    let identity = super::identity::url(context.org, context.base_url, context.session.grant.user);
+    map.insert("identity".to_owned(), json!(identity));
     Answer::json(200, &Value::Object(map))
 }

@@ -10,10 +10,12 @@ use super::harm::{self, Before, Harmed};
 use super::request::{Request, decode};
 use super::respond::{Manner, respond};
 use super::wire::Hand;
-use super::{Answer, World, data, identity, oauth, versions};
+use super::{Answer, World, data, identity, oauth, soap, status, versions};
 use crate::org::Org;
+use crate::org::allowance::Ticket;
 use crate::org::calls::Call;
 use crate::org::faults::{Fault, Seen, Struck};
+use crate::org::home::OldAddress;
 use crate::org::sessions::Session;
 use crate::time;
 
@@ -21,6 +23,15 @@ use crate::time;
 const MOST_HEADER_BYTES: usize = 16_384;
 /// Largest request body read.
 const MOST_BODY_BYTES: usize = 50 << 20;
+
+/// How a connection came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entrance {
+    /// Whether it is encrypted.
+    pub secure: bool,
+    /// Number of the address: 0, or that of an instance that orgs move to.
+    pub door: usize,
+}
 
 /// The connection is to be closed without an answer.
 #[derive(Debug)]
@@ -37,7 +48,7 @@ impl std::error::Error for Broken {}
 /// Answers one request. `Err` breaks the connection.
 pub(super) async fn serve(
     world: Arc<World>,
-    secure: bool,
+    entrance: Entrance,
     hand: Hand,
     raw: hyper::Request<hyper::body::Incoming>,
 ) -> Result<Response<Body>, Broken> {
@@ -45,13 +56,13 @@ pub(super) async fn serve(
     let arrived = world.clock.now_ms();
     let sizes = sizes(&raw);
     let gzip = accepts_gzip(raw.headers());
-    let request = read(raw, secure).await.ok_or(Broken)?;
+    let request = read(raw, entrance).await.ok_or(Broken)?;
     let manner = Manner { now: arrived, gzip, cut: None };
-    let org = match unrouted(sizes).map_or_else(|| route(&world, &request), Err) {
-        Ok(org) => org,
+    let (org, area) = match unrouted(sizes).map_or_else(|| route(&world, &request), Err) {
+        Ok(found) => found,
         Err(answer) => return Ok(respond(answer, manner, |_| ())),
     };
-    let (user, outcome) = handle(&world, &org, &request).await;
+    let (user, outcome) = handle(&world, &org, &request, area).await;
     let entry = Call {
         at: time::rfc3339(arrived),
         method: request.method.clone(),
@@ -89,20 +100,64 @@ fn unrouted((uri, all): (usize, usize)) -> Option<Answer> {
     }
 }
 
-/// The org that a request speaks to, or the answer of nobody in particular.
-fn route(world: &World, request: &Request) -> Result<Arc<Org>, Answer> {
-    let steps = request.steps();
-    match steps[..] {
-        ["services", "data"] => Err(versions::list(world.newest_version())),
-        ["services", "oauth2", ..] => {
-            oauth::org_of(world, request).ok_or_else(|| oauth::unknown_client(request))
+/// The part of the platform that a path belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Area {
+    OAuth,
+    Soap,
+    Identity,
+    Data,
+}
+
+impl Area {
+    fn of(steps: &[&str]) -> Option<Self> {
+        match steps {
+            ["services", "oauth2", ..] => Some(Self::OAuth),
+            ["services", "Soap", "u" | "c", ..] => Some(Self::Soap),
+            ["id", ..] => Some(Self::Identity),
+            ["services", "data", _, ..] => Some(Self::Data),
+            _ => None,
         }
-        ["services", "data", ..] | ["id", ..] => {
-            let org = request.bearer().and_then(|token| world.by_token(token));
-            org.ok_or_else(|| unauthorized(request))
-        }
-        _ => Err(Answer::html(404, "404 Not Found")),
     }
+}
+
+/// The org that a request speaks to, or the answer of nobody in particular.
+fn route(world: &World, request: &Request) -> Result<(Arc<Org>, Area), Answer> {
+    let steps = request.steps();
+    let Some(area) = Area::of(&steps) else {
+        return Err(match steps[..] {
+            [] => status::page(world),
+            ["services", "data"] => versions::list(world.newest_version()),
+            ["setup", "secur", "RemoteAccessErrorPage.apexp"] => oauth::remote_access_error(request),
+            [".well-known", "openid-configuration"] => identity::discovery(request),
+            _ => Answer::html(404, "404 Not Found"),
+        });
+    };
+    let by_token = || request.bearer().and_then(|token| world.by_token(token));
+    let (org, nobody): (_, fn(&Request) -> Answer) = match area {
+        Area::OAuth => (oauth::org_of(world, request), oauth::unknown_client),
+        Area::Soap => (soap::org_of(world, request), soap::invalid_login),
+        Area::Identity => (by_token(), identity::refused_token),
+        Area::Data => (by_token(), unauthorized),
+    };
+    org.map(|org| (org, area)).ok_or_else(|| nobody(request))
+}
+
+/// What the old address says of an org that has moved. Logins stay where they were.
+fn moved(org: &Org, request: &Request, area: Area) -> Option<Answer> {
+    let home = org.home();
+    let new = home.elsewhere(request.door).filter(|_| matches!(area, Area::Data | Area::Identity))?;
+    Some(match new.old {
+        OldAddress::Redirect => {
+            let base = org.instance_url(&request.base_url);
+            Answer::empty(new.status).with("Location", format!("{base}{}", request.target()))
+        }
+        OldAddress::NoRoute => Answer::html(420, "We are setting things up"),
+        OldAddress::NotOwned => {
+            let message = "The organization is not on this instance of the server";
+            Answer::error(400, "ORG_NOT_OWNED_BY_INSTANCE", message)
+        }
+    })
 }
 
 fn sizes<B>(raw: &hyper::Request<B>) -> (usize, usize) {
@@ -117,10 +172,10 @@ fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
     accepted.is_some_and(|value| value.to_ascii_lowercase().contains("gzip"))
 }
 
-async fn read(raw: hyper::Request<hyper::body::Incoming>, secure: bool) -> Option<Request> {
+async fn read(raw: hyper::Request<hyper::body::Incoming>, entrance: Entrance) -> Option<Request> {
     let (parts, body) = raw.into_parts();
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    let scheme = if secure { "https" } else { "http" };
+    let scheme = if entrance.secure { "https" } else { "http" };
     let base_url = format!("{scheme}://{host}");
     let body = to_bytes(Body::new(body), MOST_BODY_BYTES).await.ok()?;
     let query = parts.uri.query().unwrap_or_default();
@@ -131,6 +186,7 @@ async fn read(raw: hyper::Request<hyper::body::Incoming>, secure: bool) -> Optio
         query: query.to_owned(),
         headers: parts.headers,
         body,
+        door: entrance.door,
         base_url,
     })
 }
@@ -145,18 +201,23 @@ fn unauthorized(request: &Request) -> Answer {
 }
 
 /// Runs a request of an org: the user's name, and the answer. `None` breaks the connection.
-async fn handle(world: &World, org: &Arc<Org>, request: &Request) -> (Option<String>, Option<Harmed>) {
-    let is_token = request.path.starts_with("/services/oauth2/");
-    let is_data = request.path.starts_with("/services/data/");
+async fn handle(
+    world: &World,
+    org: &Arc<Org>,
+    request: &Request,
+    area: Area,
+) -> (Option<String>, Option<Harmed>) {
+    let is_data = area == Area::Data;
     let user = request.bearer().and_then(|token| org.user_of(token));
-    let within = !is_data || org.allowance().enter();
-    let _leaving = is_data.then(|| Leaving(Arc::clone(org)));
+    let entered = is_data.then(|| org.allowance().enter(Instant::now()));
+    let within = entered.is_none_or(|(_, within)| within);
+    let _leaving = entered.map(|(ticket, _)| Leaving(Arc::clone(org), ticket));
     let _claim = match oauth::claim(org, request) {
         Ok(claim) => claim,
         Err(answer) => return (user, Some(Harmed { answer, cut: None, script: None, lost: false })),
     };
     let struck = strike(org, request, user.as_deref());
-    let latency = org.latency_ms().max(if is_token { oauth::LATENCY_MS } else { 0 });
+    let latency = org.latency_ms().max(if area == Area::OAuth { oauth::LATENCY_MS } else { 0 });
     if latency > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(latency)).await;
     }
@@ -167,9 +228,13 @@ async fn handle(world: &World, org: &Arc<Org>, request: &Request) -> (Option<Str
     let answer = match before {
         Before::Broken => return (user, None),
         Before::Answered(answer) => answer,
-        Before::Unharmed if is_token => oauth::handle(world, org, request),
-        Before::Unharmed if !is_data => identity::identity(org, request),
-        Before::Unharmed => data_answer(org, request, session.as_ref(), spent, within),
+        Before::Unharmed => match (moved(org, request, area), area) {
+            (Some(answer), _) => answer,
+            (None, Area::OAuth) => oauth::handle(world, org, request),
+            (None, Area::Soap) => soap::handle(org, request),
+            (None, Area::Identity) => identity::identity(org, request),
+            (None, Area::Data) => data_answer(org, request, session.as_ref(), spent, within),
+        },
     };
     let mut harmed = harm::after(org, request, struck.as_ref(), answer);
     if session.is_some() {
@@ -201,6 +266,9 @@ fn data_answer(
     let Some(session) = session else {
         return unauthorized(request);
     };
+    if let Some(refused) = refused_by_admin(org, session) {
+        return refused;
+    }
     if !spent {
         return Answer::error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
     }
@@ -211,11 +279,11 @@ fn data_answer(
     data::handle(org, request, session)
 }
 
-struct Leaving(Arc<Org>);
+struct Leaving(Arc<Org>, Ticket);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.allowance().leave();
+        self.0.allowance().leave(self.1);
     }
 }
 
@@ -225,6 +293,21 @@ fn spend(org: &Org) -> bool {
         org.calls().count_api();
     }
     spent
+}
+
+/// What an administrator can forbid a session.
+fn refused_by_admin(org: &Org, session: &Session) -> Option<Answer> {
+    let scope = &session.grant.scope;
+    if !scope.split(' ').any(|scope| matches!(scope, "api" | "full" | "web")) {
+        let message = "This session is not valid for use with the REST API";
+        return Some(Answer::error(401, "INVALID_SESSION_ID", message));
+    }
+    if !org.app().api_enabled {
+        let message = "The REST API is not enabled for this Organization.";
+        return Some(Answer::error(403, "API_DISABLED_FOR_ORG", message));
+    }
+    let may = org.logins().of(session.grant.user).is_none_or(|login| login.api_enabled);
+    (!may).then(|| Answer::error(403, "API_CURRENTLY_DISABLED", "API is disabled for this User"))
 }
 
 /// Adds what is used of the allowance, unless the answer comes from in front of the platform.

@@ -17,7 +17,9 @@ mod oauth;
 mod query;
 mod request;
 mod respond;
+mod soap;
 mod sobjects;
+mod status;
 pub mod tls;
 mod versions;
 mod wire;
@@ -25,7 +27,7 @@ mod wire;
 use answer::Answer;
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::clock::SimClock;
 use crate::id::SfId;
@@ -43,6 +45,7 @@ pub struct World {
     pub jwt_public_key: Vec<u8>,
     orgs: RwLock<Vec<Arc<Org>>>,
     steering: OnceLock<Steering>,
+    troubles: Mutex<Vec<String>>,
 }
 
 /// Makes calls of the control API from inside: (org, path below it, body) to a refusal, if any.
@@ -67,6 +70,7 @@ impl World {
             jwt_public_key,
             orgs: RwLock::default(),
             steering: OnceLock::new(),
+            troubles: Mutex::default(),
         }
     }
 
@@ -84,6 +88,16 @@ impl World {
             Some(steering) => steering(org, path.to_owned(), body.clone()).await,
             None => Err("This simulator has no control API.".to_owned()),
         }
+    }
+
+    /// Notes that a step of a fault or of a scenario could not be done: for the log and the status page.
+    pub fn note_trouble(&self, trouble: String) {
+        tracing::error!(%trouble, "a step was refused");
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(trouble);
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds an org.
@@ -115,6 +129,17 @@ impl World {
     /// The org whose client has this id.
     pub fn by_client(&self, client_id: &str) -> Option<Arc<Org>> {
         self.find(|org| org.identity.client_id == client_id)
+    }
+
+    /// The org that has a user of this name.
+    fn by_username(&self, username: &str) -> Option<Arc<Org>> {
+        self.find(|org| org.logins().all().iter().any(|login| login.username.eq_ignore_ascii_case(username)))
+    }
+
+    /// Takes an org out; its requests find nobody from now on.
+    pub fn remove(&self, id: SfId) {
+        let mut orgs = self.orgs.write().unwrap_or_else(PoisonError::into_inner);
+        orgs.retain(|org| org.identity.org_id != id);
     }
 
     /// The org that an access token names.

@@ -20,6 +20,8 @@ pub(super) struct Request {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// The door by which it came in: 0, or that of an instance that orgs move to.
+    pub door: usize,
     /// `https://host:port` as the client sees this server.
     pub base_url: String,
 }

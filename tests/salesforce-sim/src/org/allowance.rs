@@ -1,6 +1,7 @@
 //! How many calls the org has made in the last 24 hours, and how many run now.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Calls are counted in buckets of this length.
 const BUCKET_MS: i64 = 5 * 60 * 1_000;
@@ -11,16 +12,37 @@ pub struct Allowance {
     /// Calls allowed in 24 hours.
     pub daily_max: u64,
     /// Calls allowed at once; `None` for any number.
-    pub concurrent_max: Option<u64>,
+    pub concurrent_max: Option<usize>,
+    /// A call that has run for so much real time is long.
+    pub long_after: Duration,
+    /// Long calls allowed at once.
+    pub long_max: usize,
+    /// Long calls that other clients are making.
+    pub long_others: usize,
     buckets: VecDeque<(i64, u64)>,
-    in_flight: u64,
-    most_in_flight: u64,
+    running: BTreeMap<u64, Instant>,
+    entered: u64,
+    most_in_flight: usize,
 }
+
+/// A running call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
 
 impl Allowance {
     /// Nothing used of `daily_max`.
     pub fn new(daily_max: u64) -> Self {
-        Self { daily_max, concurrent_max: None, buckets: VecDeque::new(), in_flight: 0, most_in_flight: 0 }
+        Self {
+            daily_max,
+            concurrent_max: None,
+            long_after: Duration::from_secs(20),
+            long_max: 25,
+            long_others: 0,
+            buckets: VecDeque::new(),
+            running: BTreeMap::new(),
+            entered: 0,
+            most_in_flight: 0,
+        }
     }
 
     /// Calls of the last 24 hours.
@@ -57,19 +79,23 @@ impl Allowance {
     }
 
     /// Notes that a call begins; `false` when too many run already. [`Allowance::leave`] must follow either way.
-    pub fn enter(&mut self) -> bool {
-        self.in_flight += 1;
-        self.most_in_flight = self.most_in_flight.max(self.in_flight);
-        self.concurrent_max.is_none_or(|max| self.in_flight <= max)
+    pub fn enter(&mut self, started: Instant) -> (Ticket, bool) {
+        let long = self.running.values().filter(|at| started.duration_since(**at) >= self.long_after).count();
+        self.entered += 1;
+        self.running.insert(self.entered, started);
+        self.most_in_flight = self.most_in_flight.max(self.running.len());
+        let within = long + self.long_others < self.long_max
+            && self.concurrent_max.is_none_or(|max| self.running.len() <= max);
+        (Ticket(self.entered), within)
     }
 
     /// Notes that a call has ended.
-    pub fn leave(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    pub fn leave(&mut self, ticket: Ticket) {
+        self.running.remove(&ticket.0);
     }
 
     /// The most calls that ever ran at once.
-    pub fn most_in_flight(&self) -> u64 {
+    pub fn most_in_flight(&self) -> usize {
         self.most_in_flight
     }
 }
@@ -95,5 +121,22 @@ mod tests {
         allowance.set_used(99, 5);
         assert!(allowance.spend(5));
         assert!(!allowance.spend(5));
+    }
+
+    #[test]
+    fn long_calls_shut_out_others_until_they_end() {
+        let mut allowance = Allowance::new(100);
+        allowance.long_max = 2;
+        let start = Instant::now();
+        let (first, _) = allowance.enter(start);
+        let (_, within) = allowance.enter(start);
+        assert!(within, "short calls are no burden");
+        let later = start + Duration::from_secs(20);
+        let (_, within) = allowance.enter(later);
+        assert!(!within, "two calls have become long");
+        allowance.leave(first);
+        assert!(allowance.enter(later).1);
+        allowance.long_others = 1;
+        assert!(!allowance.enter(later).1, "other clients' long calls count too");
     }
 }

@@ -1,6 +1,10 @@
 //! The users of an org who can log in.
 
+use std::collections::{HashMap, VecDeque};
+
 use crate::id::SfId;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A user who can log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,7 @@ pub struct Login {
 #[derive(Debug, Default)]
 pub struct Logins {
     all: Vec<Login>,
+    recent: HashMap<SfId, VecDeque<i64>>,
 }
 
 impl Logins {
@@ -50,6 +55,19 @@ impl Logins {
     /// By the id of the user's record.
     pub fn of(&self, user: SfId) -> Option<&Login> {
         self.all.iter().find(|login| login.user_id == user)
+    }
+
+    /// Counts a login of a user; `false` when there were `most` in the last hour.
+    pub fn count(&mut self, user: SfId, most: u64, now: i64) -> bool {
+        let recent = self.recent.entry(user).or_default();
+        while recent.front().is_some_and(|at| *at + HOUR_MS <= now) {
+            recent.pop_front();
+        }
+        if recent.len() as u64 >= most {
+            return false;
+        }
+        recent.push_back(now);
+        true
     }
 
     /// Everybody.

@@ -5,10 +5,13 @@
 //! know each other; [`crate::http`] and [`crate::control`] bring them together.
 
 pub mod allowance;
+pub mod app;
+pub mod browsers;
 pub mod calls;
 pub mod cursors;
 pub mod faults;
 pub mod gates;
+pub mod home;
 pub mod jobs;
 pub mod logins;
 pub mod permissions;
@@ -23,12 +26,17 @@ use crate::clock::SimClock;
 use crate::id::SfId;
 use crate::options::NEWEST_VERSION;
 use crate::schema::Catalog;
-use crate::store::Store;
+use crate::store::write::When;
+use crate::store::{Reader, Store};
+use crate::value::{Cell, Value};
 
 use allowance::Allowance;
+use app::AppPolicy;
+use browsers::Browsers;
 use calls::CallLog;
 use cursors::Cursors;
 use faults::Faults;
+use home::Home;
 use jobs::Jobs;
 use logins::{Login, Logins};
 use permissions::Permissions;
@@ -67,8 +75,12 @@ pub struct Org {
     calls: Mutex<CallLog>,
     jobs: Mutex<Jobs>,
     logins: Mutex<Logins>,
+    browsers: Mutex<Browsers>,
+    app: RwLock<Arc<AppPolicy>>,
+    jwt_key: RwLock<Option<Arc<[u8]>>>,
     latency_ms: AtomicU64,
     newest_version: AtomicU32,
+    home: RwLock<Home>,
 }
 
 impl Org {
@@ -102,8 +114,12 @@ impl Org {
             calls: Mutex::new(CallLog::default()),
             jobs: Mutex::new(Jobs::default()),
             logins: Mutex::new(logins),
+            browsers: Mutex::default(),
+            app: RwLock::default(),
+            jwt_key: RwLock::default(),
             latency_ms: AtomicU64::new(0),
             newest_version: AtomicU32::new(NEWEST_VERSION),
+            home: RwLock::default(),
         }
     }
 
@@ -124,6 +140,17 @@ impl Org {
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
         store.catch_up(self.clock.now_ms());
         store
+    }
+
+    /// The text in a field of a record.
+    pub fn text_of(&self, id: SfId, field: &str) -> Option<String> {
+        let store = self.records();
+        let (object, handle) = store.find(id)?;
+        let index = store.tables[object].schema.field_index(field)?;
+        match Reader::now(&store).cell(object, handle, index) {
+            Cell::Text(text) => Some(text.to_owned()),
+            _ => None,
+        }
     }
 
     /// The org's objects.
@@ -186,6 +213,27 @@ impl Org {
         lock(&self.logins)
     }
 
+    /// Where the org lives.
+    pub fn home(&self) -> Home {
+        self.home.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Moves the org: its sessions and cursors end.
+    pub fn set_home(&self, home: Home) {
+        *self.home.write().unwrap_or_else(PoisonError::into_inner) = home;
+        self.sessions().expire_all();
+        self.cursors().clear();
+    }
+
+    /// The address that clients are told, for one that reached a login at `base_url`.
+    pub fn instance_url(&self, base_url: &str) -> String {
+        match &self.home().moved {
+            None => base_url.to_owned(),
+            Some(new) if base_url.starts_with("https") => new.https.clone(),
+            Some(new) => new.http.clone(),
+        }
+    }
+
     /// The newest API version that the org knows.
     pub fn newest_version(&self) -> u32 {
         self.newest_version.load(Ordering::Relaxed)
@@ -194,6 +242,74 @@ impl Org {
     /// A release: the org knows another newest version from now on.
     pub fn set_newest_version(&self, version: u32) {
         self.newest_version.store(version, Ordering::Relaxed);
+    }
+
+    /// Adds a user who can log in, with a record of its own.
+    ///
+    /// # Errors
+    /// A sentence for people when there is a user of this name already.
+    pub fn add_user(
+        &self,
+        username: &str,
+        password: Option<String>,
+        api_only: bool,
+    ) -> Result<Login, String> {
+        if self.logins().named(username).is_some() {
+            return Err(format!("There is a user '{username}' already. Choose another name."));
+        }
+        let now = self.clock.now_ms();
+        let mut store = self.records_mut();
+        let object = store.object("User");
+        let name = username.split('@').next().unwrap_or(username);
+        let fields = [
+            ("Username", Value::text(username)),
+            ("LastName", Value::text(name)),
+            ("Email", Value::text(username)),
+            ("IsActive", Value::Bool(true)),
+        ];
+        let slots: Vec<(usize, Value)> =
+            fields.map(|(field, value)| (store.tables[object].schema.slot(field), value)).into();
+        let user_id = store.insert(object, &slots, When::at(now, self.identity.user_id));
+        drop(store);
+        let login = Login {
+            username: username.to_owned(),
+            password: password.unwrap_or_else(|| secret(16)),
+            user_id,
+            active: true,
+            api_only,
+            api_enabled: true,
+        };
+        self.logins().add(login.clone());
+        Ok(login)
+    }
+
+    /// Browsers that have logged in.
+    pub fn browsers(&self) -> MutexGuard<'_, Browsers> {
+        lock(&self.browsers)
+    }
+
+    /// The app's policies.
+    pub fn app(&self) -> Arc<AppPolicy> {
+        Arc::clone(&self.app.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the app's policies. An app that is no longer there takes its tokens with it.
+    pub fn set_app(&self, policy: AppPolicy) {
+        if policy.installation != app::Installation::Installed {
+            self.sessions().revoke_all();
+            self.browsers().clear();
+        }
+        *self.app.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// The public key that verifies JWTs, when it is not the simulator's own.
+    pub fn jwt_key(&self) -> Option<Arc<[u8]>> {
+        self.jwt_key.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the certificate on the app: JWTs signed with another key are refused from now on.
+    pub fn set_jwt_key(&self, public_key: Vec<u8>) {
+        *self.jwt_key.write().unwrap_or_else(PoisonError::into_inner) = Some(public_key.into());
     }
 
     /// The name of the user behind an access token, without using the token.

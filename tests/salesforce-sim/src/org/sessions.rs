@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::secret;
 use crate::id::SfId;
 
@@ -68,7 +70,7 @@ pub struct Code {
 }
 
 /// How long tokens live.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Lifetimes {
     /// A session ends when unused for this long.
     pub session_ms: i64,
@@ -107,6 +109,7 @@ pub struct Sessions {
     busy: HashSet<String>,
     codes: HashMap<String, Code>,
     spent_codes: HashMap<String, u64>,
+    assertions: HashSet<String>,
 }
 
 impl Sessions {
@@ -121,6 +124,7 @@ impl Sessions {
             busy: HashSet::new(),
             codes: HashMap::new(),
             spent_codes: HashMap::new(),
+            assertions: HashSet::new(),
         }
     }
 
@@ -305,6 +309,11 @@ impl Sessions {
         if let Some(family) = opened.map(|(id, _)| *id) {
             self.spent_codes.insert(code.to_owned(), family);
         }
+    }
+
+    /// Remembers a JWT; `false` when it was shown before.
+    pub fn note_assertion(&mut self, assertion: &str) -> bool {
+        self.assertions.insert(assertion.to_owned())
     }
 
     /// Whether a code waits to be fetched.

@@ -46,7 +46,7 @@ pub(super) async fn before(
         Fault::Steps { steps } => {
             for step in steps {
                 if let Err(why) = world.steer(org.identity.org_id, &step.post, &step.body).await {
-                    tracing::error!(%why, step = step.post, "a step of a fault was refused");
+                    world.note_trouble(why);
                 }
             }
         }
