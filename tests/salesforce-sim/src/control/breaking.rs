@@ -40,6 +40,9 @@ struct Limits {
     /// 0 lifts the bound.
     #[serde(default)]
     concurrent_max: Option<usize>,
+    /// 0 lifts the bound.
+    #[serde(default)]
+    page_rows: Option<usize>,
     /// Long calls at once.
     #[serde(default)]
     long_max: Option<usize>,
@@ -53,6 +56,9 @@ struct Limits {
 
 async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Limits>) -> Answered {
     let org = org(&founder, &id)?;
+    if let Some(most) = body.page_rows {
+        org.set_page_rows(if most == 0 { usize::MAX } else { most });
+    }
     let now = org.clock.now_ms();
     let mut allowance = org.allowance();
     if let Some(max) = body.daily_max {
@@ -135,7 +141,7 @@ async fn fault_plant(
     {
         return Err(Refusal::bad(format!("{status} is no HTTP status between 200 and 599.")));
     }
-    if let Fault::Hold { gate } = &body.fault {
+    if let Fault::Hold { gate } | Fault::HoldAnswer { gate } = &body.fault {
         founder.world.gates.shut(gate);
     }
     let number = org.faults().plant(body, org.clock.now_ms());

@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub blocks: Option<Blocks>,
     /// Further headers.
     pub headers: Vec<(Cow<'static, str>, String)>,
+    /// Records of a query's page; for the log.
+    pub rows: usize,
 }
 
 impl fmt::Debug for Answer {
@@ -40,7 +42,7 @@ impl Answer {
     /// A body of this type.
     pub(super) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let content_type = Some(content_type.to_owned());
-        Self { status, content_type, body: body.into(), blocks: None, headers: Vec::new() }
+        Self { status, content_type, body: body.into(), blocks: None, headers: Vec::new(), rows: 0 }
     }
 
     /// Adds a header.
@@ -74,7 +76,7 @@ impl Answer {
 
     /// Nothing but a status.
     pub(super) fn empty(status: u16) -> Self {
-        Self { status, content_type: None, body: Vec::new(), blocks: None, headers: Vec::new() }
+        Self { status, content_type: None, body: Vec::new(), blocks: None, headers: Vec::new(), rows: 0 }
     }
 
     /// A web page.

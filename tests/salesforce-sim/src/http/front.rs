@@ -67,9 +67,10 @@ pub(super) async fn serve(
         at: time::rfc3339(arrived),
         method: request.method.clone(),
         path: request.path.clone(),
-        soql: request.soql().map(str::to_owned),
+        soql: soql_of(&org, &request),
         user,
         status: outcome.as_ref().map_or(0, |harmed| harmed.answer.status),
+        rows: outcome.as_ref().map_or(0, |harmed| harmed.answer.rows),
         bytes: 0,
         ms: 0,
     };
@@ -87,7 +88,7 @@ pub(super) async fn serve(
     if let Some(script) = harmed.script {
         hand.take_over(script);
     }
-    let manner = Manner { now: org.clock.now_ms(), cut: harmed.cut, ..manner };
+    let manner = Manner { now: harmed.made_at, cut: harmed.cut, ..manner };
     Ok(respond(harmed.answer, manner, log))
 }
 
@@ -214,7 +215,7 @@ async fn handle(
     let _leaving = entered.map(|(ticket, _)| Leaving(Arc::clone(org), ticket));
     let _claim = match oauth::claim(org, request) {
         Ok(claim) => claim,
-        Err(answer) => return (user, Some(Harmed { answer, cut: None, script: None, lost: false })),
+        Err(answer) => return (user, Some(Harmed::not(answer, org.clock.now_ms()))),
     };
     let struck = strike(org, request, user.as_deref());
     let latency = org.latency_ms().max(if area == Area::OAuth { oauth::LATENCY_MS } else { 0 });
@@ -240,12 +241,20 @@ async fn handle(
     if session.is_some() {
         limit_info(org, struck.as_ref(), &mut harmed.answer);
     }
+    if let Some(Struck { fault: Fault::HoldAnswer { gate }, .. }) = &struck {
+        world.gates.pass(gate).await;
+    }
     let outcome = (!harmed.lost).then_some(harmed);
     (user, outcome)
 }
 
+/// The statement that a call is about; a next page counts as its query.
+fn soql_of(org: &Org, request: &Request) -> Option<String> {
+    request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request))
+}
+
 fn strike(org: &Org, request: &Request, user: Option<&str>) -> Option<Struck> {
-    let soql = request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request));
+    let soql = soql_of(org, request);
     let seen = Seen {
         method: &request.method,
         path: &request.path,

@@ -88,7 +88,7 @@ fn page(
         plan: &cursor.plan,
         rows: &cursor.rows,
         from,
-        batch: batch_size(call.query_options),
+        batch: batch_size(call.query_options).min(context.org.page_rows()),
         version: context.version,
     };
     let mut open = |plan: &Arc<Plan>, rows: Vec<Handle>, at: usize| {
@@ -98,7 +98,7 @@ fn page(
     };
     let expected = (cursor.rows.len() - from).min(request.batch);
     let mut records = Vec::with_capacity(expected * 600 + 256);
-    let next = render::page(&request, sight, &mut open, &mut records);
+    let (next, rows) = render::page(&request, sight, &mut open, &mut records);
     let total = cursor.rows.len();
     let mut body = Vec::with_capacity(records.len() + 160);
     if next < total {
@@ -112,7 +112,7 @@ fn page(
     }
     body.append(&mut records);
     body.extend_from_slice(b"]}");
-    Answer::bytes(200, body)
+    Answer { rows, ..Answer::bytes(200, body) }
 }
 
 fn grouped(plan: &Plan, sight: Sight<'_>) -> Answer {

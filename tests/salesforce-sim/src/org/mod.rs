@@ -17,7 +17,7 @@ pub mod logins;
 pub mod permissions;
 pub mod sessions;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::rand;
@@ -79,6 +79,7 @@ pub struct Org {
     app: RwLock<Arc<AppPolicy>>,
     jwt_key: RwLock<Option<Arc<[u8]>>>,
     latency_ms: AtomicU64,
+    page_rows: AtomicUsize,
     newest_version: AtomicU32,
     home: RwLock<Home>,
 }
@@ -118,6 +119,7 @@ impl Org {
             app: RwLock::default(),
             jwt_key: RwLock::default(),
             latency_ms: AtomicU64::new(0),
+            page_rows: AtomicUsize::new(usize::MAX),
             newest_version: AtomicU32::new(NEWEST_VERSION),
             home: RwLock::default(),
         }
@@ -201,6 +203,16 @@ impl Org {
     /// Sets how long each call takes at least.
     pub fn set_latency_ms(&self, millis: u64) {
         self.latency_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Rows that a page holds at most, however many are asked for.
+    pub fn page_rows(&self) -> usize {
+        self.page_rows.load(Ordering::Relaxed)
+    }
+
+    /// Makes pages smaller than clients ask for, as the platform does with heavy rows.
+    pub fn set_page_rows(&self, most: usize) {
+        self.page_rows.store(most.max(1), Ordering::Relaxed);
     }
 
     /// Bulk query jobs.

@@ -34,15 +34,15 @@ pub struct PageRequest<'a> {
     pub version: &'a str,
 }
 
-/// Writes the `records` of a page (without brackets) and returns where the next page starts.
+/// Writes the `records` of a page (without brackets) and returns where the next page starts, and how many it wrote.
 pub fn page(
     request: &PageRequest<'_>,
     sight: Sight<'_>,
     open: &mut OpenCursor<'_>,
     out: &mut Vec<u8>,
-) -> usize {
+) -> (usize, usize) {
     let Shape::Rows(outputs) = &request.plan.shape else {
-        return request.rows.len();
+        return (request.rows.len(), 0);
     };
     let huge = request.plan.huge_texts >= 2;
     let mut batch = request.batch;
@@ -72,7 +72,7 @@ pub fn page(
         writer.row(out, outputs, request.plan.object, handle, None);
         rows += 1;
     }
-    at
+    (at, rows)
 }
 
 /// Writes one record with these outputs.

@@ -112,6 +112,15 @@ pub(super) struct Harmed {
     pub script: Option<Script>,
     /// Whether the connection closes without any of it.
     pub lost: bool,
+    /// When it was made.
+    pub made_at: i64,
+}
+
+impl Harmed {
+    /// An answer that no fault touched.
+    pub(super) fn not(answer: Answer, made_at: i64) -> Self {
+        Self { answer, cut: None, script: None, lost: false, made_at }
+    }
 }
 
 /// Lets a fault spoil a true answer.
@@ -123,7 +132,7 @@ pub(super) fn after(
 ) -> Harmed {
     let Some(Struck { fault, hit }) = struck else {
         paging::follow_detour(org, request, &mut answer);
-        return Harmed { answer, cut: None, script: None, lost: false };
+        return Harmed::not(answer, org.clock.now_ms());
     };
     let (mut cut, mut script, mut lost) = (None, None, false);
     if matches!(fault, Fault::Framing { .. } | Fault::Slow { .. } | Fault::Encoding { .. }) {
@@ -154,7 +163,7 @@ pub(super) fn after(
         Fault::Endless => script = Some(framing::endless(&answer)),
         _ => {}
     }
-    Harmed { answer, cut, script, lost }
+    Harmed { answer, cut, script, lost, made_at: org.clock.now_ms() }
 }
 
 /// Whether a fault's answer comes from in front of the platform, which writes none of its headers.

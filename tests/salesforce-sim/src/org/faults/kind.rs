@@ -54,8 +54,13 @@ pub enum Fault {
     Malformed,
     /// 200 with a web page.
     Html,
-    /// The true answer, once a gate opens.
+    /// The true answer, made once a gate opens.
     Hold {
+        /// The gate's name.
+        gate: String,
+    },
+    /// What was true when the call came, sent once a gate opens: an answer that was slow on its way.
+    HoldAnswer {
         /// The gate's name.
         gate: String,
     },
