@@ -28,12 +28,9 @@ pub(super) fn routes() -> Router<Arc<Founder>> {
 async fn summary(State(founder): Shared, Path(id): Path<String>) -> Answered {
     let org = org(&founder, &id)?;
     let store = org.records();
-    let count = |table: &crate::store::Table, state| {
-        table.handles().filter(|handle| table.state(*handle) == Some(state)).count()
-    };
-    let entry = |table: &crate::store::Table| {
-        let counts =
-            json!({"live": count(table, RowState::Live), "deleted": count(table, RowState::Deleted)});
+    let entry = |(_, table): (usize, &crate::store::Table)| {
+        let count = |wanted| table.count(|state| state == wanted);
+        let counts = json!({"live": count(RowState::Live), "deleted": count(RowState::Deleted)});
         (table.schema.name.clone(), counts)
     };
     let objects: Map<String, Value> = store.tables.iter().map(entry).collect();
@@ -76,13 +73,13 @@ fn written(org: &Org, name: &str, at: Option<i64>) -> Result<Vec<u8>, Refusal> {
         return Ok(out);
     }
     for handle in store.tables[object].handles() {
-        let version = reader.version(object, handle).filter(|version| version.state != RowState::Purged);
-        let Some(version) = version.filter(|_| at.is_some() || sight.sees(object, handle)) else {
+        let record = reader.record(object, handle).filter(|record| record.state() != RowState::Purged);
+        let Some(record) = record.filter(|_| sight.sees(object, handle)) else {
             continue;
         };
-        let row = store.tables[object].row(handle);
-        let (stamp, deleted) = (time::rfc3339(version.stamp), version.state == RowState::Deleted);
-        let head = format!("{{\"Id\":\"{}\",\"stamp\":\"{stamp}\",\"deleted\":{deleted},\"fields\":", row.id);
+        let (stamp, deleted) = (time::rfc3339(record.stamp()), record.state() == RowState::Deleted);
+        let head =
+            format!("{{\"Id\":\"{}\",\"stamp\":\"{stamp}\",\"deleted\":{deleted},\"fields\":", record.id);
         out.extend_from_slice(head.as_bytes());
         fields(&mut out, &outputs, object, handle, sight);
         out.extend_from_slice(b"}\n");

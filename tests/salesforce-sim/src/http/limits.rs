@@ -57,15 +57,14 @@ pub(super) fn record_count(context: Context<'_>, call: Call<'_>) -> Answer {
         call.params.get("sObjects").map(|names| names.split(',').collect()).unwrap_or_default();
     let wanted =
         |name: &str| names.is_empty() || names.iter().any(|one| one.trim().eq_ignore_ascii_case(name));
-    let tables = store.tables.iter().enumerate();
-    let counted = tables.filter(|(index, table)| {
+    let counted = store.tables.iter().filter(|(index, table)| {
         permissions.object_visible(*index)
             && wanted(&table.schema.name)
             && !table.schema.name.ends_with("History")
     });
     let counts: Vec<Value> = counted
         .map(|(_, table)| {
-            let live = table.handles().filter(|handle| table.state(*handle) == Some(State::Live)).count();
+            let live = table.count(|state| state == State::Live);
             json!({"count": live, "name": table.schema.name})
         })
         .collect();

@@ -82,14 +82,13 @@ fn record_types(store: &Store, object: &str) -> Vec<RecordTypeInfo> {
     let (of, name, developer, active) =
         (slot("SobjectType"), slot("Name"), slot("DeveloperName"), slot("IsActive"));
     let info = |handle| {
-        let row = table.row(handle);
-        let version = row.current.as_ref().filter(|version| version.cell(of) == Cell::Text(object))?;
+        let record = table.record(handle).filter(|record| record.cell(of) == Cell::Text(object))?;
         let text = |slot| {
-            if let Cell::Text(text) = version.cell(slot) { text.to_owned() } else { String::new() }
+            if let Cell::Text(text) = record.cell(slot) { text.to_owned() } else { String::new() }
         };
-        let active = version.cell(active) == Cell::Bool(true);
+        let active = record.cell(active) == Cell::Bool(true);
         Some(RecordTypeInfo {
-            id: row.id.to_string(),
+            id: record.id.to_string(),
             name: text(name),
             developer_name: text(developer),
             active,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::sessions::SessionId;
 use crate::id::SfId;
+use crate::query::RowSet;
 use crate::soql::plan::Plan;
-use crate::store::Handle;
 
 /// Cursors live this long on the simulated clock.
 const LIFE_MS: i64 = 2 * crate::time::DAY_MS;
@@ -22,7 +22,7 @@ pub struct Cursor {
     /// The query.
     pub plan: Arc<Plan>,
     /// All rows that matched.
-    pub rows: Arc<[Handle]>,
+    pub rows: RowSet,
     /// Whether it came from `queryAll`.
     pub with_deleted: bool,
     /// The statement, for logs and fault matching.
@@ -45,7 +45,7 @@ impl Cursors {
     pub fn open(&mut self, cursor: Cursor) -> SfId {
         self.next += 1;
         let id = SfId::new(*b"01g", *b"Rf", self.next);
-        self.rows += cursor.rows.len();
+        self.rows += cursor.rows.held();
         self.open.insert(id, cursor);
         self.order.push_back(id);
         while self.rows > MOST_ROWS && self.order.len() > 1 {
@@ -53,7 +53,7 @@ impl Cursors {
                 break;
             };
             if let Some(dropped) = self.open.remove(&oldest) {
-                self.rows -= dropped.rows.len();
+                self.rows -= dropped.rows.held();
             }
         }
         id

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::id::SfId;
+use crate::query::RowSet;
 use crate::soql::plan::Plan;
-use crate::store::Handle;
 use crate::time::DAY_MS;
 
 /// Results are kept this long after completion.
@@ -108,7 +108,7 @@ pub struct JobRequest {
     /// Its plan.
     pub plan: Arc<Plan>,
     /// Its rows, in the order they will be delivered.
-    pub rows: Arc<[Handle]>,
+    pub rows: RowSet,
     /// Whether the platform can cut it by id.
     pub chunked: bool,
     /// Why it will fail, if it will.
@@ -309,7 +309,7 @@ mod tests {
             format: Format { delimiter: ("COMMA", b','), line_ending: "LF" },
             soql: Arc::from(soql),
             plan: Arc::new(plan),
-            rows: Arc::from(vec![1, 2, 3, 4]),
+            rows: vec![1, 2, 3, 4].into(),
             chunked: true,
             failure: None,
             retries: 0,

@@ -149,7 +149,7 @@ impl Org {
         let store = self.records();
         let (object, handle) = store.find(id)?;
         let index = store.tables[object].schema.field_index(field)?;
-        match Reader::now(&store).cell(object, handle, index) {
+        match Reader::now(&store).value(object, handle, index).cell() {
             Cell::Text(text) => Some(text.to_owned()),
             _ => None,
         }

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::filter::cell_at;
+use super::filter::with_cell;
 use super::{Sight, access};
 use crate::soql::plan::{Aggregate, Column, FieldPath, Plan};
 use crate::store::Handle;
-use crate::value::{Value, write_text};
+use crate::value::{Value, owned, write_text};
 
 /// The JSON objects of a grouped plan, in order of the keys.
 pub(super) fn rows(
@@ -16,13 +16,16 @@ pub(super) fn rows(
     sight: Sight<'_>,
 ) -> Vec<Vec<u8>> {
     let ungrouped = Plan { order: Vec::new(), limit: None, offset: 0, ..plan.clone() };
-    let read = |handle: Handle, path: &FieldPath| cell_at(sight.reader, plan.object, handle, path).to_value();
+    let read = |handle: Handle, path: &FieldPath| {
+        let record = sight.reader.record(plan.object, handle);
+        record.map_or(Value::Null, |record| with_cell(sight.reader, plan.object, &record, path, owned))
+    };
     let mut groups: Vec<(Vec<Value>, Vec<Handle>)> = Vec::new();
     if keys.is_empty() {
-        groups.push((Vec::new(), access::select(&ungrouped, sight, None)));
+        groups.push((Vec::new(), access::select(&ungrouped, sight, None).to_vec()));
     } else {
         let mut keyed: Vec<(Vec<Value>, Handle)> = access::select(&ungrouped, sight, None)
-            .into_iter()
+            .iter()
             .map(|handle| (keys.iter().map(|key| read(handle, key)).collect(), handle))
             .collect();
         keyed.sort_by(|(a, _), (b, _)| compare_all(a, b));

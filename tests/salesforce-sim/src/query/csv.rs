@@ -4,9 +4,11 @@
 //! from an empty text, here as there. Columns are the selected paths in the order of the SELECT list.
 
 use super::filter::type_name;
+use super::wanted;
+use crate::schema::Catalog;
 use crate::soql::ast::{Item, Query};
 use crate::soql::plan::Output;
-use crate::store::{Handle, Reader};
+use crate::store::{Handle, Reader, Record, Wanted};
 use crate::time;
 use crate::value::Cell;
 
@@ -26,11 +28,26 @@ pub struct Columns {
     names: Vec<String>,
     order: Vec<usize>,
     in_order: bool,
+    wanted: Wanted,
+}
+
+/// Where columns come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'a> {
+    /// The statement.
+    pub query: &'a Query,
+    /// What its SELECT list became.
+    pub outputs: &'a [Output],
+    /// The object it reads.
+    pub object: usize,
+    /// The org's objects.
+    pub catalog: &'a Catalog,
 }
 
 impl Columns {
-    /// The columns of a statement whose SELECT list became these outputs. Old API versions sort them by name.
-    pub fn new(query: &Query, outputs: &[Output], by_name: bool, layout: Layout) -> Self {
+    /// The columns of a selection. Old API versions sort them by name.
+    pub fn new(selection: Selection<'_>, by_name: bool, layout: Layout) -> Self {
+        let Selection { query, outputs, object, catalog } = selection;
         let mut found = Vec::new();
         flatten(outputs, "", &mut found);
         let mut order: Vec<usize> = Vec::with_capacity(found.len());
@@ -51,7 +68,8 @@ impl Columns {
         }
         let names = order.iter().map(|place| found[*place].clone()).collect();
         let in_order = order.is_sorted();
-        Self { layout, names, order, in_order }
+        let wanted = wanted::by_outputs(object, outputs, catalog);
+        Self { layout, names, order, in_order, wanted }
     }
 
     /// Writes the header line.
@@ -70,13 +88,15 @@ impl Columns {
         &self,
         reader: Reader<'_>,
         outputs: &[Output],
-        at: (usize, Handle),
+        (object, handle): (usize, Handle),
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
         scratch.text.clear();
         scratch.ends.clear();
-        cells(reader, outputs, Some(at), scratch);
+        let reader = reader.wanting(&self.wanted);
+        let record = reader.record(object, handle);
+        cells(reader, outputs, record.as_ref().map(|record| (object, record)), scratch);
         if self.in_order {
             // Cells are contiguous; what is missing is only the delimiter between them.
             let mut start = 0;
@@ -134,12 +154,16 @@ fn flatten(outputs: &[Output], before: &str, names: &mut Vec<String>) {
 }
 
 /// Writes the cells of a row, empty ones where there is no record.
-fn cells(reader: Reader<'_>, outputs: &[Output], at: Option<(usize, Handle)>, scratch: &mut Scratch) {
+fn cells(reader: Reader<'_>, outputs: &[Output], at: Option<(usize, &Record<'_>)>, scratch: &mut Scratch) {
     for output in outputs {
         match output {
             Output::Field { field, .. } => {
-                let cell = at.map_or(Cell::Null, |(object, handle)| reader.cell(object, handle, *field));
-                written(&mut scratch.text, cell);
+                match at {
+                    Some((object, record)) => {
+                        reader.with(object, record, *field, |cell| written(&mut scratch.text, cell));
+                    }
+                    None => written(&mut scratch.text, Cell::Null),
+                }
                 scratch.end_cell();
             }
             Output::TypeName { .. } => {
@@ -151,10 +175,13 @@ fn cells(reader: Reader<'_>, outputs: &[Output], at: Option<(usize, Handle)>, sc
                 scratch.end_cell();
             }
             Output::Parent { via, branches, .. } => {
-                let parent = at.and_then(|(object, handle)| reader.parent(object, handle, *via));
-                let branch = parent.and_then(|(object, _)| branches.iter().find(|(of, _)| *of == object));
+                let parent = at.and_then(|(object, record)| reader.parent(object, record, *via));
+                let branch = parent.and_then(|(object, record)| {
+                    let (_, inner) = branches.iter().find(|(of, _)| *of == object)?;
+                    Some((object, record, inner))
+                });
                 match branch {
-                    Some((_, inner)) => cells(reader, inner, parent, scratch),
+                    Some((object, record, inner)) => cells(reader, inner, Some((object, &record)), scratch),
                     None => {
                         cells(reader, branches.first().map_or(&[][..], |(_, inner)| inner), None, scratch);
                     }

@@ -9,7 +9,7 @@ use crate::http::Answer;
 use crate::http::data::{Call, Context};
 use crate::org::jobs::{Exceeded, Format, JobRequest};
 use crate::query::{self, Sight};
-use crate::schema::{Kind, Source};
+use crate::schema::Source;
 use crate::soql::ast::{Item, Query};
 use crate::soql::plan::{Output, Plan, Shape};
 use crate::soql::{self, Asker};
@@ -132,7 +132,7 @@ fn made(context: Context<'_>, body: &Body) -> Result<Answer, Answer> {
     let mut rows = query::rows(&plan, sight);
     let mut jobs = context.org.jobs();
     if chunked {
-        rows = by_chunks(&rows, jobs.settings.chunk_rows);
+        rows = by_chunks(rows.iter().collect(), jobs.settings.chunk_rows).into();
     }
     let request = JobRequest {
         with_deleted,
@@ -182,13 +182,12 @@ fn is_chunked(object: &str) -> bool {
 }
 
 /// Rows in the order in which chunks come back: each chunk by id, the chunks in none that a client may rely on.
-fn by_chunks(rows: &[Handle], size: usize) -> Arc<[Handle]> {
-    let mut sorted = rows.to_vec();
-    sorted.sort_unstable();
-    let mut chunks: Vec<&[Handle]> = sorted.chunks(size.max(1)).collect();
+fn by_chunks(mut rows: Vec<Handle>, size: usize) -> Vec<Handle> {
+    rows.sort_unstable();
+    let mut chunks: Vec<&[Handle]> = rows.chunks(size.max(1)).collect();
     let half = chunks.len() / 2;
     chunks.rotate_left(half);
-    chunks.concat().into()
+    chunks.concat()
 }
 
 /// What SOQL allows and Bulk does not.
@@ -220,8 +219,11 @@ fn refuse_fields(outputs: &[Output], object: usize, catalog: &crate::schema::Cat
         match output {
             Output::Field { field, .. } => {
                 let field = &catalog.objects[object].fields[*field];
-                if field.kind == Kind::Address || matches!(field.source, Source::Address(_)) {
+                if matches!(field.source, Source::Compound(_)) {
                     return Err(api_error("Selecting compound data not supported in Bulk Query"));
+                }
+                if matches!(field.source, Source::Blob(_)) {
+                    return Err(api_error("Binary fields cannot be selected in bulk queries"));
                 }
             }
             Output::Parent { branches, .. } => {
@@ -241,8 +243,8 @@ mod tests {
 
     #[test]
     fn chunks_are_sorted_inside_and_come_in_no_order() {
-        assert_eq!(*by_chunks(&[5, 4, 3, 2, 1, 0], 2), [2, 3, 4, 5, 0, 1]);
-        assert_eq!(*by_chunks(&[2, 1], 10), [1, 2]);
-        assert!(by_chunks(&[], 10).is_empty());
+        assert_eq!(by_chunks(vec![5, 4, 3, 2, 1, 0], 2), [2, 3, 4, 5, 0, 1]);
+        assert_eq!(by_chunks(vec![2, 1], 10), [1, 2]);
+        assert!(by_chunks(Vec::new(), 10).is_empty());
     }
 }

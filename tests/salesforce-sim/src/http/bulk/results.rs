@@ -11,7 +11,7 @@ use crate::http::answer::Blocks;
 use crate::http::data::{Call, Context};
 use crate::org::Org;
 use crate::org::jobs::{Job, JobState};
-use crate::query::csv::{Columns, Layout, Scratch};
+use crate::query::csv::{Columns, Layout, Scratch, Selection};
 use crate::soql;
 use crate::soql::plan::{Output, Shape};
 use crate::store::Reader;
@@ -94,6 +94,7 @@ fn made(context: Context<'_>, call: Call<'_>, job: Job) -> Result<Answer, Answer
         .with("Sforce-NumberOfRecords", (to - from).to_string())
         .with("Sforce-Locator", next);
     answer.blocks = Some(blocks);
+    answer.rows = to - from;
     Ok(answer)
 }
 
@@ -103,7 +104,7 @@ fn blocks(org: Arc<Org>, job: Job, from: usize, to: usize) -> Blocks {
     let format = job.request.format;
     let line_ending = if format.line_ending == "CRLF" { "\r\n" } else { "\n" };
     let layout = Layout { delimiter: format.delimiter.1, line_ending };
-    let columns = columns(&job, layout);
+    let columns = columns(&org, &job, layout);
     let mut scratch = Scratch::default();
     let mut at = from;
     let mut begun = false;
@@ -119,8 +120,8 @@ fn blocks(org: Arc<Org>, job: Job, from: usize, to: usize) -> Blocks {
         let end = to.min(at + BLOCK_ROWS);
         let store = org.records();
         let reader = Reader::as_of(&store, job.created_at);
-        for handle in &job.request.rows[at..end] {
-            let place = (job.request.plan.object, *handle);
+        for row in at..end {
+            let place = (job.request.plan.object, job.request.rows.get(row));
             columns.row(reader, outputs(&job), place, &mut scratch, &mut out);
         }
         drop(store);
@@ -138,9 +139,11 @@ fn outputs(job: &Job) -> &[Output] {
     }
 }
 
-fn columns(job: &Job, layout: Layout) -> Columns {
+fn columns(org: &Org, job: &Job, layout: Layout) -> Columns {
     let query = soql::parse(&job.request.soql).expect("the job was made from this statement");
-    Columns::new(&query, outputs(job), job.request.api_version < FIRST_IN_ORDER, layout)
+    let (object, catalog) = (job.request.plan.object, org.catalog());
+    let selection = Selection { query: &query, outputs: outputs(job), object, catalog: &catalog };
+    Columns::new(selection, job.request.api_version < FIRST_IN_ORDER, layout)
 }
 
 /// `/jobs/query/{id}/resultPages`: addresses of sets that may be fetched at once.

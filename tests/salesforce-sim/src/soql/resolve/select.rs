@@ -168,7 +168,7 @@ impl Scope<'_> {
     }
 
     fn add_children(&self, outputs: &mut Vec<Output>, query: &Query) -> Result<(), SoqlError> {
-        let visible = |link: &crate::schema::ChildLink<'_>| {
+        let visible = |link: &&crate::schema::ChildLink| {
             link.target.children.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&query.from))
                 && self.asker.permissions.object_visible(link.object)
                 && self.asker.permissions.field_visible(link.object, link.field)

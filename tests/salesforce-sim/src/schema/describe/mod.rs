@@ -2,10 +2,14 @@
 //!
 //! A hidden field is absent and a hidden object does not exist: nothing here may hint at either.
 
+mod fields;
+
 use serde_json::{Map, Value, json};
 
-use super::{Catalog, Field, Kind, ObjectSchema, Source, flag};
+use super::{Catalog, ObjectSchema};
 use crate::org::permissions::Permissions;
+
+pub use fields::type_name;
 
 /// A record type as describe lists it.
 #[derive(Clone, Debug)]
@@ -45,12 +49,13 @@ pub fn global(context: DescribeContext<'_>) -> Value {
 
 /// The `objectDescribe` of `GET /sobjects/{object}`, which is also its entry in describe global.
 pub fn summary(context: DescribeContext<'_>, schema: &ObjectSchema) -> Map<String, Value> {
-    let history = schema.traits.iter().find_map(|word| word.strip_prefix("history="));
+    let (history, feed) = (schema.trait_value("history"), schema.trait_value("feed"));
     let prefix = String::from_utf8_lossy(&schema.prefix);
+    let associated = history.map(|_| "History").or(feed.map(|_| "Feed"));
     let value = json!({
         "activateable": false,
-        "associateEntityType": history.map(|_| "History"),
-        "associateParentEntity": history,
+        "associateEntityType": associated,
+        "associateParentEntity": history.or(feed),
         "createable": schema.can("create"),
         "custom": schema.is_custom(),
         "customSetting": false,
@@ -62,16 +67,16 @@ pub fn summary(context: DescribeContext<'_>, schema: &ObjectSchema) -> Map<Strin
         "hasSubtypes": false,
         "isInterface": false,
         "isSubtype": false,
-        "keyPrefix": history.is_none().then_some(prefix),
+        "keyPrefix": (!schema.can("noprefix")).then_some(prefix),
         "label": schema.label,
         "labelPlural": schema.plural,
         "layoutable": schema.can("layout"),
         "mergeable": schema.can("merge"),
         "mruEnabled": schema.can("mru"),
         "name": schema.name,
-        "queryable": true,
+        "queryable": !schema.can("noquery"),
         "replicateable": schema.can("replicate"),
-        "retrieveable": true,
+        "retrieveable": !schema.can("noquery"),
         "searchable": schema.can("search"),
         "triggerable": schema.can("trigger"),
         "undeletable": schema.can("undelete"),
@@ -87,8 +92,8 @@ pub fn full(context: DescribeContext<'_>, object: usize, record_types: &[RecordT
     let mut all = summary(context, schema);
     let fields = schema.fields.iter().enumerate();
     let fields: Vec<Value> = fields
-        .filter(|(index, _)| context.permissions.field_visible(object, *index))
-        .map(|(_, field)| describe_field(field))
+        .filter(|(index, field)| field.exists() && context.permissions.field_visible(object, *index))
+        .map(|(_, field)| fields::describe(field))
         .collect();
     let rest = json!({
         "actionOverrides": [],
@@ -151,15 +156,18 @@ fn child_relationships(context: DescribeContext<'_>, schema: &ObjectSchema) -> V
         context.permissions.object_visible(link.object)
             && context.permissions.field_visible(link.object, link.field)
     });
-    let entry = |link: super::ChildLink<'_>| {
+    let entry = |link: &super::ChildLink| {
         let child = &context.catalog.objects[link.object];
+        let reference = child.fields[link.field].reference.as_ref();
+        let junctions = reference.map_or(&[][..], |reference| &reference.junctions);
+        let junction_targets = if junctions.is_empty() { &[][..] } else { &["Contact", "Lead", "User"][..] };
         json!({
             "cascadeDelete": link.target.cascade,
             "childSObject": child.name,
             "deprecatedAndHidden": false,
             "field": child.fields[link.field].name,
-            "junctionIdListNames": [],
-            "junctionReferenceTo": [],
+            "junctionIdListNames": junctions,
+            "junctionReferenceTo": junction_targets,
             "relationshipName": link.target.children,
             "restrictedDelete": false,
         })
@@ -203,158 +211,5 @@ fn supported_scopes(schema: &ObjectSchema) -> Value {
                {"label": "Queue owned cases", "name": "queue_owned"}])
     } else {
         json!([{"label": everything, "name": "everything"}])
-    }
-}
-
-fn describe_field(field: &Field) -> Value {
-    let mut all = field_nature(field);
-    all.extend(field_abilities(field));
-    Value::Object(all)
-}
-
-fn field_nature(field: &Field) -> Map<String, Value> {
-    let text_bytes = if field.name == "Comments" { field.length } else { field.length * 3 };
-    let byte_length = match field.kind {
-        Kind::Id | Kind::Reference => 18,
-        _ => text_bytes,
-    };
-    let reference = field.reference.as_ref();
-    let targets: Vec<&str> = reference
-        .map(|r| r.targets.iter().map(|target| target.object.as_str()).collect())
-        .unwrap_or_default();
-    let polymorphic = reference.is_some_and(|reference| reference.polymorphic);
-    let pick = |value: &String| {
-        let default = field.default.as_ref() == Some(value);
-        json!({"active": true, "defaultValue": default, "label": value, "validFor": null, "value": value})
-    };
-    into_map(json!({
-        "byteLength": byte_length,
-        "calculated": field.has(flag::FORMULA),
-        "calculatedFormula": field.has(flag::FORMULA).then_some("Account.Name"),
-        "compoundFieldName": field.compound,
-        "controllerName": null,
-        "custom": field.is_custom(),
-        "defaultValue": default_value(field),
-        "defaultValueFormula": null,
-        "digits": if field.kind == Kind::Int { 9 } else { 0 },
-        "extraTypeInfo": extra_type_info(field),
-        "filteredLookupInfo": null,
-        "inlineHelpText": null,
-        "label": field.label,
-        "length": field.length,
-        "mask": null,
-        "maskType": null,
-        "name": field.name,
-        "namePointing": polymorphic,
-        "picklistValues": field.picklist.iter().map(pick).collect::<Vec<_>>(),
-        "polymorphicForeignKey": polymorphic && targets.len() > 1,
-        "precision": field.precision,
-        "referenceTargetField": null,
-        "referenceTo": targets,
-        "relationshipName": reference.and_then(|reference| reference.relationship.as_ref()),
-        "relationshipOrder": null,
-        "scale": field.scale,
-        "soapType": soap_type(field.kind),
-        "type": type_name(field.kind),
-    }))
-}
-
-fn field_abilities(field: &Field) -> Map<String, Value> {
-    let sortable = field.has(flag::SORT);
-    into_map(json!({
-        "aggregatable": sortable && field.kind != Kind::Boolean && field.kind != Kind::AnyType,
-        "aiPredictionField": false,
-        "autoNumber": field.has(flag::AUTO),
-        "cascadeDelete": field.reference.as_ref().is_some_and(|r| r.targets.iter().any(|target| target.cascade)),
-        "caseSensitive": false,
-        "createable": field.has(flag::CREATE),
-        "dataTranslationEnabled": false,
-        "defaultedOnCreate": field.has(flag::DEFAULTED),
-        "dependentPicklist": false,
-        "deprecatedAndHidden": false,
-        "displayLocationInDecimal": false,
-        "encrypted": false,
-        "externalId": field.has(flag::EXTERNAL),
-        "filterable": field.has(flag::FILTER),
-        "formulaTreatNullNumberAsZero": false,
-        "groupable": field.has(flag::GROUP),
-        "highScaleNumber": false,
-        "htmlFormatted": field.has(flag::HTML),
-        "idLookup": field.has(flag::LOOKUP),
-        "nameField": field.has(flag::NAME),
-        "nillable": field.has(flag::NILLABLE),
-        "permissionable": !field.has(flag::UNHIDEABLE),
-        "queryByDistance": field.kind == Kind::Address,
-        "restrictedDelete": false,
-        "restrictedPicklist": field.has(flag::RESTRICTED),
-        "searchPrefilterable": field.kind == Kind::Reference && !field.has(flag::UNHIDEABLE),
-        "sortable": sortable,
-        "unique": false,
-        "updateable": field.has(flag::UPDATE),
-        "writeRequiresMasterRead": false,
-    }))
-}
-
-fn default_value(field: &Field) -> Value {
-    match (&field.default, field.kind) {
-        (Some(value), _) => json!(value),
-        (None, Kind::Boolean) if !matches!(field.source, Source::Deleted) => json!(false),
-        _ => Value::Null,
-    }
-}
-
-fn extra_type_info(field: &Field) -> Option<&'static str> {
-    match field.kind {
-        Kind::Textarea if field.has(flag::HTML) && field.is_custom() => Some("richtextarea"),
-        Kind::Textarea => Some("plaintextarea"),
-        Kind::String if field.compound.as_deref() == Some("Name") && field.has(flag::NAME) => {
-            Some("personname")
-        }
-        _ => None,
-    }
-}
-
-fn soap_type(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Id | Kind::Reference => "tns:ID",
-        Kind::Boolean => "xsd:boolean",
-        Kind::Int => "xsd:int",
-        Kind::Double | Kind::Currency => "xsd:double",
-        Kind::Date => "xsd:date",
-        Kind::Datetime => "xsd:dateTime",
-        Kind::Address => "urn:address",
-        Kind::AnyType => "xsd:anyType",
-        Kind::String
-        | Kind::Textarea
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Url
-        | Kind::Picklist
-        | Kind::MultiPicklist
-        | Kind::Combobox => "xsd:string",
-    }
-}
-
-/// The describe name of a field type.
-pub fn type_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Id => "id",
-        Kind::Reference => "reference",
-        Kind::String => "string",
-        Kind::Textarea => "textarea",
-        Kind::Email => "email",
-        Kind::Phone => "phone",
-        Kind::Url => "url",
-        Kind::Picklist => "picklist",
-        Kind::MultiPicklist => "multipicklist",
-        Kind::Combobox => "combobox",
-        Kind::Boolean => "boolean",
-        Kind::Int => "int",
-        Kind::Double => "double",
-        Kind::Currency => "currency",
-        Kind::Date => "date",
-        Kind::Datetime => "datetime",
-        Kind::Address => "address",
-        Kind::AnyType => "anyType",
     }
 }
