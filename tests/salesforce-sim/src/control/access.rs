@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Founder>> {
         .route("/release", post(release))
         .route("/move", post(move_away))
         .route("/clock", post(clock))
+        .route("/replication", post(replication))
         .route("/refresh-sandbox", post(refresh_sandbox))
 }
 
@@ -204,6 +205,39 @@ async fn clock(State(founder): Shared, Path(id): Path<String>, Json(body): Json<
     let org = org(&founder, &id)?;
     org.clock.set_skew(body.skew_ms);
     Ok(Json(json!({"now": crate::time::rfc3339(org.clock.now_ms())})))
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reach {
+    #[serde(default)]
+    updated_ms: Option<i64>,
+    #[serde(default)]
+    deleted_ms: Option<i64>,
+    #[serde(default)]
+    most_ids: Option<usize>,
+    #[serde(default)]
+    lag_ms: Option<i64>,
+    #[serde(default)]
+    purged_before: Option<String>,
+}
+
+async fn replication(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Reach>) -> Answered {
+    let org = org(&founder, &id)?;
+    let purged_before = match &body.purged_before {
+        None => None,
+        Some(text) => Some(crate::time::parse_instant(text).ok_or_else(|| {
+            Refusal::bad(format!("purged_before '{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."))
+        })?),
+    };
+    let mut settings = org.replication();
+    settings.updated_ms = body.updated_ms.unwrap_or(settings.updated_ms);
+    settings.deleted_ms = body.deleted_ms.unwrap_or(settings.deleted_ms);
+    settings.most_ids = body.most_ids.unwrap_or(settings.most_ids);
+    settings.lag_ms = body.lag_ms.unwrap_or(settings.lag_ms);
+    settings.purged_before = purged_before.or(settings.purged_before);
+    Ok(Json(json!({})))
 }
 
 async fn refresh_sandbox(State(founder): Shared, Path(id): Path<String>) -> Answered {

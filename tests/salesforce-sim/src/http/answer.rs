@@ -109,6 +109,11 @@ impl Answer {
         Self::error(401, "INVALID_SESSION_ID", "Session expired or invalid").with("WWW-Authenticate", "Token")
     }
 
+    /// The allowance of the last 24 hours is used up.
+    pub(super) fn total_requests_exceeded() -> Self {
+        Self::error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+    }
+
     /// The method does not fit the path.
     pub(super) fn method_not_allowed(method: &str, allowed: &str) -> Self {
         let message = format!("HTTP Method '{method}' not allowed. Allowed are {allowed}");

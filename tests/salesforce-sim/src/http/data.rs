@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use std::sync::Arc;
 
+use super::replication::{self, Change};
 use super::request::Request;
 use super::versions::{self, Judgement};
-use super::{Answer, bulk, composite, limits, query, sobjects};
+use super::{Answer, bulk, composite, limits, query, rows, sobjects};
 use crate::org::Org;
 use crate::org::sessions::Session;
 
@@ -28,7 +29,7 @@ pub(super) struct Context<'a> {
 }
 
 /// A call to a resource: a whole request, or a part of a composite one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     /// HTTP method.
     pub method: &'a str,
@@ -36,14 +37,12 @@ pub(super) struct Call<'a> {
     pub steps: &'a [&'a str],
     /// Parameters.
     pub params: &'a std::collections::HashMap<String, String>,
-    /// `If-Modified-Since`.
-    pub modified_since: Option<&'a str>,
-    /// `Sforce-Query-Options`.
-    pub query_options: Option<&'a str>,
-    /// `Content-Type`.
-    pub content_type: Option<&'a str>,
+    /// A header by its name in small letters.
+    pub headers: &'a dyn Fn(&str) -> Option<&'a str>,
     /// Body.
     pub body: &'a [u8],
+    /// Whether it is a part of a composite request.
+    pub is_part: bool,
 }
 
 /// The live session of a request.
@@ -76,17 +75,18 @@ pub(super) fn handle(org: &Arc<Org>, request: &Request, session: &Session) -> An
     };
     let now = org.clock.now_ms();
     let context = Context { org, session, version, version_number, base_url: &request.base_url, now };
+    let header = |name: &str| request.header(name);
     let call = Call {
         method: &request.method,
         steps: &steps[3..],
         params: &request.params,
-        modified_since: request.header("if-modified-since"),
-        query_options: request.header("sforce-query-options"),
-        content_type: request.header("content-type"),
+        headers: &header,
         body: &request.body,
+        is_part: false,
     };
     let answer = match call.steps {
-        ["composite"] => composite::composite(context, call),
+        ["composite", "sobjects", _] => dispatch(context, call),
+        ["composite", rest @ ..] => composite::resource(context, call, rest),
         ["jobs", "query", rest @ ..] => bulk::dispatch(context, call, rest),
         ["jobs", "ingest"] if call.method == "GET" => bulk::dispatch(context, call, &[]),
         _ => dispatch(context, call),
@@ -110,7 +110,17 @@ pub(super) fn dispatch(context: Context<'_>, call: Call<'_>) -> Answer {
         ["sobjects"] => get_only(&|| sobjects::global(context, call)),
         ["sobjects", object] => get_only(&|| sobjects::basic(context, object)),
         ["sobjects", object, "describe"] => get_only(&|| sobjects::describe(context, call, object)),
-        ["sobjects", object, id] => get_only(&|| sobjects::row(context, call, object, id)),
+        ["sobjects", object, "updated"] => {
+            get_only(&|| replication::changes(context, call, object, Change::Updated))
+        }
+        ["sobjects", object, "deleted"] => {
+            get_only(&|| replication::changes(context, call, object, Change::Deleted))
+        }
+        ["sobjects", object, id] => get_only(&|| rows::by_id(context, call, object, id)),
+        ["sobjects", object, second, third] => {
+            get_only(&|| rows::below(context, call, object, second, third))
+        }
+        ["composite", "sobjects", object] => composite::resource(context, call, &["sobjects", object]),
         _ => Answer::not_found(),
     }
 }

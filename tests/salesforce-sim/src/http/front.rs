@@ -225,7 +225,7 @@ async fn handle(
     let before = harm::before(world, org, request, struck.as_ref()).await;
     let session = if is_data { data::session(org, request) } else { None };
     // A call that arrives with a good session counts, whatever becomes of it.
-    let spent = session.is_some() && spend(org);
+    let spent = session.is_some() && org.spend_call();
     let answer = match before {
         Before::Broken => return (user, None),
         Before::Answered(answer) => answer,
@@ -279,7 +279,7 @@ fn data_answer(
         return refused;
     }
     if !spent {
-        return Answer::error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+        return Answer::total_requests_exceeded();
     }
     if !within {
         let message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
@@ -294,14 +294,6 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.allowance().leave(self.1);
     }
-}
-
-fn spend(org: &Org) -> bool {
-    let spent = org.allowance().spend(org.clock.now_ms());
-    if spent {
-        org.calls().count_api();
-    }
-    spent
 }
 
 /// What an administrator can forbid a session.

@@ -88,7 +88,7 @@ fn page(
         plan: &cursor.plan,
         rows: &cursor.rows,
         from,
-        batch: batch_size(call.query_options).min(context.org.page_rows()),
+        batch: batch_size((call.headers)("sforce-query-options")).min(context.org.page_rows()),
         version: context.version,
     };
     let mut open = |plan: &Arc<Plan>, rows: Vec<Handle>, at: usize| {

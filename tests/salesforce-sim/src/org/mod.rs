@@ -15,6 +15,7 @@ pub mod home;
 pub mod jobs;
 pub mod logins;
 pub mod permissions;
+pub mod replication;
 pub mod sessions;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -40,6 +41,7 @@ use home::Home;
 use jobs::Jobs;
 use logins::{Login, Logins};
 use permissions::Permissions;
+use replication::Replication;
 use sessions::Sessions;
 
 /// Who an org is, and the secrets of its one client and user.
@@ -82,6 +84,7 @@ pub struct Org {
     page_rows: AtomicUsize,
     newest_version: AtomicU32,
     home: RwLock<Home>,
+    replication: Mutex<Replication>,
 }
 
 impl Org {
@@ -122,6 +125,7 @@ impl Org {
             page_rows: AtomicUsize::new(usize::MAX),
             newest_version: AtomicU32::new(NEWEST_VERSION),
             home: RwLock::default(),
+            replication: Mutex::default(),
         }
     }
 
@@ -180,6 +184,15 @@ impl Org {
         lock(&self.allowance)
     }
 
+    /// Counts a call against the allowance; `false` when it is used up.
+    pub fn spend_call(&self) -> bool {
+        let spent = self.allowance().spend(self.clock.now_ms());
+        if spent {
+            self.calls().count_api();
+        }
+        spent
+    }
+
     /// Query cursors.
     pub fn cursors(&self) -> MutexGuard<'_, Cursors> {
         lock(&self.cursors)
@@ -223,6 +236,11 @@ impl Org {
     /// Users who can log in.
     pub fn logins(&self) -> MutexGuard<'_, Logins> {
         lock(&self.logins)
+    }
+
+    /// How far back and how fresh the lists of changes are.
+    pub fn replication(&self) -> MutexGuard<'_, Replication> {
+        lock(&self.replication)
     }
 
     /// Where the org lives.

@@ -304,6 +304,12 @@ impl Table {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// The stamp of the oldest version that is written and not yet committed: since when a transaction runs.
+    pub fn oldest_pending(&self) -> Option<i64> {
+        let rows = self.due.iter().filter_map(|Reverse((_, handle))| self.stored(*handle));
+        rows.flat_map(|row| row.coming.iter().map(|version| version.stamp)).min()
+    }
+
     pub(super) fn catch_up(&mut self, now: i64) {
         while self.next_commit().is_some_and(|at| at <= now) {
             let Some(Reverse((_, handle))) = self.due.pop() else {

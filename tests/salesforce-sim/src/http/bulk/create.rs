@@ -80,8 +80,8 @@ struct Body {
 
 /// `POST /jobs/query`
 pub(super) fn create(context: Context<'_>, call: Call<'_>) -> Answer {
-    if call.content_type.is_some_and(|given| !given.to_ascii_lowercase().starts_with("application/json")) {
-        let given = call.content_type.unwrap_or_default();
+    let given = (call.headers)("content-type").unwrap_or("application/json");
+    if !given.to_ascii_lowercase().starts_with("application/json") {
         let message = format!("Content type {given} is not supported for this resource.");
         return Answer::error(415, "UNSUPPORTED_MEDIA_TYPE", &message);
     }
