@@ -3,9 +3,12 @@
 //! Everything else is a function of the blueprint and a row number. Each decision draws from a stream of its own
 //! ([`Blueprint::stream`]), so one value can be derived without those before it.
 
+use std::sync::OnceLock;
+
 use super::parts::{PARTS, Part};
 use super::random::Random;
 use super::spread::Spread;
+use super::story::Story;
 use crate::id::SfId;
 use crate::store::{Handle, Numbers};
 
@@ -48,6 +51,25 @@ pub(super) struct Blueprint {
     pub(super) spreads: Vec<Spread>,
     /// The chance that an old enough case was touched by the mass update.
     pub(super) bulk_share: f64,
+    /// Cases by contact, and contacts by account.
+    pub(super) customers: OnceLock<Members>,
+    pub(super) members: OnceLock<Members>,
+}
+
+/// Who belongs to whom, sorted.
+#[derive(Debug)]
+pub(super) struct Members(Vec<(u32, u32)>);
+
+impl Members {
+    fn new(mut pairs: Vec<(u32, u32)>) -> Self {
+        pairs.sort_unstable();
+        Self(pairs)
+    }
+
+    fn of(&self, owner: u32) -> impl Iterator<Item = u32> + '_ {
+        let from = self.0.partition_point(|(own, _)| *own < owner);
+        self.0[from..].iter().take_while(move |(own, _)| *own == owner).map(|(_, member)| *member)
+    }
 }
 
 impl Blueprint {
@@ -105,6 +127,38 @@ impl Blueprint {
         let start = self.spreads[part as usize].start(case);
         let place = Handle::try_from(place).unwrap_or(0);
         self.numbers(part.prefix()).born(start + place)
+    }
+
+    /// The account with this id.
+    pub(super) fn account_of(&self, id: SfId) -> Option<u32> {
+        self.numbers(*b"001").handle(id).filter(|account| *account < self.accounts)
+    }
+
+    /// The contacts of an account.
+    pub(super) fn contacts_of(&self, account: u32) -> impl Iterator<Item = u32> + '_ {
+        let members = self.members.get_or_init(|| {
+            let pair = |contact| super::people::account(self, contact).map(|account| (account, contact));
+            Members::new((0..self.contacts).filter_map(pair).collect())
+        });
+        members.of(account)
+    }
+
+    /// The cases of a contact, or of an account's contacts.
+    pub(super) fn cases_around(&self, id: SfId) -> Option<Vec<u32>> {
+        let customers = || {
+            self.customers.get_or_init(|| {
+                let pair = |case| (Story::new(self, case).contact, case);
+                Members::new((0..self.cases).map(pair).collect())
+            })
+        };
+        let contact = self.numbers(*b"003").handle(id).filter(|contact| *contact < self.contacts);
+        if let Some(contact) = contact {
+            return Some(customers().of(contact).collect());
+        }
+        let mut cases: Vec<u32> =
+            self.contacts_of(self.account_of(id)?).flat_map(|contact| customers().of(contact)).collect();
+        cases.sort_unstable();
+        Some(cases)
     }
 
     /// The case that a record at birth belongs to, when it belongs to one.

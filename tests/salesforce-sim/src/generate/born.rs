@@ -34,8 +34,8 @@ pub(super) trait Kind: Sized + 'static {
     /// Its fields.
     const COLUMNS: &'static [(&'static str, Column<Self>)];
 
-    /// The records of a case, for those that belong to one.
-    fn of_case(_: &Blueprint, _: u32) -> Option<Range<Handle>> {
+    /// Where all records lie that point to this one, when that is known without looking.
+    fn near(_: &Blueprint, _: SfId) -> Option<Vec<Range<Handle>>> {
         None
     }
 
@@ -138,8 +138,8 @@ impl<K: Kind> Birth for Born<K> {
         K::stamp(&K::row(&self.blueprint, handle))
     }
 
-    fn near(&self, parent: SfId) -> Option<Range<Handle>> {
-        K::of_case(&self.blueprint, self.blueprint.case_of(parent)?)
+    fn near(&self, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        K::near(&self.blueprint, parent)
     }
 
     fn blob(&self, handle: Handle) -> Option<Vec<u8>> {

@@ -8,6 +8,7 @@ use super::life::Change;
 use super::parts::Part;
 use super::story::Story;
 use super::{purpose, texts};
+use crate::id::SfId;
 use crate::store::Handle;
 use crate::time::DAY_MS;
 use crate::value::Value;
@@ -48,6 +49,11 @@ impl Kind for Cases {
 
     fn stamp(story: &Story<'_>) -> i64 {
         story.life().modified
+    }
+
+    fn near(plan: &Blueprint, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        // Which cases have this one for a parent is not known.
+        Some(plan.cases_around(parent)?.into_iter().map(|case| case..case + 1).collect())
     }
 
     const COLUMNS: &'static [(&'static str, Column<Self>)] = &[
@@ -218,8 +224,8 @@ impl Kind for Histories {
         row.at()
     }
 
-    fn of_case(plan: &Blueprint, case: u32) -> Option<Range<Handle>> {
-        Some(plan.range(Part::History, case))
+    fn near(plan: &Blueprint, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        plan.near(Part::History, parent)
     }
 
     const COLUMNS: &'static [(&'static str, Column<Self>)] = &[

@@ -6,6 +6,7 @@ use super::blueprint::Blueprint;
 use super::parts::Part;
 use super::random::Random;
 use super::story::Story;
+use crate::id::SfId;
 use crate::store::Handle;
 
 /// A record of a case, by its place among those of its part.
@@ -28,9 +29,18 @@ impl<'b> Child<'b> {
 
 impl Blueprint {
     /// The records of a part that belong to a case.
-    pub(super) fn range(&self, part: Part, case: u32) -> Range<Handle> {
+    fn range(&self, part: Part, case: u32) -> Range<Handle> {
         let spread = &self.spreads[part as usize];
         spread.start(case)..spread.start(case + 1)
+    }
+
+    /// Where the records of a part lie that point to this one: with its case, its customer or its account.
+    pub(super) fn near(&self, part: Part, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        if let Some(case) = self.case_of(parent) {
+            return Some(vec![self.range(part, case)]);
+        }
+        let cases = self.cases_around(parent)?;
+        Some(cases.into_iter().map(|case| self.range(part, case)).collect())
     }
 }
 
@@ -48,11 +58,11 @@ macro_rules! belongs_to_case {
             $row::from($crate::generate::child::Child::new(plan, $part, handle))
         }
 
-        fn of_case(
+        fn near(
             plan: &$crate::generate::blueprint::Blueprint,
-            case: u32,
-        ) -> Option<std::ops::Range<$crate::store::Handle>> {
-            Some(plan.range($part, case))
+            parent: $crate::id::SfId,
+        ) -> Option<Vec<std::ops::Range<$crate::store::Handle>>> {
+            plan.near($part, parent)
         }
     };
 }

@@ -31,7 +31,7 @@ mod texts;
 mod voice;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::id::SfId;
 use crate::store::Store;
@@ -76,6 +76,8 @@ pub fn fill(store: &mut Store, recipe: &Recipe) -> SfId {
         has: parts::ALL.map(|(_, object, _)| store.catalog.index(object).is_some()),
         spreads: Vec::new(),
         bulk_share: bulk_share(recipe.cases),
+        customers: OnceLock::new(),
+        members: OnceLock::new(),
     };
     assert!(plan.is_complete(), "an org needs agents, queues and record types before it has cases");
     plan.spreads = spreads(&plan);

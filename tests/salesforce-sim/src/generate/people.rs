@@ -1,5 +1,7 @@
 //! Accounts, contacts and entitlements.
 
+use std::ops::Range;
+
 use super::blueprint::{Blueprint, DAYS};
 use super::born::{Column, Kind};
 use super::random::Random;
@@ -168,6 +170,11 @@ pub(super) struct Contacts;
 impl Kind for Contacts {
     type Row<'b> = Person<'b>;
     const OBJECT: &'static str = "Contact";
+
+    fn near(plan: &Blueprint, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        let contacts = plan.contacts_of(plan.account_of(parent)?);
+        Some(contacts.map(|contact| contact..contact + 1).collect())
+    }
 
     fn count(plan: &Blueprint) -> Handle {
         plan.contacts

@@ -60,8 +60,8 @@ pub trait Birth: Debug + Send + Sync {
     /// The stamp of a record.
     fn stamp(&self, handle: Handle) -> i64;
 
-    /// Where all records lie that point to this one, when that is known without looking.
-    fn near(&self, parent: SfId) -> Option<Range<Handle>>;
+    /// Where all records lie that point to this one, in order, when that is known without looking.
+    fn near(&self, parent: SfId) -> Option<Vec<Range<Handle>>>;
 
     /// Bytes of a file field.
     fn blob(&self, handle: Handle) -> Option<Vec<u8>>;

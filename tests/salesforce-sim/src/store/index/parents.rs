@@ -44,9 +44,9 @@ impl ParentIndex {
             self.stored.range((parent, 0)..=(parent, Handle::MAX)).map(|(_, handle)| *handle).collect();
         if let Some(birth) = table.birth() {
             let untouched = |handle: &Handle| table.stored(*handle).is_none();
-            if let Some(range) = birth.near(parent) {
+            if let Some(ranges) = birth.near(parent) {
                 let here = |handle: &Handle| self.born_parent(table, *handle) == Some(parent);
-                rows.extend(range.filter(untouched).filter(here));
+                rows.extend(ranges.into_iter().flatten().filter(untouched).filter(here));
             } else {
                 let all = self.born.get_or_init(|| self.read(table));
                 let from = all.partition_point(|(id, _)| *id < parent);
