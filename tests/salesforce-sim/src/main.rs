@@ -75,6 +75,7 @@ impl Serve {
             rotation: self.rotation,
             session_minutes: self.session_minutes,
             daily_max: self.daily_max,
+            ..OrgOptions::default()
         };
         Ok(Options {
             listen: self.listen,

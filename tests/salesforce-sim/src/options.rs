@@ -3,6 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::schema::make::Wishes;
+
+/// The newest API version of an org unless it is told another.
+pub const NEWEST_VERSION: u32 = 67;
+
 /// Settings of one org.
 #[derive(Clone, Debug)]
 pub struct OrgOptions {
@@ -16,11 +21,20 @@ pub struct OrgOptions {
     pub session_minutes: u32,
     /// Calls allowed in 24 hours.
     pub daily_max: u64,
+    /// Its features, and what its customer added to the schema.
+    pub schema: Wishes,
 }
 
 impl Default for OrgOptions {
     fn default() -> Self {
-        Self { cases: 5_000, seed: 1, rotation: false, session_minutes: 120, daily_max: 100_000 }
+        Self {
+            cases: 5_000,
+            seed: 1,
+            rotation: false,
+            session_minutes: 120,
+            daily_max: 100_000,
+            schema: Wishes::default(),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Starting and stopping a simulator.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -15,12 +17,15 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SimClock;
 use crate::generate::{self, Recipe};
-use crate::http::{World, listen, tls};
+use crate::http::World;
+use crate::http::listen::{self, Speech};
+use crate::http::tls::{Tls, TlsFault};
 use crate::id::SfId;
 use crate::options::{Options, OrgOptions};
-use crate::org::sessions::Sessions;
+use crate::org::home::{NewAddress, OldAddress};
+use crate::org::sessions::{Lifetimes, Sessions};
 use crate::org::{Identity, Org, secret};
-use crate::schema::Catalog;
+use crate::schema::make;
 use crate::store::Store;
 use crate::{control, time};
 
@@ -58,44 +63,126 @@ pub struct Ready {
     pub orgs: Vec<OrgEntry>,
 }
 
-/// What the control API needs to make further orgs.
+/// What serves in the background, to be stopped at the end.
+type Tasks = Arc<Mutex<Vec<JoinHandle<()>>>>;
+
+/// What the control API needs to make further orgs and addresses.
 #[derive(Debug)]
 pub struct Founder {
     /// All orgs.
     pub world: Arc<World>,
+    /// What the main address speaks.
+    pub tls: Arc<Tls>,
     https: String,
+    host: IpAddr,
+    dir: PathBuf,
     jwt_key_file: PathBuf,
     anchor_ms: Option<i64>,
     founded: AtomicU64,
+    keys: AtomicU64,
+    doors: AtomicUsize,
+    options: Mutex<HashMap<SfId, OrgOptions>>,
+    tasks: Tasks,
 }
 
 impl Founder {
     /// Generates an org and opens it for clients. Takes CPU time in proportion to its cases.
+    ///
+    /// # Panics
+    /// When the org's schema cannot be made: see [`make::catalog`].
     pub fn found(&self, options: &OrgOptions) -> OrgEntry {
+        self.found_as(options, None)
+    }
+
+    /// Copies an org anew, as the refresh of a sandbox does: another org id and fresh records behind the same
+    /// credentials; the old one is gone.
+    pub fn found_again(&self, old: &Org) -> OrgEntry {
+        let options = self.known().remove(&old.identity.org_id).unwrap_or_default();
+        self.world.remove(old.identity.org_id);
+        self.found_as(&options, Some(&old.identity))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<SfId, OrgOptions>> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found_as(&self, options: &OrgOptions, old: Option<&Identity>) -> OrgEntry {
         let number = self.founded.fetch_add(1, Ordering::Relaxed) + 1;
-        let clock = Arc::clone(&self.world.clock);
+        let clock = Arc::new(SimClock::following(Arc::clone(&self.world.clock)));
         let pod = pod_of(options.seed);
         // Two orgs of one seed share record ids, as a full sandbox and its production do, but never the org id.
         let org_id = SfId::new(*b"00D", pod, number * 7_919 + 62 * 62);
-        let username = format!("integration@{}.example.com", org_id.short().to_lowercase());
-        let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
+        let username = old.map_or_else(
+            || format!("integration@{}.example.com", org_id.short().to_lowercase()),
+            |old| old.username.clone(),
+        );
+        let catalog = make::catalog(&options.schema).unwrap_or_else(|why| panic!("{why}"));
+        let mut store = Store::new(Arc::new(catalog), pod);
         let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
         let recipe =
             Recipe { cases: options.cases, seed: options.seed, now, username: username.clone(), org_id };
         let user_id = generate::fill(&mut store, &recipe);
-        let identity = Identity {
-            org_id,
-            client_id: format!("3MVG9sim.{}.{}", org_id.short(), secret(24)),
-            client_secret: secret(32),
-            username,
-            password: secret(16),
-            user_id,
+        let identity = match old {
+            Some(old) => Identity { org_id, user_id, ..old.clone() },
+            None => Identity {
+                org_id,
+                client_id: format!("3MVG9sim.{}.{}", org_id.short(), secret(24)),
+                client_secret: secret(32),
+                username,
+                password: secret(16),
+                user_id,
+            },
         };
-        let sessions = Sessions::new(org_id, i64::from(options.session_minutes) * 60_000, options.rotation);
+        let lifetimes = Lifetimes {
+            session_ms: i64::from(options.session_minutes) * 60_000,
+            refresh_idle_ms: None,
+            rotation: options.rotation,
+            punish_reuse: true,
+        };
+        let sessions = Sessions::new(org_id, lifetimes);
         let org = Org::new(identity, clock, store, sessions, options.daily_max);
         let entry = self.entry(&org);
+        self.known().insert(org_id, options.clone());
         self.world.add(Arc::new(org));
         entry
+    }
+
+    async fn listen(&self, speech: Speech, door: usize) -> anyhow::Result<SocketAddr> {
+        let listener = TcpListener::bind((self.host, 0)).await.context("listen on another port")?;
+        let address = listener.local_addr().context("read the port")?;
+        let task = listen::spawn(listener, speech, door, Arc::clone(&self.world));
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        Ok(address)
+    }
+
+    /// Opens an instance that an org can move to.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn new_address(&self, old: OldAddress, status: u16) -> anyhow::Result<NewAddress> {
+        let door = self.doors.fetch_add(1, Ordering::Relaxed) + 1;
+        let http = format!("http://{}", self.listen(Speech::Plain, door).await?);
+        let https = format!("https://{}", self.listen(Speech::Tls(Arc::clone(&self.tls)), door).await?);
+        Ok(NewAddress { door, http, https, old, status })
+    }
+
+    /// Opens an address whose TLS is wrong for good.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn faulty_address(&self, how: TlsFault) -> anyhow::Result<String> {
+        Ok(format!("https://{}", self.listen(Speech::Faulty(Arc::clone(&self.tls), how), 0).await?))
+    }
+
+    /// Rotates the key of an org's app and returns the file of the new one.
+    ///
+    /// # Errors
+    /// When the key cannot be made or written.
+    pub fn new_jwt_key(&self, org: &Org) -> anyhow::Result<PathBuf> {
+        let number = self.keys.fetch_add(1, Ordering::Relaxed) + 1;
+        let file = self.dir.join(format!("jwt-key-{number}.pem"));
+        org.set_jwt_key(jwt_key(&file)?);
+        Ok(file)
     }
 
     /// How to reach an org.
@@ -127,7 +214,7 @@ pub struct Running {
     pub ready: Ready,
     /// The orgs, for tests in the same process.
     pub world: Arc<World>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Tasks,
     own_dir: Option<PathBuf>,
 }
 
@@ -148,7 +235,7 @@ impl Simulator {
         let dir = options.dir.or_else(|| own_dir.clone()).expect("one of the two is given");
         std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
         let ca_file = dir.join("ca.pem");
-        let acceptor = tls::acceptor(&ca_file)?;
+        let tls = Arc::new(Tls::new(&ca_file)?);
         let jwt_key_file = dir.join("jwt-key.pem");
         let world = Arc::new(World::new(Arc::new(SimClock::new()), jwt_key(&jwt_key_file)?));
 
@@ -165,19 +252,27 @@ impl Simulator {
         let https = format!("https://{}", secure.local_addr()?);
         let control_url = format!("http://{}", steering.local_addr()?);
 
+        let tasks = Tasks::default();
         let founder = Arc::new(Founder {
             world: Arc::clone(&world),
+            tls: Arc::clone(&tls),
             https: https.clone(),
+            host: options.listen.ip(),
+            dir,
             jwt_key_file,
             anchor_ms: options.anchor_ms,
             founded: AtomicU64::new(0),
+            keys: AtomicU64::new(0),
+            doors: AtomicUsize::new(0),
+            options: Mutex::default(),
+            tasks: Arc::clone(&tasks),
         });
         let orgs = options.orgs.iter().map(|org| founder.found(org)).collect();
-        let tasks = vec![
-            listen::spawn(plain, None, Arc::clone(&world)),
-            listen::spawn(secure, Some(acceptor), Arc::clone(&world)),
-            control::spawn(steering, founder),
-        ];
+        tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([
+            listen::spawn(plain, Speech::Plain, 0, Arc::clone(&world)),
+            listen::spawn(secure, Speech::Tls(tls), 0, Arc::clone(&world)),
+            control::spawn(steering, &founder),
+        ]);
         let ready = Ready { http, https, ca_file, control: control_url, orgs };
         tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");
         Ok(Running { ready, world, tasks, own_dir })
@@ -186,8 +281,9 @@ impl Simulator {
 
 impl Running {
     /// Stops serving and closes all connections.
-    pub async fn stop(mut self) {
-        for task in std::mem::take(&mut self.tasks) {
+    pub async fn stop(self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             task.abort();
             // The only possible outcome is that it was cancelled.
             _ = task.await;
@@ -206,7 +302,7 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             task.abort();
         }
         if let Some(dir) = &self.own_dir {

@@ -3,10 +3,17 @@
 //! Plain JSON over HTTP on a port of its own, without a password: it must listen on loopback only. It never
 //! goes through the front door, so nothing done here counts as a call.
 
+mod access;
+mod ageing;
 mod breaking;
+mod conversations;
+mod permissions;
 mod records;
+mod schema;
+mod steering;
 mod truth;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -21,6 +28,8 @@ use tokio::task::JoinHandle;
 
 use crate::options::OrgOptions;
 use crate::org::Org;
+use crate::schema::custom::NewObject;
+use crate::schema::make::{self, Wishes};
 use crate::simulator::{Founder, OrgEntry};
 use crate::time;
 
@@ -53,15 +62,25 @@ fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
 }
 
 /// Serves the control API in a task of its own.
-pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
-    let orgs = Router::new().merge(records::routes()).merge(breaking::routes()).merge(truth::routes());
+pub fn spawn(listener: TcpListener, founder: &Arc<Founder>) -> JoinHandle<()> {
+    let orgs = Router::new()
+        .merge(records::routes())
+        .merge(access::routes())
+        .merge(breaking::routes())
+        .merge(permissions::routes())
+        .merge(conversations::routes())
+        .merge(ageing::routes())
+        .merge(schema::routes())
+        .merge(truth::routes());
     let router = Router::new()
         .route("/orgs", get(org_list).post(org_create))
         .route("/clock", get(clock_read))
         .route("/clock/advance", post(clock_advance))
         .route("/gates/{name}/open", post(gate_open))
+        .merge(access::world_routes())
         .nest("/orgs/{org}", orgs)
-        .with_state(founder);
+        .with_state(Arc::clone(founder));
+    founder.world.set_steering(steering::through(router.clone()));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control API stopped");
@@ -86,6 +105,30 @@ struct NewOrg {
     session_minutes: Option<u32>,
     #[serde(default)]
     daily_max: Option<u64>,
+    /// What the org has; everything if absent.
+    #[serde(default)]
+    features: Option<Vec<String>>,
+    /// How many custom fields an object has in all.
+    #[serde(default)]
+    custom_fields: BTreeMap<String, usize>,
+    #[serde(default)]
+    custom_objects: Vec<NewObject>,
+}
+
+impl NewOrg {
+    /// What its schema is to be like.
+    fn wishes(&self) -> Result<Wishes, String> {
+        let mut wishes = Wishes {
+            custom_fields: self.custom_fields.clone().into_iter().collect(),
+            custom_objects: self.custom_objects.clone(),
+            ..Wishes::default()
+        };
+        if let Some(words) = &self.features {
+            wishes.features = words.iter().map(|word| word.parse()).collect::<Result<_, String>>()?;
+        }
+        make::catalog(&wishes)?;
+        Ok(wishes)
+    }
 }
 
 fn default_cases() -> usize {
@@ -94,7 +137,9 @@ fn default_cases() -> usize {
 
 async fn org_create(State(founder): Shared, Json(new): Json<NewOrg>) -> Result<Json<OrgEntry>, Refusal> {
     let defaults = OrgOptions::default();
+    let schema = new.wishes().map_err(Refusal::bad)?;
     let options = OrgOptions {
+        schema,
         cases: new.cases,
         seed: new.seed,
         rotation: new.rotation,

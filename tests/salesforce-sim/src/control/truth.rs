@@ -10,7 +10,9 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::permissions::user_id;
 use super::{Answered, Refusal, Shared, org};
+use crate::id::SfId;
 use crate::org::Org;
 use crate::query::{Sight, render};
 use crate::simulator::Founder;
@@ -40,6 +42,7 @@ async fn summary(State(founder): Shared, Path(id): Path<String>) -> Answered {
 #[derive(Deserialize)]
 struct Moment {
     at: Option<String>,
+    user: Option<String>,
 }
 
 async fn records(
@@ -55,16 +58,17 @@ async fn records(
             Refusal::bad(format!("at='{text}' is no RFC 3339 time, such as 2026-01-31T12:00:00Z."))
         })?),
     };
-    let body = written(&org, &name, at)?;
+    let user = user_id(&org, moment.user.as_deref().unwrap_or("default"))?;
+    let body = written(&org, &name, at, user)?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
 /// One line a record, in order of id.
-fn written(org: &Org, name: &str, at: Option<i64>) -> Result<Vec<u8>, Refusal> {
+fn written(org: &Org, name: &str, at: Option<i64>, user: SfId) -> Result<Vec<u8>, Refusal> {
     let store = org.records();
     let missing = || Refusal::missing(format!("No object '{name}' in this org."));
     let object = store.catalog.index(name).ok_or_else(missing)?;
-    let permissions = org.permissions();
+    let permissions = at.map_or_else(|| org.permissions_of(user), |at| org.permissions_at(user, at));
     let reader = at.map_or_else(|| Reader::now(&store), |at| Reader::as_of(&store, at));
     let outputs = render::all_outputs(&store.catalog, &permissions, object);
     let sight = Sight { reader, permissions: &permissions, with_deleted: true };

@@ -18,13 +18,15 @@ pub struct Call {
     pub method: String,
     /// Path without the query string.
     pub path: String,
-    /// The statement, if any.
+    /// The statement, if any; a next page has its query's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soql: Option<String>,
     /// The user it was made as.
     pub user: Option<String>,
     /// HTTP status; 0 when the connection was broken instead.
     pub status: u16,
+    /// Records in the answer's page.
+    pub rows: usize,
     /// Bytes of the answer's body as sent.
     pub bytes: usize,
     /// Real milliseconds from arrival to answer.

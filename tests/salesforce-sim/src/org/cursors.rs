@@ -59,6 +59,13 @@ impl Cursors {
         id
     }
 
+    /// Forgets every cursor.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.order.clear();
+        self.rows = 0;
+    }
+
     /// A cursor by the text of its locator: (cursor, offset).
     pub fn find(&self, locator: &str, now: i64) -> Option<(Cursor, usize)> {
         let (id, offset) = locator.rsplit_once('-')?;

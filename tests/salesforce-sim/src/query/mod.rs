@@ -1,14 +1,17 @@
-//! Running plans over the store: which rows ([`rows`]), then what is written of them ([`render`]).
+//! Running plans over the store: which rows ([`rows`]), then what is written of them ([`render`] as
+//! JSON, [`csv`] for bulk jobs).
 //!
 //! Rows are found once and remembered by handle; values are read when a page is written. So a page shows values
 //! as they are then, of the rows that matched when the query began: exactly the platform's cursors.
 
 mod access;
 mod aggregate;
+pub mod csv;
 mod filter;
 mod formatted;
 mod range;
 pub mod render;
+pub mod rules;
 mod sight;
 mod term;
 mod wanted;
@@ -22,13 +25,13 @@ pub use sight::Sight;
 
 /// Rows that a plan answers, in order; LIMIT and OFFSET are applied.
 pub fn rows(plan: &Plan, sight: Sight<'_>) -> RowSet {
-    let wanted = wanted::by_filter(plan, &sight.reader.store.catalog);
+    let wanted = wanted::by_filter(plan, sight);
     access::select(plan, sight.wanting(&wanted), None)
 }
 
 /// How many rows a plan answers.
 pub fn count(plan: &Plan, sight: Sight<'_>) -> usize {
-    let wanted = wanted::by_filter(plan, &sight.reader.store.catalog);
+    let wanted = wanted::by_filter(plan, sight);
     access::count(plan, sight.wanting(&wanted))
 }
 
@@ -42,7 +45,7 @@ pub fn child_rows(plan: &Plan, sight: Sight<'_>, field: usize, parent: SfId) -> 
 pub fn grouped_rows(plan: &Plan, sight: Sight<'_>) -> Vec<Vec<u8>> {
     match &plan.shape {
         Shape::Grouped(grouping) => {
-            let wanted = wanted::by_groups(plan, grouping, &sight.reader.store.catalog);
+            let wanted = wanted::by_groups(plan, grouping, sight);
             aggregate::rows(plan, grouping, sight.wanting(&wanted))
         }
         Shape::Rows(_) | Shape::Count => Vec::new(),

@@ -36,15 +36,15 @@ pub struct PageRequest<'a> {
     pub version: &'a str,
 }
 
-/// Writes the `records` of a page (without brackets) and returns where the next page starts.
+/// Writes the `records` of a page (without brackets) and returns where the next page starts, and how many it wrote.
 pub fn page(
     request: &PageRequest<'_>,
     sight: Sight<'_>,
     open: &mut OpenCursor<'_>,
     out: &mut Vec<u8>,
-) -> usize {
+) -> (usize, usize) {
     let Shape::Rows(outputs) = &request.plan.shape else {
-        return request.rows.len();
+        return (request.rows.len(), 0);
     };
     let huge = request.plan.huge_texts >= 2;
     let mut batch = request.batch;
@@ -77,7 +77,7 @@ pub fn page(
         writer.row(out, outputs, request.plan.object, &record, None);
         rows += 1;
     }
-    at
+    (at, rows)
 }
 
 /// Writes one record with these outputs.
@@ -90,6 +90,7 @@ pub fn record(
     version: &str,
 ) {
     let mut no_cursor = |_: &Arc<Plan>, _: Vec<Handle>, _: usize| String::new();
+    let sight = sight.guarded();
     let mut writer = Writer { sight, version, open: &mut no_cursor, children: 0 };
     if let Some(record) = sight.reader.record(object, handle) {
         writer.row(out, outputs, object, &record, None);

@@ -1,5 +1,6 @@
 //! Which values a plan will read, so that records are derived no further.
 
+use super::Sight;
 use crate::schema::{Catalog, Source};
 use crate::soql::plan::{Column, End, FieldPath, Filter, Grouping, Having, Output, Plan, Shape, Term};
 use crate::store::Wanted;
@@ -10,16 +11,24 @@ struct Collector<'a> {
 }
 
 /// What finding the rows of a plan reads.
-pub(super) fn by_filter(plan: &Plan, catalog: &Catalog) -> Wanted {
+pub(super) fn by_filter(plan: &Plan, sight: Sight<'_>) -> Wanted {
+    let catalog = &sight.reader.store.catalog;
     let mut collector = Collector { catalog, wanted: Wanted::default() };
     collector.finding(plan);
+    if !sight.sees_all(plan.object) {
+        collector.rules(plan.object);
+    }
     collector.wanted
 }
 
 /// What finding and grouping the rows of a plan reads.
-pub(super) fn by_groups(plan: &Plan, grouping: &Grouping, catalog: &Catalog) -> Wanted {
+pub(super) fn by_groups(plan: &Plan, grouping: &Grouping, sight: Sight<'_>) -> Wanted {
+    let catalog = &sight.reader.store.catalog;
     let mut collector = Collector { catalog, wanted: Wanted::default() };
     collector.finding(plan);
+    if !sight.sees_all(plan.object) {
+        collector.rules(plan.object);
+    }
     for key in &grouping.keys {
         collector.term(plan.object, key);
     }
@@ -37,13 +46,11 @@ pub(super) fn by_groups(plan: &Plan, grouping: &Grouping, catalog: &Catalog) -> 
 pub(super) fn by_outputs(object: usize, outputs: &[Output], catalog: &Catalog) -> Wanted {
     let mut collector = Collector { catalog, wanted: Wanted::default() };
     collector.outputs(object, outputs);
-    collector.rules(object);
     collector.wanted
 }
 
 impl Collector<'_> {
     fn finding(&mut self, plan: &Plan) {
-        self.rules(plan.object);
         if let Some(filter) = &plan.filter {
             self.filter(plan.object, filter);
         }
@@ -54,7 +61,9 @@ impl Collector<'_> {
 
     /// What decides who sees a row.
     fn rules(&mut self, object: usize) {
-        for name in ["Field", "IsArchived", "ParentId"] {
+        let follows = self.catalog.objects[object].trait_value("follows").map(str::to_owned);
+        let names = ["Field", "IsArchived", "ParentId", "OwnerId", "IsPrivate"];
+        for name in names.into_iter().chain(follows.as_deref()) {
             if let Some(field) = self.catalog.objects[object].field_index(name) {
                 self.field(object, field);
             }

@@ -54,6 +54,17 @@ impl Expr {
         }
     }
 
+    /// The field itself, or the one that a call is about.
+    pub fn first_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Call(call) => call.arguments.iter().find_map(|argument| match argument {
+                Argument::Expr(inner) => inner.first_path(),
+                Argument::Text(_) | Argument::Number(_) => None,
+            }),
+        }
+    }
+
     /// As an error message shows it.
     pub fn shown(&self) -> String {
         match self {

@@ -7,6 +7,7 @@
 //! Most records exist from [`birth`]: they are derived from the org's seed when they are read, and only what changes
 //! later is stored, as differences. This module knows nothing of users, SOQL or HTTP.
 
+mod ageing;
 mod birth;
 pub(crate) mod derive;
 mod effects;
@@ -131,6 +132,12 @@ impl Wanted {
     }
 }
 
+/// Decides which records exist for a reader who is not to see them all.
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Whether a row that is there is shown.
+    fn shows(&self, reader: Reader<'_>, object: usize, handle: Handle) -> bool;
+}
+
 /// Reads records as of now or of a past moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -138,23 +145,30 @@ pub struct Reader<'a> {
     pub store: &'a Store,
     at: Option<i64>,
     wanted: Option<&'a Wanted>,
+    gate: Option<&'a dyn Gate>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads what is visible now (after [`Store::catch_up`]).
     pub fn now(store: &'a Store) -> Self {
-        Self { store, at: None, wanted: None }
+        Self { store, at: None, wanted: None, gate: None }
     }
 
     /// Reads what was visible at `at` (milliseconds since 1970).
     pub fn as_of(store: &'a Store, at: i64) -> Self {
-        Self { store, at: Some(at), wanted: None }
+        Self { store, at: Some(at), wanted: None, gate: None }
     }
 
     /// The same, deriving only what is wanted. Other values stay readable, at a price.
     #[must_use]
     pub fn wanting(self, wanted: &'a Wanted) -> Self {
         Self { wanted: Some(wanted), ..self }
+    }
+
+    /// The same, following references only to what the gate shows.
+    #[must_use]
+    pub fn gated(self, gate: Option<&'a dyn Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// The visible version of a row; `None` before its first commit.
@@ -219,6 +233,9 @@ impl<'a> Reader<'a> {
             self.with(object, record, field, |cell| if let Cell::Id(id) = cell { Some(id) } else { None })?;
         let (parent, row) = self.store.find(id)?;
         if self.at.is_none() && self.store.tables[parent].state(row) != Some(State::Live) {
+            return None;
+        }
+        if self.gate.is_some_and(|gate| !gate.shows(*self, parent, row)) {
             return None;
         }
         let above = self.record(parent, row)?;

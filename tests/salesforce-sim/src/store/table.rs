@@ -8,7 +8,7 @@ use super::birth::Birth;
 use super::index::{ParentIndex, TimeIndex};
 use super::record::Record;
 use super::version::{Row, State, Version, set_slot};
-use super::{Handle, Slots};
+use super::{Handle, Slots, Spoken};
 use crate::id::SfId;
 use crate::schema::{Field, Kind, ObjectSchema, Source};
 use crate::value::{Cell, Value};
@@ -232,6 +232,12 @@ impl Table {
         low
     }
 
+    /// What was said in a conversation from birth.
+    pub fn spoken(&self, handle: Handle) -> Vec<Spoken> {
+        let birth = self.birth().filter(|birth| handle < birth.count());
+        birth.map_or_else(Vec::new, |birth| birth.spoken(handle))
+    }
+
     /// The index over times of a field.
     pub fn time_index(&self, field: usize) -> Option<&TimeIndex> {
         self.times.iter().find(|index| index.field == field)
@@ -302,6 +308,12 @@ impl Table {
 
     pub(super) fn next_commit(&self) -> Option<i64> {
         self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The stamp of the oldest version that is written and not yet committed: since when a transaction runs.
+    pub fn oldest_pending(&self) -> Option<i64> {
+        let rows = self.due.iter().filter_map(|Reverse((_, handle))| self.stored(*handle));
+        rows.flat_map(|row| row.coming.iter().map(|version| version.stamp)).min()
     }
 
     pub(super) fn catch_up(&mut self, now: i64) {

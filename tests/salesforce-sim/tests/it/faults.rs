@@ -74,6 +74,29 @@ async fn requests_can_be_held_and_delayed() {
 }
 
 #[tokio::test]
+async fn an_answer_can_be_slow_on_its_way() {
+    let sim = Sim::start().await;
+    let newest = "SELECT Id FROM Case ORDER BY Id DESC LIMIT 1";
+    let before = sim.query(newest).await["records"][0]["Id"].clone();
+    sim.fault(json!({"kind": "hold_answer", "gate": "slow"})).await;
+    let opener = async {
+        sim.until("an answer waits", async |sim| sim.control_get("/gates/slow").await["waiting"] == 1).await;
+        sim.insert("Case", json!({"Subject": "Inserted while the answer travelled"})).await;
+        sim.advance(3_600_000).await;
+        sim.http.post(format!("{}/gates/slow/open", sim.running.ready.control)).send().await.unwrap();
+    };
+    let held = async {
+        let answer = sim.query_request("query", newest).send().await.unwrap();
+        let date = answer.headers()["date"].to_str().unwrap().to_owned();
+        (date, read(answer).await.1["records"][0]["Id"].clone())
+    };
+    let ((date, seen), ()) = tokio::join!(held, opener);
+    assert_eq!(seen, before, "the answer is as old as its making");
+    let now = sim.query_request("query", newest).send().await.unwrap().headers()["date"].clone();
+    assert_ne!(date, now.to_str().unwrap(), "and so is its Date");
+}
+
+#[tokio::test]
 async fn one_record_of_a_page_can_be_spoilt() {
     let sim = Sim::start().await;
     sim.fault(json!({"kind": "bad_record", "field": "Subject"})).await;

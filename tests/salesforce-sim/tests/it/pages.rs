@@ -41,6 +41,22 @@ async fn heavy_rows_make_small_pages() {
 }
 
 #[tokio::test]
+async fn an_org_can_make_smaller_pages_than_it_is_asked_for() {
+    let sim = Sim::start().await;
+    sim.control("/limits", json!({"page_rows": 7})).await;
+    let first = sim.query("SELECT Id FROM Case").await;
+    let second = sim.get(first["nextRecordsUrl"].as_str().unwrap()).await.1;
+    assert_eq!((ids(&first).len(), ids(&second).len()), (7, 7));
+    assert_ne!(ids(&first), ids(&second));
+    let log = sim.truth("/calls/log").await;
+    let pages: Vec<_> = log.iter().filter(|call| call["soql"] == "SELECT Id FROM Case").collect();
+    assert_eq!(pages.len(), 2, "a next page counts as its query");
+    assert!(pages.iter().all(|call| call["rows"] == 7), "{pages:?}");
+    sim.control("/limits", json!({"page_rows": 0})).await;
+    assert_eq!(sim.query("SELECT Id FROM Case").await["done"], true);
+}
+
+#[tokio::test]
 async fn a_long_child_list_has_its_own_cursor() {
     let sim = Sim::start().await;
     let case = sim.insert("Case", json!({"Subject": "Long"})).await;

@@ -1,15 +1,39 @@
-//! `/composite`: up to 25 reads in one counted call.
+//! `/composite` and what is below it: many reads in one request.
+//!
+//! Here is the composite resource itself, whose parts may refer to earlier ones; `batch`, `graph` and
+//! `collections` are its sisters.
+
+mod batch;
+mod collections;
+mod graph;
+mod reference;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+pub(super) use collections::collection;
+
 use super::Answer;
 use super::data::{Call, Context, dispatch};
 use super::request::decode;
+use reference::Earlier;
 
 const MOST_PARTS: usize = 25;
 const MOST_QUERIES: usize = 5;
+
+/// Answers a request to `/composite` or below it.
+pub(super) fn resource(context: Context<'_>, call: Call<'_>, steps: &[&str]) -> Answer {
+    match (steps, call.method) {
+        ([], "POST") => composite(context, call),
+        (["batch"], "POST") => batch::batch(context, call),
+        (["graph"], "POST") => graph::graph(context, call),
+        (["sobjects", object], "GET" | "POST") => collection(context, call, object),
+        ([] | ["batch" | "graph"], other) => Answer::method_not_allowed(other, "POST"),
+        (["sobjects", _], other) => Answer::method_not_allowed(other, "GET,HEAD,POST"),
+        _ => Answer::not_found(),
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +43,7 @@ struct Composite {
     composite_request: Vec<Part>,
 }
 
+/// One part of a composite request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {
@@ -27,6 +52,8 @@ struct Part {
     reference_id: String,
     #[serde(default)]
     http_headers: std::collections::HashMap<String, String>,
+    #[serde(default)]
+    body: Option<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -38,29 +65,44 @@ struct PartAnswer {
     reference_id: String,
 }
 
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body)
+        .map_err(|error| Answer::error(400, "JSON_PARSER_ERROR", &format!("Unexpected JSON: {error}")))
+}
+
 /// `POST /composite`
-pub(super) fn composite(context: Context<'_>, call: Call<'_>) -> Answer {
-    if call.method != "POST" {
-        return Answer::method_not_allowed(call.method, "POST");
-    }
-    let request: Composite = match serde_json::from_slice(call.body) {
+fn composite(context: Context<'_>, call: Call<'_>) -> Answer {
+    let request: Composite = match parsed(call.body) {
         Ok(request) => request,
-        Err(error) => return Answer::error(400, "JSON_PARSER_ERROR", &format!("Unexpected JSON: {error}")),
+        Err(answer) => return answer,
     };
     if let Some(refused) = refuse(&request) {
         return refused;
     }
-    let answers: Vec<(Answer, &Part)> =
-        request.composite_request.iter().map(|part| (run(context, part), part)).collect();
-    let failed = request.all_or_none && answers.iter().any(|(answer, _)| answer.status >= 400);
-    let parts: Vec<PartAnswer> =
-        answers.into_iter().map(|(answer, part)| written(answer, part, failed)).collect();
+    let (parts, _) = run_all(context, &request.composite_request, request.all_or_none);
     Answer::json(200, &json!({"compositeResponse": parts}))
+}
+
+/// Runs parts in order: their answers, and whether all went well.
+fn run_all(context: Context<'_>, parts: &[Part], all_or_none: bool) -> (Vec<PartAnswer>, bool) {
+    let mut earlier = Earlier::default();
+    let mut answers: Vec<Answer> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let answer = run(context, part, &earlier);
+        if answer.status < 400 {
+            earlier.note(&part.reference_id, &answer.body);
+        }
+        answers.push(answer);
+    }
+    let good = answers.iter().all(|answer| answer.status < 400);
+    let written =
+        answers.into_iter().zip(parts).map(|(answer, part)| written(answer, part, all_or_none && !good));
+    (written.collect(), good)
 }
 
 fn refuse(request: &Composite) -> Option<Answer> {
     let parts = &request.composite_request;
-    let is_query = |part: &&Part| part.url.contains("/query");
+    let is_query = |part: &&Part| part.url.contains("/query") || part.url.contains("/composite/sobjects");
     let name = |part: &Part| part.reference_id.clone();
     if parts.len() > MOST_PARTS {
         let message = format!("Limit of {MOST_PARTS} reached for operations in a composite request");
@@ -71,6 +113,13 @@ fn refuse(request: &Composite) -> Option<Answer> {
         return Some(Answer::error(400, "PROCESSING_HALTED", message));
     }
     let mut names: Vec<String> = parts.iter().map(name).collect();
+    let is_word = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if let Some(wrong) = names.iter().find(|name| !is_word(name)) {
+        let message = format!("Provided referenceId ('{wrong}') must be letters, digits and underscores");
+        return Some(Answer::error(400, "INVALID_INPUT", &message));
+    }
     names.sort_unstable();
     let repeated = names.windows(2).find(|pair| pair[0] == pair[1]);
     repeated.map(|pair| {
@@ -78,8 +127,13 @@ fn refuse(request: &Composite) -> Option<Answer> {
     })
 }
 
-fn run(context: Context<'_>, part: &Part) -> Answer {
-    let (path, params) = part.url.split_once('?').unwrap_or((&part.url, ""));
+fn run(context: Context<'_>, part: &Part, earlier: &Earlier) -> Answer {
+    let body = part.body.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (url, body) = match (earlier.fill(&part.url), earlier.fill(&body)) {
+        (Ok(url), Ok(body)) => (url, body),
+        (Err(message), _) | (_, Err(message)) => return Answer::error(400, "PROCESSING_HALTED", &message),
+    };
+    let (path, params) = url.split_once('?').unwrap_or((&url, ""));
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let ["services", "data", version, rest @ ..] = &steps[..] else {
         return Answer::not_found();
@@ -101,9 +155,9 @@ fn run(context: Context<'_>, part: &Part) -> Answer {
         method: &part.method.to_uppercase(),
         steps: rest,
         params: &params,
-        modified_since: header("if-modified-since"),
-        query_options: header("sforce-query-options"),
-        body: &[],
+        headers: &header,
+        body: body.as_bytes(),
+        is_part: true,
     };
     dispatch(context, call)
 }
@@ -116,7 +170,7 @@ fn written(answer: Answer, part: &Part, failed: bool) -> PartAnswer {
     } else {
         answer
     };
-    let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    let headers = answer.headers.iter().map(|(name, value)| (name.clone().into_owned(), json!(value)));
     let body = String::from_utf8(answer.body).ok().filter(|body| !body.is_empty());
     PartAnswer {
         body: body.and_then(|body| RawValue::from_string(body).ok()),
