@@ -43,6 +43,9 @@ struct Limits {
     /// 0 lifts the bound.
     #[serde(default)]
     page_rows: Option<usize>,
+    /// Open cursors of a session; 0 lifts the bound.
+    #[serde(default)]
+    cursors_max: Option<usize>,
     /// Long calls at once.
     #[serde(default)]
     long_max: Option<usize>,
@@ -58,6 +61,9 @@ async fn limits(State(founder): Shared, Path(id): Path<String>, Json(body): Json
     let org = org(&founder, &id)?;
     if let Some(most) = body.page_rows {
         org.set_page_rows(if most == 0 { usize::MAX } else { most });
+    }
+    if let Some(most) = body.cursors_max {
+        org.cursors().most = (most > 0).then_some(most);
     }
     let now = org.clock.now_ms();
     let mut allowance = org.allowance();

@@ -81,12 +81,14 @@ pub(super) async fn serve(
             org.calls().add(Call { bytes, ms, ..entry });
         }
     };
-    let Some(harmed) = outcome else {
+    let Some(mut harmed) = outcome else {
         log(0);
         return Err(Broken);
     };
     if let Some(script) = harmed.script {
         hand.take_over(script);
+        // Nothing sensible can follow on this connection.
+        harmed.answer.headers.push(("Connection".into(), "close".to_owned()));
     }
     let manner = Manner { now: harmed.made_at, cut: harmed.cut, ..manner };
     Ok(respond(harmed.answer, manner, log))

@@ -34,6 +34,9 @@ pub struct Cursor {
 /// The open cursors of an org.
 #[derive(Debug, Default)]
 pub struct Cursors {
+    /// Open cursors that a session may have; any number when absent, as on the platform today. With a bound the
+    /// oldest is closed, as it used to be.
+    pub most: Option<usize>,
     open: HashMap<SfId, Cursor>,
     order: std::collections::VecDeque<SfId>,
     rows: usize,
@@ -43,6 +46,7 @@ pub struct Cursors {
 impl Cursors {
     /// Keeps a cursor and returns its id.
     pub fn open(&mut self, cursor: Cursor) -> SfId {
+        self.make_room(&cursor);
         self.next += 1;
         let id = SfId::new(*b"01g", *b"Rf", self.next);
         self.rows += cursor.rows.held();
@@ -57,6 +61,20 @@ impl Cursors {
             }
         }
         id
+    }
+
+    /// Closes the oldest cursors of a session that has as many as it may.
+    fn make_room(&mut self, cursor: &Cursor) {
+        let Some(most) = self.most else { return };
+        let same = |id: &SfId| self.open.get(id).is_some_and(|open| open.session == cursor.session);
+        let own: Vec<SfId> = self.order.iter().copied().filter(same).collect();
+        let excess = (own.len() + 1).saturating_sub(most.max(1));
+        for id in own.into_iter().take(excess) {
+            if let Some(dropped) = self.open.remove(&id) {
+                self.rows -= dropped.rows.held();
+            }
+            self.order.retain(|other| *other != id);
+        }
     }
 
     /// Forgets every cursor.

@@ -27,4 +27,3 @@ mod rows;
 mod samples;
 mod soap;
 mod support;
-mod tls;

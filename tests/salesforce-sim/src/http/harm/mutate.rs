@@ -26,14 +26,21 @@ const STRANGERS: [&str; 16] = [
 
 /// Changes one random place of the answer. Equal seeds and hits give equal changes.
 pub(super) fn mutate(answer: &mut Answer, seed: u64, hit: u64) {
-    let Some(mut tree) = Tree::parse(&answer.body) else {
+    let Some(truth) = Tree::parse(&answer.body) else {
         return;
     };
     let mut random = Random::new(seed.wrapping_mul(0x1_0001).wrapping_add(hit));
-    let places = count(&tree);
-    let mut place = random.below(places);
-    change(&mut tree, &mut place, &mut random);
-    answer.body = tree.written();
+    let places = count(&truth);
+    // A change may put a value in the place of the same value; then another one is made.
+    loop {
+        let mut tree = truth.clone();
+        let mut place = random.below(places);
+        change(&mut tree, &mut place, &mut random);
+        if tree != truth {
+            answer.body = tree.written();
+            return;
+        }
+    }
 }
 
 fn count(tree: &Tree) -> usize {

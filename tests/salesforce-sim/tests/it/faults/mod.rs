@@ -1,4 +1,12 @@
-//! Every kind of fault, seen from outside.
+//! Every kind of fault, seen from outside. Here are those that stand for themselves; the others are by what they
+//! harm.
+
+mod budget;
+mod paging;
+mod sessions;
+mod shapes;
+mod tls;
+mod wire;
 
 use serde_json::json;
 
