@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::scenario::ScenarioStep;
+use crate::schema::make::Wishes;
+
 /// The newest API version of an org unless it is told another.
 pub const NEWEST_VERSION: u32 = 67;
 
@@ -19,12 +22,30 @@ pub struct OrgOptions {
     pub session_minutes: u32,
     /// Calls allowed in 24 hours.
     pub daily_max: u64,
+    /// Which features, fields and objects it has.
+    pub wishes: Wishes,
 }
 
 impl Default for OrgOptions {
     fn default() -> Self {
-        Self { cases: 5_000, seed: 1, rotation: false, session_minutes: 120, daily_max: 100_000 }
+        Self {
+            cases: 5_000,
+            seed: 1,
+            rotation: false,
+            session_minutes: 120,
+            daily_max: 100_000,
+            wishes: Wishes::default(),
+        }
     }
+}
+
+/// A certificate of somebody else's making.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Chain (PEM), the server's first.
+    pub chain: PathBuf,
+    /// Private key (PEM).
+    pub key: PathBuf,
 }
 
 /// Settings of a simulator.
@@ -36,6 +57,10 @@ pub struct Options {
     pub listen_tls: SocketAddr,
     /// Where the control API is served; keep it on loopback, it has no password.
     pub listen_control: SocketAddr,
+    /// Further names that the server's certificate is good for.
+    pub tls_names: Vec<String>,
+    /// The certificate to use instead of one made for this run.
+    pub certificate: Option<Certificate>,
     /// The orgs to begin with.
     pub orgs: Vec<OrgOptions>,
     /// Folder for the CA certificate and the JWT key; a fresh one below the system's temporary folder if absent,
@@ -44,6 +69,8 @@ pub struct Options {
     /// The moment that generated records lead up to, milliseconds since 1970; now if absent. With it, equal
     /// seeds give equal orgs at any time.
     pub anchor_ms: Option<i64>,
+    /// What is done to the orgs, at the start and later.
+    pub steps: Vec<ScenarioStep>,
 }
 
 impl Default for Options {
@@ -53,9 +80,12 @@ impl Default for Options {
             listen: any_port,
             listen_tls: any_port,
             listen_control: any_port,
+            tls_names: Vec::new(),
+            certificate: None,
             orgs: vec![OrgOptions::default()],
             dir: None,
             anchor_ms: None,
+            steps: Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Starting and stopping a simulator.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +25,9 @@ use crate::options::{Options, OrgOptions};
 use crate::org::home::{NewAddress, OldAddress};
 use crate::org::sessions::{Lifetimes, Sessions};
 use crate::org::{Identity, Org, secret};
-use crate::schema::Catalog;
+use crate::schema::make;
 use crate::store::Store;
-use crate::{control, time};
+use crate::{control, scenario, time};
 
 /// How to reach an org, and its secrets.
 #[derive(Clone, Debug, Serialize)]
@@ -87,13 +87,19 @@ pub struct Founder {
 
 impl Founder {
     /// Generates an org and opens it for clients. Takes CPU time in proportion to its cases.
-    pub fn found(&self, options: &OrgOptions) -> OrgEntry {
+    ///
+    /// # Errors
+    /// A sentence for people when a wish cannot be fulfilled.
+    pub fn found(&self, options: &OrgOptions) -> Result<OrgEntry, String> {
         self.found_as(options, None)
     }
 
     /// Copies an org anew, as the refresh of a sandbox does: another org id and fresh records behind the same
     /// credentials; the old one is gone.
-    pub fn found_again(&self, old: &Org) -> OrgEntry {
+    ///
+    /// # Errors
+    /// A sentence for people when a wish cannot be fulfilled.
+    pub fn found_again(&self, old: &Org) -> Result<OrgEntry, String> {
         let options = self.known().remove(&old.identity.org_id).unwrap_or_default();
         self.world.remove(old.identity.org_id);
         self.found_as(&options, Some(&old.identity))
@@ -103,7 +109,8 @@ impl Founder {
         self.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn found_as(&self, options: &OrgOptions, old: Option<&Identity>) -> OrgEntry {
+    fn found_as(&self, options: &OrgOptions, old: Option<&Identity>) -> Result<OrgEntry, String> {
+        let catalog = make::catalog(&options.wishes)?;
         let number = self.founded.fetch_add(1, Ordering::Relaxed) + 1;
         let clock = Arc::new(SimClock::following(Arc::clone(&self.world.clock)));
         let pod = pod_of(options.seed);
@@ -113,7 +120,7 @@ impl Founder {
             || format!("integration@{}.example.com", org_id.short().to_lowercase()),
             |old| old.username.clone(),
         );
-        let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
+        let mut store = Store::new(Arc::new(catalog), pod);
         let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
         let recipe =
             Recipe { cases: options.cases, seed: options.seed, now, username: username.clone(), org_id };
@@ -140,7 +147,7 @@ impl Founder {
         let entry = self.entry(&org);
         self.known().insert(org_id, options.clone());
         self.world.add(Arc::new(org));
-        entry
+        Ok(entry)
     }
 
     async fn listen(&self, speech: Speech, door: usize) -> anyhow::Result<SocketAddr> {
@@ -157,8 +164,9 @@ impl Founder {
     /// When no port can be had.
     pub async fn new_address(&self, old: OldAddress, status: u16) -> anyhow::Result<NewAddress> {
         let door = self.doors.fetch_add(1, Ordering::Relaxed) + 1;
-        let http = format!("http://{}", self.listen(Speech::Plain, door).await?);
-        let https = format!("https://{}", self.listen(Speech::Tls(Arc::clone(&self.tls)), door).await?);
+        let http = format!("http://{}", reachable(self.listen(Speech::Plain, door).await?));
+        let https =
+            format!("https://{}", reachable(self.listen(Speech::Tls(Arc::clone(&self.tls)), door).await?));
         Ok(NewAddress { door, http, https, old, status })
     }
 
@@ -167,7 +175,8 @@ impl Founder {
     /// # Errors
     /// When no port can be had.
     pub async fn faulty_address(&self, how: TlsFault) -> anyhow::Result<String> {
-        Ok(format!("https://{}", self.listen(Speech::Faulty(Arc::clone(&self.tls), how), 0).await?))
+        let address = self.listen(Speech::Faulty(Arc::clone(&self.tls), how), 0).await?;
+        Ok(format!("https://{}", reachable(address)))
     }
 
     /// Rotates the key of an org's app and returns the file of the new one.
@@ -193,6 +202,15 @@ impl Founder {
             password: identity.password.clone(),
             jwt_key_file: self.jwt_key_file.clone(),
         }
+    }
+}
+
+/// An address that a client on this machine can use: one that stands for every interface is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        IpAddr::V4(_) | IpAddr::V6(_) => address,
     }
 }
 
@@ -231,7 +249,7 @@ impl Simulator {
         let dir = options.dir.or_else(|| own_dir.clone()).expect("one of the two is given");
         std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
         let ca_file = dir.join("ca.pem");
-        let tls = Arc::new(Tls::new(&ca_file)?);
+        let tls = Arc::new(Tls::new(&ca_file, &options.tls_names, options.certificate.as_ref())?);
         let jwt_key_file = dir.join("jwt-key.pem");
         let world = Arc::new(World::new(Arc::new(SimClock::new()), jwt_key(&jwt_key_file)?));
 
@@ -244,9 +262,9 @@ impl Simulator {
         let steering = TcpListener::bind(options.listen_control)
             .await
             .with_context(|| format!("listen on {}", options.listen_control))?;
-        let http = format!("http://{}", plain.local_addr()?);
-        let https = format!("https://{}", secure.local_addr()?);
-        let control_url = format!("http://{}", steering.local_addr()?);
+        let http = format!("http://{}", reachable(plain.local_addr()?));
+        let https = format!("https://{}", reachable(secure.local_addr()?));
+        let control_url = format!("http://{}", reachable(steering.local_addr()?));
 
         let tasks = Tasks::default();
         let founder = Arc::new(Founder {
@@ -263,11 +281,15 @@ impl Simulator {
             options: Mutex::default(),
             tasks: Arc::clone(&tasks),
         });
-        let orgs = options.orgs.iter().map(|org| founder.found(org)).collect();
+        let orgs = options.orgs.iter().map(|org| founder.found(org)).collect::<Result<_, _>>();
+        let orgs = orgs.map_err(anyhow::Error::msg)?;
+        let router = control::router(&founder);
+        scenario::begin(&world, &options.steps).await?;
         tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([
             listen::spawn(plain, Speech::Plain, 0, Arc::clone(&world)),
             listen::spawn(secure, Speech::Tls(tls), 0, Arc::clone(&world)),
-            control::spawn(steering, &founder),
+            control::spawn(steering, router),
+            tokio::spawn(scenario::go_on(Arc::clone(&world), options.steps)),
         ]);
         let ready = Ready { http, https, ca_file, control: control_url, orgs };
         tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");

@@ -244,7 +244,7 @@ async fn refresh_sandbox(State(founder): Shared, Path(id): Path<String>) -> Answ
     let org = org(&founder, &id)?;
     let made = tokio::task::spawn_blocking(move || founder.found_again(&org)).await;
     let entry = made.map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Copying failed.".to_owned()))?;
-    Ok(Json(json!(entry)))
+    Ok(Json(json!(entry.map_err(Refusal::bad)?)))
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,12 @@ use chrono::{Datelike, TimeDelta, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsAcceptor;
+
+use crate::options::Certificate;
 
 /// Names the server certificate is good for. The platform's own are among them, so that a client which insists on
 /// them can be led here by its resolver.
@@ -80,15 +83,22 @@ const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\nplain text\n";
 
 impl Tls {
-    /// Makes the authority and writes its certificate (PEM) to `ca_file`.
+    /// Makes the authority and writes its certificate (PEM) to `ca_file`. The server shows `given` instead of a
+    /// certificate of this authority when there is one; then that one's chain is written.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn new(ca_file: &Path) -> anyhow::Result<Self> {
+    /// When a file cannot be written or read.
+    pub fn new(ca_file: &Path, further: &[String], given: Option<&Certificate>) -> anyhow::Result<Self> {
         let (authority, issuer) = authority("Salesforce simulator CA")?;
-        std::fs::write(ca_file, pem(&authority)).with_context(|| format!("write {}", ca_file.display()))?;
-        let leaf = leaf(&NAMES, &issuer, false)?;
-        let good = acceptor(vec![leaf.0, authority.clone()], leaf.1)?;
+        let (known, good) = match given {
+            None => {
+                let names: Vec<&str> = NAMES.into_iter().chain(further.iter().map(String::as_str)).collect();
+                let leaf = leaf(&names, &issuer, false)?;
+                (pem(&authority), acceptor(vec![leaf.0, authority.clone()], leaf.1)?)
+            }
+            Some(given) => loaded(given)?,
+        };
+        std::fs::write(ca_file, known).with_context(|| format!("write {}", ca_file.display()))?;
         Ok(Self { issuer, authority, good, fault: Mutex::default() })
     }
 
@@ -130,6 +140,18 @@ impl Tls {
             TlsFault::Plaintext => return Ok(Greeting::Bytes(PLAIN)),
         }))
     }
+}
+
+/// What is to be trusted, and how to greet, for a certificate of somebody else's making.
+fn loaded(given: &Certificate) -> anyhow::Result<(String, TlsAcceptor)> {
+    let name = given.chain.display();
+    let text = std::fs::read_to_string(&given.chain).with_context(|| format!("read {name}"))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes())
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{name} is no certificate chain in PEM"))?;
+    let key = PrivateKeyDer::from_pem_file(&given.key)
+        .with_context(|| format!("{} is no private key in PEM", given.key.display()))?;
+    Ok((text, acceptor(chain, key)?))
 }
 
 fn pem(certificate: &CertificateDer<'_>) -> String {

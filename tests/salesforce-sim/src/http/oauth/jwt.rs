@@ -20,7 +20,22 @@ pub(super) struct Claims {
     pub(super) iss: String,
     sub: String,
     aud: String,
+    #[serde(deserialize_with = "seconds")]
     exp: i64,
+}
+
+/// A number, or a number as text: some client libraries write that, and the platform takes it.
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(i64),
+        Text(String),
+    }
+    match Seconds::deserialize(deserializer)? {
+        Seconds::Number(number) => Ok(number),
+        Seconds::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 /// What an assertion claims; `None` when it is no JWT.
