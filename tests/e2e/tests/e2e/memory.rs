@@ -1,4 +1,8 @@
-//! What a worker holds in memory is bounded by pages, whatever the records are like.
+//! What a worker holds in memory is bounded by pages, whatever the records are like and however many there are.
+//!
+//! Here a page is 4 MB. The simulator's own bound for rows with long texts is 8 MB, which makes a worker 138 to 161 MB
+//! large with glibc's allocator, and 82 to 92 MB with `MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576`: much of it is
+//! not held but kept.
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
@@ -11,8 +15,10 @@ use crate::tenant::Tenant;
 
 /// The goal for a worker, in bytes.
 const MOST: u64 = 150_000_000;
-/// E-mails of the largest size there is; together several times what a worker may hold.
-const EMAILS: usize = 600;
+/// E-mails of the largest size there is; together as much as a worker may hold.
+const EMAILS: usize = 900;
+/// Of them, what makes a page of 4 MB.
+const PAGE_ROWS: u32 = 25;
 /// The platform's longest HTML and plain bodies.
 const HTML: usize = 131_072;
 const PLAIN: usize = 32_768;
@@ -20,7 +26,7 @@ const PLAIN: usize = 32_768;
 #[tokio::test]
 async fn very_long_bodies_do_not_make_a_worker_large() {
     let stack = Stack::running("memory", 1).await;
-    let mut tenant = Tenant::without_objects(&stack, Shape { page_rows: 2_000, ..SHAPE }).await;
+    let mut tenant = Tenant::without_objects(&stack, Shape { page_rows: PAGE_ROWS, ..SHAPE }).await;
     let case = tenant.simulated.truth("Case").await.remove(0)["Id"].clone();
     let emails = (0..EMAILS).map(|number| {
         // No two alike, and no text that packs into nothing.
