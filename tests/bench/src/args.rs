@@ -90,17 +90,7 @@ impl Load {
         match self {
             Self::Cases => &[("Case", None)],
             Self::Mail => &[("Case", None), ("EmailMessage", None)],
-            Self::Org => &[
-                ("Case", None),
-                ("CaseComment", None),
-                ("EmailMessage", None),
-                ("CaseHistory", None),
-                ("Contact", None),
-                ("User", None),
-                ("Task", None),
-                ("RecordType", None),
-                ("Escalation__c", Some("reference")),
-            ],
+            Self::Org => &demo::objects::OBJECTS,
         }
     }
 
