@@ -68,8 +68,10 @@ CREATE TABLE messages (
     characters       int         NOT NULL,                -- length of the text
     PRIMARY KEY (tenant_id, connection_id, object_id, record_id)
 ) PARTITION BY HASH (tenant_id);
+-- The record's id comes before the connection: it is what narrows, and no other index may look as good to a planner
+-- that does not know the tenant yet.
 CREATE INDEX messages_ticket
-    ON messages (tenant_id, connection_id, ticket_record_id, sent_at, object_id, record_id);
+    ON messages (tenant_id, ticket_record_id, connection_id, sent_at, object_id, record_id);
 
 CREATE TABLE agents (
     tenant_id     uuid     NOT NULL,

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
+use tokio_postgres::types::Type;
 
 use super::error::StoreError;
 use super::jobs::{AttemptReport, job_end, job_touch};
@@ -212,15 +213,28 @@ async fn quarantine_upsert(
           FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[]) AS q (id, reason, field, payload)
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET reason = excluded.reason, field = excluded.field, read_at = excluded.read_at, payload = excluded.payload";
-    // A record that came well again leaves the quarantine.
+    // A record that came well again leaves the quarantine. Looked for one by one, so that no plan reads all of it.
     const HEAL: &str = "-- quarantine_heal
-        DELETE FROM quarantine WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+        WITH healed AS MATERIALIZED (
+            SELECT k.id FROM unnest($4::text[]) AS k (id)
+             CROSS JOIN LATERAL (
+                   SELECT FROM quarantine
+                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id LIMIT 1) q)
+        DELETE FROM quarantine
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY(ARRAY(SELECT id FROM healed))";
     let tenant = tx.scope().tenant().0;
     if !page.rows.is_empty() {
         let ids: Vec<&str> = page.rows.iter().map(|row| row.record.id.as_str()).collect();
-        let statement = tx.sql().prepare_cached(HEAL).await.map_err(StoreError::at("quarantine_heal"))?;
         tx.sql()
-            .execute(&statement, &[&tenant, &key.connection.0, &key.object.0, &ids])
+            .execute_typed(
+                HEAL,
+                &[
+                    (&tenant, Type::UUID),
+                    (&key.connection.0, Type::UUID),
+                    (&key.object.0, Type::INT4),
+                    (&ids, Type::TEXT_ARRAY),
+                ],
+            )
             .await
             .map_err(StoreError::at("quarantine_heal"))?;
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
@@ -57,7 +58,8 @@ pub struct RecordRow {
     pub identities: Vec<u8>,
 }
 
-/// Looks up what is stored of these ids.
+/// Looks up what is stored of these ids: each by itself, because a planner whose statistics do not know the tenant
+/// would else read all of the object's records; and planned anew each time, because the tables grow meanwhile.
 pub async fn records_known(
     db: &Database,
     scope: &TenantScope,
@@ -65,14 +67,18 @@ pub async fn records_known(
     ids: &[&str],
 ) -> Result<HashMap<SalesforceId, Known>, StoreError> {
     const SQL: &str = "-- records_known
-        SELECT record_id, modstamp, read_at, field_set_id, state, reason, content_hash FROM records
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+        SELECT k.id, r.* FROM unnest($3::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT modstamp, read_at, field_set_id, state, reason, content_hash FROM records
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id LIMIT 1) r";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
-    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("records_known"))?;
     let rows = tx
         .sql()
-        .query(&statement, &[&scope.tenant().0, &key.connection.0, &key.object.0, &ids])
+        .query_typed(
+            SQL,
+            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
+        )
         .await
         .map_err(StoreError::at("records_known"))?;
     tx.commit().await?;

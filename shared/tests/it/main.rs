@@ -15,6 +15,7 @@ mod storage_migrations;
 mod storage_narrow;
 mod storage_page_commit;
 mod storage_plans;
+mod storage_reads;
 mod storage_sealing;
 mod storage_suppression;
 mod storage_tickets;

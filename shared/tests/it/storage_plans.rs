@@ -1,7 +1,8 @@
 //! Plans of the hot statements under row-level security, in the role that runs them.
 //!
 //! The statements are the programs' own: each runs once through the storage layer, and the session then tells the text
-//! it prepared. What the storage layer does not ask yet is spelled here as the index was made for it.
+//! it prepared. What the storage layer does not ask yet is spelled here as the index was made for it. What a page
+//! commit plans anew each time leaves nothing to look at: `storage_reads` counts what it touches.
 
 use std::time::Duration;
 
@@ -11,10 +12,9 @@ use refrain_shared::storage::content::ticket_list::{TicketCursor, TicketFilter, 
 use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
 use refrain_shared::storage::jobs::worker_heartbeat;
 use refrain_shared::storage::page_commit::page_commit;
-use refrain_shared::storage::records::records_known;
 use refrain_shared::storage::{Database, TenantTx};
 
-use crate::fixture::{Store, Tenant, id};
+use crate::fixture::{Store, Tenant};
 
 /// 10,000 tickets with a record, a message and a facet each, for both tenants.
 async fn fill(store: &Store, tenants: [&Tenant; 2]) {
@@ -100,39 +100,16 @@ async fn tenants(store: &Store) -> (Tenant, Database) {
 }
 
 #[tokio::test]
-async fn a_pages_statements_use_indexes_under_row_level_security() {
+async fn a_pages_prepared_statements_use_indexes_under_row_level_security() {
     let store = Store::open("plans_page").await;
     let (acme, one) = tenants(&store).await;
-    let ids: Vec<String> = (1..=50).map(|n| id("500", n).to_string()).collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    records_known(&one, &acme.scope, acme.key(acme.case), &ids).await.unwrap();
     let lease = acme.lease(acme.comment).await;
     let mut client = one.tenant().await.unwrap();
     let page = acme.page(&lease, vec![acme.comment_row(1, 1, 10)]);
     page_commit(&mut client, page).await.unwrap();
 
-    let (own, connection) = (acme.id(), acme.connection.0);
-    let (case, comment) = (acme.case.id.0, acme.comment.id.0);
-    let listed = ids.join(",");
+    let own = acme.id();
     for (name, arguments, table, index) in [
-        (
-            "records_known",
-            format!("('{own}', '{connection}', {case}, '{{{listed}}}')"),
-            "records",
-            "records_",
-        ),
-        (
-            "messages_former_tickets",
-            format!("('{own}', '{connection}', {comment}, '{{{listed}}}')"),
-            "messages",
-            "messages_",
-        ),
-        (
-            "tickets_aggregate",
-            format!("('{own}', '{connection}', 0, 1, '{{{case}}}', '{{{}}}', 21)", ids[0]),
-            "messages",
-            "_ticket_record_id_",
-        ),
         ("job_touch", format!("({}, 1, 1, 15, NULL)", lease.job.0), "jobs", "jobs_pkey"),
         ("feed_advance", format!("('{own}', 1)"), "nothing", "tenant_feed"),
     ] {

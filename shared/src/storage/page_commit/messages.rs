@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::types::Type;
+
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
@@ -55,14 +57,18 @@ async fn former_tickets(
     applied: &[Applied<'_>],
 ) -> Result<Touched, StoreError> {
     const SQL: &str = "-- messages_former_tickets
-        SELECT ticket_record_id, count(*) FILTER (WHERE state = 0) FROM messages
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)
-         GROUP BY ticket_record_id";
+        SELECT m.ticket_record_id, count(*) FILTER (WHERE m.state = 0) FROM unnest($3::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT ticket_record_id, state FROM messages
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id LIMIT 1) m
+         GROUP BY m.ticket_record_id";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
-    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_former_tickets"))?;
     let rows = tx
         .sql()
-        .query(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
+        .query_typed(
+            SQL,
+            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
+        )
         .await
         .map_err(StoreError::at("messages_former_tickets"))?;
     Ok(Touched {
