@@ -15,8 +15,8 @@ use crate::fixture::{Object, Store, Tenant, at};
 const TICKETS: usize = 10_000;
 /// Rows of a measured page.
 const PAGE: usize = 50;
-/// More than any page of so many rows needs, and far less than reading all rows of a table once.
-const FEW: i64 = 25 * PAGE as i64;
+/// Rows: more than any such page needs, and far less than reading all rows of a table once.
+const FEW: i64 = 1_250;
 
 async fn fill(store: &Store, tenant: &Tenant) {
     let (own, connection) = (tenant.id(), tenant.connection.0);
