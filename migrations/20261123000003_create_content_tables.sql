@@ -140,7 +140,8 @@ ALTER TABLE records ALTER COLUMN payload SET STORAGE EXTERNAL;
 ALTER TABLE tickets ALTER COLUMN fields SET STORAGE EXTERNAL;
 ALTER TABLE quarantine ALTER COLUMN payload SET STORAGE EXTERNAL;
 
--- Eight leaves each: in a trial of the write path 1, 8 and 32 differed by less than the noise, and eight keep a leaf's indexes in memory at tens of millions of rows.
+-- Eight leaves each: 32 write a few percent faster and look up as much slower (`bench partitions`), one leaf the other
+-- way round, and eight keep a leaf's indexes in memory at tens of millions of rows.
 DO $$
 DECLARE
     parent text;
