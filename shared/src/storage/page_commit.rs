@@ -5,8 +5,15 @@
 //! job → checkpoint → feed head → tickets. Tickets are only ever written under the feed's lock: their
 //! aggregates are then computed from all committed messages, whatever the order of commits, and their
 //! sequence numbers are dense and in commit order.
+//!
+//! What is here of a page is looked up record by record and ticket by ticket, with the tenant given by row-level
+//! security alone and no condition that a second index could take as well; and it is planned anew each time. A
+//! planner whose statistics do not know the tenant takes it for empty, a kept plan may be from when the tables were,
+//! and either would read all that the tenant has. `OFFSET 0` keeps each look-up by itself; `LIMIT 1` would too, but lets
+//! a planner that takes ids for common stop early in a scan of everything, which for a new id has no end.
 
 mod checkpoint;
+mod facets;
 mod messages;
 mod people;
 mod tickets;
@@ -213,31 +220,8 @@ async fn quarantine_upsert(
           FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[]) AS q (id, reason, field, payload)
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET reason = excluded.reason, field = excluded.field, read_at = excluded.read_at, payload = excluded.payload";
-    // A record that came well again leaves the quarantine. Looked for one by one, so that no plan reads all of it.
-    const HEAL: &str = "-- quarantine_heal
-        WITH healed AS MATERIALIZED (
-            SELECT k.id FROM unnest($4::text[]) AS k (id)
-             CROSS JOIN LATERAL (
-                   SELECT FROM quarantine
-                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id LIMIT 1) q)
-        DELETE FROM quarantine
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY(ARRAY(SELECT id FROM healed))";
     let tenant = tx.scope().tenant().0;
-    if !page.rows.is_empty() {
-        let ids: Vec<&str> = page.rows.iter().map(|row| row.record.id.as_str()).collect();
-        tx.sql()
-            .execute_typed(
-                HEAL,
-                &[
-                    (&tenant, Type::UUID),
-                    (&key.connection.0, Type::UUID),
-                    (&key.object.0, Type::INT4),
-                    (&ids, Type::TEXT_ARRAY),
-                ],
-            )
-            .await
-            .map_err(StoreError::at("quarantine_heal"))?;
-    }
+    quarantine_heal(tx, key, &page.rows).await?;
     if page.quarantined.is_empty() {
         return Ok(());
     }
@@ -253,5 +237,38 @@ async fn quarantine_upsert(
         )
         .await
         .map_err(StoreError::at("quarantine_upsert"))?;
+    Ok(())
+}
+
+/// A record that came well again leaves the quarantine.
+async fn quarantine_heal(tx: &TenantTx<'_>, key: ObjectKey, rows: &[PageRow]) -> Result<(), StoreError> {
+    const FIND: &str = "-- quarantine_find
+        SELECT k.id FROM unnest($3::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT FROM quarantine WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) q";
+    const DELETE: &str = "-- quarantine_heal
+        DELETE FROM quarantine WHERE connection_id = $1 AND object_id = $2 AND record_id = $3";
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = rows.iter().map(|row| row.record.id.as_str()).collect();
+    let found = tx
+        .sql()
+        .query_typed(
+            FIND,
+            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::at("quarantine_find"))?;
+    for row in &found {
+        let id: &str = row.get(0);
+        tx.sql()
+            .execute_typed(
+                DELETE,
+                &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&id, Type::TEXT)],
+            )
+            .await
+            .map_err(StoreError::at("quarantine_heal"))?;
+    }
     Ok(())
 }

@@ -58,8 +58,7 @@ pub struct RecordRow {
     pub identities: Vec<u8>,
 }
 
-/// Looks up what is stored of these ids: each by itself, because a planner whose statistics do not know the tenant
-/// would else read all of the object's records; and planned anew each time, because the tables grow meanwhile.
+/// Looks up what is stored of these ids, in the way that [`page_commit`](super::page_commit) explains.
 pub async fn records_known(
     db: &Database,
     scope: &TenantScope,
@@ -70,7 +69,7 @@ pub async fn records_known(
         SELECT k.id, r.* FROM unnest($3::text[]) AS k (id)
          CROSS JOIN LATERAL (
                SELECT modstamp, read_at, field_set_id, state, reason, content_hash FROM records
-                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id LIMIT 1) r";
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) r";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let rows = tx

@@ -11,12 +11,28 @@ use tokio_postgres::Client;
 
 use crate::fixture::{Object, Store, Tenant, at};
 
-/// Tickets, with a record, a message and two facets each, of a filled tenant.
+/// Tickets, with a record, a message and two facets each, of a filled tenant; and comments in quarantine.
 const TICKETS: usize = 10_000;
 /// Rows of a measured page.
 const PAGE: usize = 50;
 /// Rows: more than any such page needs, and far less than reading all rows of a table once.
 const FEW: i64 = 1_250;
+/// A session tells its counters at a transaction's end, but once in a second only unless asked.
+const TELL: &str = "SELECT pg_stat_force_next_flush()";
+
+/// A database in which nobody gathers statistics, or touches a block, unless the test says so.
+async fn open(test: &str) -> Store {
+    const SQL: &str = "DO $$
+        DECLARE leaf regclass;
+        BEGIN
+            FOR leaf IN SELECT oid FROM pg_class WHERE relispartition AND relkind = 'r' LOOP
+                EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', leaf);
+            END LOOP;
+        END $$";
+    let store = Store::open(test).await;
+    store.owner().await.batch_execute(SQL).await.unwrap();
+    store
+}
 
 async fn fill(store: &Store, tenant: &Tenant) {
     let (own, connection) = (tenant.id(), tenant.connection.0);
@@ -48,9 +64,20 @@ async fn fill(store: &Store, tenant: &Tenant) {
              SELECT '{own}', '{connection}', {case}, {ticket}, facet, 'p' || n % 500
                FROM generate_series(1, {TICKETS}) n, unnest('{{product,tier}}'::text[]) facet"
         ),
+        format!(
+            "INSERT INTO quarantine (tenant_id, connection_id, object_id, record_id, reason, read_at)
+             SELECT '{own}', '{connection}', {comment}, {message}, 'schema', now() FROM generate_series(20, {TICKETS}) n"
+        ),
     ] {
-        store.execute(&sql).await;
+        execute(store, &sql).await;
     }
+}
+
+/// Runs it, and waits until its counters are told: a session that ends tells them some time later.
+async fn execute(store: &Store, sql: &str) {
+    let owner = store.owner().await;
+    owner.batch_execute(sql).await.unwrap();
+    owner.batch_execute(TELL).await.unwrap();
 }
 
 /// A session of a worker, and what it touches.
@@ -98,9 +125,8 @@ impl<'a> Session<'a> {
               FROM pg_stat_user_tables s JOIN pg_statio_user_tables io USING (relid)
              WHERE s.relname ~ '^(records|tickets|messages|ticket_facets|quarantine)_[0-9]+$'";
         let mut client = self.one.tenant().await.unwrap();
-        // Its counters are told to the others at a transaction's end, once in a second unless asked.
         let tx = TenantTx::begin(&mut client, &self.tenant.scope).await.unwrap();
-        tx.sql().execute("SELECT pg_stat_force_next_flush()", &[]).await.unwrap();
+        tx.sql().execute(TELL, &[]).await.unwrap();
         tx.commit().await.unwrap();
         let row = self.owner.query_one(SQL, &[]).await.unwrap();
         (row.get(0), row.get(1))
@@ -122,7 +148,7 @@ async fn neighbour(store: &Store, of: &Tenant) -> Tenant {
 }
 
 async fn analyse(store: &Store) {
-    store.owner().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+    execute(store, "VACUUM ANALYZE").await;
 }
 
 fn assert_few(what: &str, (rows, blocks): (i64, i64)) {
@@ -133,7 +159,7 @@ fn assert_few(what: &str, (rows, blocks): (i64, i64)) {
 
 #[tokio::test]
 async fn a_page_reads_little_beside_tenants_that_the_statistics_know() {
-    let store = Store::open("reads_beside").await;
+    let store = open("reads_beside").await;
     let known = Tenant::make(&store).await;
     let (also, unknown) = (neighbour(&store, &known).await, neighbour(&store, &known).await);
     fill(&store, &known).await;
@@ -148,7 +174,7 @@ async fn a_page_reads_little_beside_tenants_that_the_statistics_know() {
 
 #[tokio::test]
 async fn a_page_reads_little_where_no_statistics_are() {
-    let store = Store::open("reads_without").await;
+    let store = open("reads_without").await;
     let alone = Tenant::make(&store).await;
     fill(&store, &alone).await;
     assert_few("alone", Session::open(&store, &alone).await.pages(1, PAGE).await);
@@ -156,7 +182,7 @@ async fn a_page_reads_little_where_no_statistics_are() {
 
 #[tokio::test]
 async fn a_page_reads_little_in_a_session_that_planned_for_nothing() {
-    let store = Store::open("reads_planned").await;
+    let store = open("reads_planned").await;
     let early = Tenant::make(&store).await;
     analyse(&store).await;
     let session = Session::open(&store, &early).await;
@@ -164,10 +190,20 @@ async fn a_page_reads_little_in_a_session_that_planned_for_nothing() {
     for n in 0..12 {
         session.pages(TICKETS / 2 + n, 1).await;
     }
-    store.execute(&format!("DELETE FROM messages WHERE tenant_id = '{}'", early.id())).await;
-    for table in ["records", "tickets", "ticket_facets"] {
-        store.execute(&format!("DELETE FROM {table} WHERE tenant_id = '{}'", early.id())).await;
+    for table in ["records", "tickets", "messages", "ticket_facets"] {
+        execute(&store, &format!("DELETE FROM {table} WHERE tenant_id = '{}'", early.id())).await;
     }
     fill(&store, &early).await;
     assert_few("planned early", session.pages(1, PAGE).await);
+}
+
+#[tokio::test]
+async fn a_page_reads_little_with_statistics_from_when_there_was_little() {
+    let store = open("reads_few").await;
+    let grown = Tenant::make(&store).await;
+    let session = Session::open(&store, &grown).await;
+    session.pages(TICKETS * 3, 12).await;
+    analyse(&store).await;
+    fill(&store, &grown).await;
+    assert_few("grown", session.pages(1, PAGE).await);
 }

@@ -58,7 +58,7 @@ const WRITES: [&str; 3] = [
 const LOOKUP: &str = "SELECT k.record_id, r.* FROM staged k
      CROSS JOIN LATERAL (
            SELECT modstamp, content_hash FROM records
-            WHERE connection_id = (SELECT current_tenant()) AND object_id = 1 AND record_id = k.record_id LIMIT 1) r
+            WHERE connection_id = (SELECT current_tenant()) AND object_id = 1 AND record_id = k.record_id OFFSET 0) r
      WHERE k.n >= $1 AND k.n < $2";
 
 /// One load.

@@ -60,7 +60,7 @@ async fn former_tickets(
         SELECT m.ticket_record_id, count(*) FILTER (WHERE m.state = 0) FROM unnest($3::text[]) AS k (id)
          CROSS JOIN LATERAL (
                SELECT ticket_record_id, state FROM messages
-                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id LIMIT 1) m
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) m
          GROUP BY m.ticket_record_id";
     let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
     let rows = tx

@@ -1,7 +1,7 @@
-//! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, facets,
-//! the sequence of the changes feed, and how many tickets there are.
+//! Tickets, under the feed's lock: their own columns, shells for children that came first, aggregates, the sequence
+//! of the changes feed, and how many tickets there are.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -9,11 +9,10 @@ use tokio_postgres::types::Type;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
-use super::{Applied, TicketRow};
+use super::{Applied, TicketRow, facets};
 use crate::clock::Timestamp;
 use crate::ids::ObjectId;
 use crate::record::RecordState;
-use crate::ticket::FacetValue;
 
 /// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
 /// Stored; beside the reasons of records, which are smaller.
@@ -59,7 +58,7 @@ pub(super) async fn write(
     if !tickets.is_empty() {
         awaited = new_with_messages(tx, key, &tickets).await?;
         made.add(upsert(tx, key, mapping_epoch, first, &tickets).await?);
-        facets_replace(tx, key, &tickets).await?;
+        facets::replace(tx, key, &tickets).await?;
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
@@ -114,12 +113,12 @@ async fn new_with_messages(
     const SQL: &str = "-- tickets_new_with_messages
         SELECT i.id FROM unnest($3::text[]) AS i (id)
          CROSS JOIN LATERAL (
-               SELECT FROM messages m
-                WHERE m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = i.id LIMIT 1) m
+               SELECT count(*) AS here FROM messages m
+                WHERE m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = i.id) m
           LEFT JOIN LATERAL (
                SELECT true AS here FROM tickets t
-                WHERE t.connection_id = $1 AND t.object_id = $2 AND t.record_id = i.id LIMIT 1) t ON true
-         WHERE t.here IS NULL";
+                WHERE t.connection_id = $1 AND t.object_id = $2 AND t.record_id = i.id OFFSET 0) t ON true
+         WHERE m.here > 0 AND t.here IS NULL";
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let rows = tx
         .sql()
@@ -144,7 +143,7 @@ async fn upsert(
             SELECT k.id AS record_id, t.state FROM unnest($6::text[]) AS k (id)
              CROSS JOIN LATERAL (
                    SELECT state FROM tickets
-                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id LIMIT 1) t),
+                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id OFFSET 0) t),
         written AS (
             INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
                                       channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
@@ -227,10 +226,6 @@ fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
 ///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
-///
-/// Each ticket is looked up by itself, with the tenant given by row-level security alone and the connection in a form
-/// that no index takes: a planner whose statistics do not know the tenant takes it for empty, and would else read all
-/// that the tenant has for each ticket.
 async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -245,7 +240,7 @@ async fn aggregate(
               LEFT JOIN LATERAL (
                    SELECT state FROM tickets t
                     WHERE t.connection_id = $2 AND t.object_id = k.object_id AND t.record_id = k.record_id
-                    LIMIT 1) t ON true),
+                    OFFSET 0) t ON true),
         written AS (
             INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, messages,
                                       customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq)
@@ -274,7 +269,6 @@ async fn aggregate(
           FROM written w JOIN touched k USING (object_id, record_id)";
     let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
-    // Planned anew each time: a plan kept from when the tables were empty would read them whole for each ticket.
     let row = tx
         .sql()
         .query_typed_one(
@@ -292,107 +286,4 @@ async fn aggregate(
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
     Ok(Made::of(&row))
-}
-
-/// Brings the facets of the page's tickets to what they are now; a facet that stays as it is is not written.
-async fn facets_replace(
-    tx: &TenantTx<'_>,
-    key: ObjectKey,
-    tickets: &[(&Applied<'_>, &TicketRow)],
-) -> Result<(), StoreError> {
-    const INSERT: &str = "-- ticket_facets_upsert
-        INSERT INTO ticket_facets AS t (tenant_id, connection_id, object_id, record_id, facet, text_value, time_value, number_value)
-        SELECT $1, $2, $3, f.* FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int8[]) AS f
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id, facet) DO UPDATE
-           SET text_value = excluded.text_value, time_value = excluded.time_value, number_value = excluded.number_value
-         WHERE (t.text_value, t.time_value, t.number_value)
-               IS DISTINCT FROM (excluded.text_value, excluded.time_value, excluded.number_value)";
-    let facets: Vec<(&str, &str, &FacetValue)> = tickets
-        .iter()
-        .filter(|(applied, _)| applied.record.state == RecordState::Live)
-        .flat_map(|(applied, row)| {
-            row.facets.iter().map(|(name, value)| (applied.id.as_str(), name.as_str(), value))
-        })
-        .collect();
-    facets_clear(tx, key, tickets, &facets).await?;
-    if facets.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<&str> = facets.iter().map(|(id, _, _)| *id).collect();
-    let names: Vec<&str> = facets.iter().map(|(_, name, _)| *name).collect();
-    let (mut texts, mut times, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-    for (_, _, value) in &facets {
-        let (text, time, number) = match value {
-            FacetValue::Text(text) => (Some(text.as_str()), None, None),
-            FacetValue::Time(time) => (None, Some(*time), None),
-            FacetValue::Number(number) => (None, None, Some(*number)),
-        };
-        texts.push(text);
-        times.push(time);
-        numbers.push(number);
-    }
-    let statement = tx.sql().prepare_cached(INSERT).await.map_err(StoreError::at("ticket_facets_upsert"))?;
-    tx.sql()
-        .execute(
-            &statement,
-            &[
-                &tx.scope().tenant().0,
-                &key.connection.0,
-                &key.object.0,
-                &ids,
-                &names,
-                &texts,
-                &times,
-                &numbers,
-            ],
-        )
-        .await
-        .map_err(StoreError::at("ticket_facets_upsert"))?;
-    Ok(())
-}
-
-/// Deletes what these tickets have and should not have any more. Found ticket by ticket, for the reason given at
-/// [`aggregate`].
-async fn facets_clear(
-    tx: &TenantTx<'_>,
-    key: ObjectKey,
-    tickets: &[(&Applied<'_>, &TicketRow)],
-    wanted: &[(&str, &str, &FacetValue)],
-) -> Result<(), StoreError> {
-    const FIND: &str = "-- ticket_facets_find
-        SELECT k.id, f.facet FROM unnest($3::text[]) AS k (id)
-         CROSS JOIN LATERAL (
-               SELECT facet FROM ticket_facets
-                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) f";
-    const DELETE: &str = "-- ticket_facets_delete
-        DELETE FROM ticket_facets
-         WHERE connection_id = $1 AND object_id = $2 AND record_id = $3 AND facet IS NOT DISTINCT FROM $4";
-    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
-    let found = tx
-        .sql()
-        .query_typed(
-            FIND,
-            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::at("ticket_facets_find"))?;
-    let wanted: HashSet<(&str, &str)> = wanted.iter().map(|(id, name, _)| (*id, *name)).collect();
-    for row in &found {
-        let (id, name): (&str, &str) = (row.get(0), row.get(1));
-        if !wanted.contains(&(id, name)) {
-            tx.sql()
-                .execute_typed(
-                    DELETE,
-                    &[
-                        (&key.connection.0, Type::UUID),
-                        (&key.object.0, Type::INT4),
-                        (&id, Type::TEXT),
-                        (&name, Type::TEXT),
-                    ],
-                )
-                .await
-                .map_err(StoreError::at("ticket_facets_delete"))?;
-        }
-    }
-    Ok(())
 }
