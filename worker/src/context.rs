@@ -25,6 +25,8 @@ pub struct Context {
     pub http: Http,
     /// How queries are asked.
     pub client: ClientSettings,
+    /// Records that one commit takes, at most, where pages are smaller.
+    pub commit_rows: usize,
     /// Longest time of one call.
     pub call_timeout: Duration,
     /// Wall-clock time.

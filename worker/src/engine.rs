@@ -1,9 +1,11 @@
-//! The pipeline of one job on one screen: plan → extract → transform → load, a page at a time.
+//! The pipeline of one job on one screen: plan → extract → transform → load, a full page's worth at a time.
 //!
-//! While one page is transformed and committed the next is fetched: two pages are in memory at most, each
-//! bounded by the client's body cap. That is the stated bound of a slot.
+//! Pages are fetched while others are transformed and committed, within the bounds of [`ahead`]: a slot holds one
+//! page, which the client's body cap bounds, or small ones of 4 MB together.
 
+pub mod ahead;
 pub mod load;
+pub mod parse;
 pub mod reader;
 pub mod transform;
 
@@ -11,7 +13,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
-use refrain_shared::clock::Clock;
 use refrain_shared::ids::ObjectId;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Lease, SLICE_TIME};
@@ -20,16 +21,16 @@ use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::checkpoints::PlanInputs;
 use refrain_shared::storage::records::ObjectKey;
 use refrain_shared::ticket::ProjectionPlan;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
-use crate::error::{JobError, Step};
+use crate::error::JobError;
 use crate::lane::Lane;
 use crate::tenants::TenantView;
-use load::PageOutcome;
+use ahead::Ahead;
+use load::Batch;
 use reader::Reader;
 use transform::TransformPlan;
 
@@ -98,23 +99,15 @@ pub struct Tally {
     pub calls: i64,
 }
 
-/// A window being read: prepared pages in order, each to be committed before the next is asked for.
+/// A window being read: batches of pages in order, each to be committed before the next is asked for.
 pub struct Reading<'a> {
     context: &'a Context,
     plan: Arc<ReadPlan>,
     lost: &'a CancellationToken,
     started: Instant,
     position: Option<Position>,
-    ahead: Option<Fetch>,
-}
-
-/// The page that travels while the one before it is turned into rows and committed.
-struct Fetch(JoinHandle<(Reader, Result<RecordPage, JobError>)>);
-
-impl Drop for Fetch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    ahead: Ahead,
+    is_over: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -133,50 +126,38 @@ impl<'a> Reading<'a> {
             lost,
             started: Instant::now(),
             position: window.resume.clone(),
-            ahead: Some(fetch(reader, context.clock.clone())),
+            ahead: Ahead::begin(reader, context.clock.clone(), context.commit_rows),
+            is_over: false,
         })
     }
 
-    /// The next page, ready to be committed; `None` after the one that ended the window or the job's turn.
-    pub async fn next(&mut self) -> Result<Option<PageOutcome>, JobError> {
-        let Some(mut fetch_ahead) = self.ahead.take() else { return Ok(None) };
-        let (reader, page) = (&mut fetch_ahead.0).await.map_err(panicked)?;
-        let page = page?;
+    /// The next batch, ready to be committed; `None` after the one that ended the window or the job's turn.
+    pub async fn next(&mut self) -> Result<Option<Batch>, JobError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut pages = self.ahead.next().await?;
+        let is_done = |pages: &[RecordPage]| pages.last().is_some_and(|page| page.done);
+        let enough = !is_done(&pages) && self.is_time_to_stop();
+        if enough {
+            self.ahead.stop(&mut pages).await;
+        }
         pass(CrashPoint::AfterPage);
-        if let Some(place) = page.last {
+        let ends_window = is_done(&pages);
+        let stops = enough && !ends_window && !self.ahead.has_failed();
+        self.is_over = ends_window || stops;
+        if let Some(place) = pages.iter().rev().find_map(|page| page.last) {
             self.position = Some(Position { stamp: place.at, id: place.id.to_string() });
         }
-        let ends_window = page.done;
-        let stops = !ends_window && self.is_time_to_stop();
-        if !ends_window && !stops {
-            self.ahead = Some(fetch(reader, self.context.clock.clone()));
-        }
-        let prepared = load::prepare(self.context, &self.plan, page).await?;
+        let prepared = load::prepare(self.context, &self.plan, pages).await?;
         pass(CrashPoint::AfterTransform);
-        Ok(Some(PageOutcome { prepared, ends_window, stops, position: self.position.clone() }))
+        Ok(Some(Batch { prepared, ends_window, stops, position: self.position.clone() }))
     }
 
     fn is_time_to_stop(&self) -> bool {
         self.started.elapsed() >= SLICE_TIME
             || self.context.draining.is_cancelled()
             || self.lost.is_cancelled()
-    }
-}
-
-fn fetch(mut reader: Reader, clock: Clock) -> Fetch {
-    Fetch(tokio::spawn(async move {
-        let page = reader.next(&clock).await;
-        (reader, page)
-    }))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
-fn panicked(error: tokio::task::JoinError) -> JobError {
-    JobError {
-        step: Step::Extract,
-        disposition: refrain_shared::error::Disposition::Bug,
-        code: "panic",
-        detail: error.to_string(),
     }
 }
 

@@ -92,6 +92,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         ring: Arc::new(ring),
         http,
         client,
+        commit_rows: usize::from(config.worker.commit_rows),
         call_timeout: http_settings.total_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),

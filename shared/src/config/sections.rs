@@ -104,6 +104,8 @@ pub struct Salesforce {
 pub struct Worker {
     /// Jobs at once.
     pub slots: u16,
+    /// Records that one commit takes, at most, where pages are smaller; also what a kill may cost a job.
+    pub commit_rows: u16,
     /// Where health and metrics listen.
     pub listen: SocketAddr,
 }
@@ -205,6 +207,7 @@ impl Config {
             salesforce: Salesforce::read(reader),
             worker: Worker {
                 slots: small(reader.number("worker", "slots", 8, 1..=512)),
+                commit_rows: small(reader.number("worker", "commit_rows", 2000, 1..=2000)),
                 listen: address(reader, "worker", "127.0.0.1:8081"),
             },
             dispatch: Dispatch::read(reader),

@@ -68,7 +68,7 @@ pub struct CanonicalRecord<'a> {
     set: &'a FieldSet,
 }
 
-/// Canonical records of one page, back to back in one buffer.
+/// Canonical records of a page, or of small ones together, back to back in one buffer.
 #[derive(Debug, Default)]
 pub struct PageRecords {
     bytes: Vec<u8>,

@@ -60,6 +60,15 @@ impl RecordPage {
             Content::Joined(records) => records.iter().map(|record| &**record).collect(),
         }
     }
+
+    /// Size of what it holds in bytes.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match &self.content {
+            Content::Whole(page) => page.body_bytes(),
+            Content::Joined(records) => records.iter().map(|record| record.get().len()).sum(),
+        }
+    }
 }
 
 /// What is still to be asked.

@@ -1,4 +1,4 @@
-//! Making a page last: the two halves of the transform on a thread that may block, the look-up between them,
+//! Making a batch of pages last: the two halves of the transform on a thread that may block, the look-up between them,
 //! and the page commit.
 
 use std::sync::Arc;
@@ -12,27 +12,30 @@ use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
 use tokio::time::Instant;
 
-use super::transform::{Transformed, build, parse};
+use super::parse::Parsed;
+use super::transform::{Transformed, build};
 use super::{ReadPlan, Tally};
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
 use crate::error::{JobError, Step};
 
-/// A page ready to be committed.
+/// Pages ready to be committed together.
 pub struct Prepared {
     /// Rows and counts.
     transformed: Transformed,
-    /// The response's Date.
+    /// Of how many pages.
+    pages: i32,
+    /// The first response's Date.
     pub read_at: Timestamp,
 }
 
-/// A prepared page with its place in the read.
-pub struct PageOutcome {
-    /// The page.
+/// Prepared pages with their place in the read.
+pub struct Batch {
+    /// The pages.
     pub prepared: Prepared,
-    /// The window ends with it.
+    /// The window ends with them.
     pub ends_window: bool,
-    /// The job ends with it although the window does not.
+    /// The job ends with them although the window does not.
     pub stops: bool,
     /// Where the next read goes on.
     pub position: Option<Position>,
@@ -43,19 +46,25 @@ const QUARANTINE_SHARE: (usize, usize) = (1, 2);
 /// Fewer records than this prove nothing.
 const QUARANTINE_FROM: usize = 20;
 
-/// Turns a page into rows.
+/// Turns pages into rows.
 pub async fn prepare(
     context: &Context,
     plan: &Arc<ReadPlan>,
-    page: RecordPage,
+    pages: Vec<RecordPage>,
 ) -> Result<Prepared, JobError> {
-    let read_at = page.read_at;
-    let planned = Arc::clone(plan);
     let now = context.clock.now();
+    let read_at = pages.first().map_or(now, |page| page.read_at);
+    let count = i32::try_from(pages.len()).unwrap_or(i32::MAX);
+    let planned = Arc::clone(plan);
     let parsed = blocking(move || {
-        let records = page.records();
-        let parsed = parse(&planned.transform, &records)?;
-        check_share(&planned, parsed.set_aside(), records.len())?;
+        let mut parsed = Parsed::new(&planned.transform);
+        // Each page's body is let go as soon as its records are in their canonical form.
+        for page in pages {
+            let before = parsed.set_aside();
+            let records = page.records();
+            parsed.add(&planned.transform, &records, page.read_at)?;
+            check_share(&planned, parsed.set_aside() - before, records.len())?;
+        }
         Ok(parsed)
     })
     .await?;
@@ -69,8 +78,8 @@ pub async fn prepare(
             .map_err(|error| JobError::of(Step::Transform, &error, now))?
     };
     let planned = Arc::clone(plan);
-    let transformed = blocking(move || build(&planned.transform, parsed, &known, read_at)).await?;
-    Ok(Prepared { transformed, read_at })
+    let transformed = blocking(move || build(&planned.transform, parsed, &known)).await?;
+    Ok(Prepared { transformed, pages: count, read_at })
 }
 
 /// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.
@@ -110,7 +119,7 @@ fn before_commit() {
     pass(CrashPoint::BeforeCommit);
 }
 
-/// Commits a prepared page and adds it to the tally.
+/// Commits prepared pages and adds them to the tally.
 pub async fn commit(
     context: &Context,
     plan: &ReadPlan,
@@ -124,7 +133,7 @@ pub async fn commit(
     let mut counts = prepared.transformed.counts;
     counts.api_calls = plan.lane.attempts_taken();
     tally.calls += counts.api_calls;
-    tally.pages += 1;
+    tally.pages += prepared.pages;
     tally.read += counts.read() + i64::try_from(prepared.transformed.rows.len()).unwrap_or(i64::MAX);
     let step = step(tally);
     let mut client = context.db.tenant().await.map_err(|error| failed(&error))?;

@@ -9,6 +9,7 @@ use refrain_shared::crypto::tenant_keys::WrappedKey;
 use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
 use refrain_shared::ids::{ConnectionId, FieldSetId, KeyId, ObjectId, TenantId};
 use refrain_shared::storage::keys::GateEpochs;
+use serde_json::value::RawValue;
 
 use super::*;
 
@@ -72,7 +73,9 @@ fn record(email: &str, stamp: &str) -> String {
 
 fn run(plan: &TransformPlan, records: &[String], known: &HashMap<SalesforceId, Known>) -> Transformed {
     let raw: Vec<&RawValue> = records.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-    build(plan, parse(plan, &raw).unwrap(), known, instant("2026-01-05T00:00:00.000Z")).unwrap()
+    let mut parsed = Parsed::new(plan);
+    parsed.add(plan, &raw, instant("2026-01-05T00:00:00.000Z")).unwrap();
+    build(plan, parsed, known).unwrap()
 }
 
 fn known_as(row: &PageRow) -> HashMap<SalesforceId, Known> {
@@ -127,6 +130,34 @@ fn of_two_versions_in_one_page_the_later_is_kept() {
     let both = run(&plan, &records, &HashMap::new());
     assert_eq!((both.rows.len(), both.counts.superseded), (1, 1));
     assert_eq!(both.rows[0].record.order.stamp, instant("2026-01-04T00:00:00.000Z"));
+}
+
+#[test]
+fn of_two_versions_in_two_pages_the_later_read_is_kept_with_its_own_moment() {
+    let plan = plan(&[]);
+    let mut parsed = Parsed::new(&plan);
+    for (record, read_at) in [
+        (record("bob@example.com", "2026-01-04T00:00:00.000+0000"), "2026-01-05T00:00:00.000Z"),
+        (record("ann@example.com", "2026-01-04T00:00:00.000+0000"), "2026-01-05T00:00:07.000Z"),
+        (record("old@example.com", "2026-01-03T00:00:00.000+0000"), "2026-01-05T00:00:09.000Z"),
+    ] {
+        parsed.add(&plan, &[serde_json::from_str(&record).unwrap()], instant(read_at)).unwrap();
+    }
+    let both = build(&plan, parsed, &HashMap::new()).unwrap();
+    assert_eq!((both.rows.len(), both.counts.superseded), (1, 2));
+    assert_eq!(both.rows[0].record.order.read_at, instant("2026-01-05T00:00:07.000Z"));
+}
+
+#[test]
+fn a_bad_record_that_repeats_is_set_aside_once_and_not_at_all_when_it_came_well_again() {
+    let plan = plan(&[]);
+    let bad = || format!(r#"{{"Id":"{CONTACT}","IsDeleted":"maybe"}}"#);
+    let twice = run(&plan, &["[]".to_owned(), bad(), "[]".to_owned(), bad()], &HashMap::new());
+    assert_eq!((twice.quarantined.len(), twice.counts.quarantined), (2, 4));
+
+    let healed =
+        run(&plan, &[bad(), record("ann@example.com", "2026-01-03T00:00:00.000+0000")], &HashMap::new());
+    assert_eq!((healed.quarantined.len(), healed.counts.quarantined, healed.rows.len()), (0, 1, 1));
 }
 
 #[test]

@@ -27,20 +27,20 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let window = Window { lo: slice.lo, hi: slice.hi, resume: progress.position, rows: progress.rows };
     let generation = job.inputs.checkpoint.generation;
     let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
-    while let Some(page) = reading.next().await? {
-        let progress = Progress { position: page.position, rows: window.rows, cut: false };
-        let moves = if page.ends_window {
+    while let Some(batch) = reading.next().await? {
+        let progress = Progress { position: batch.position, rows: window.rows, cut: false };
+        let moves = if batch.ends_window {
             CheckpointMove::SliceDone { slice: slice.clone(), generation }
         } else {
             CheckpointMove::Stays
         };
-        let (ends_window, stops) = (page.ends_window, page.stops);
+        let (ends_window, stops) = (batch.ends_window, batch.stops);
         let step = |tally: &Tally| match (ends_window, stops) {
             (true, _) => JobStep::End(JobEnd::Done, report(tally, true)),
             (false, true) => JobStep::Pause(stored(&progress.relaxed()), report(tally, false)),
             (false, false) => JobStep::Continue(stored(&progress)),
         };
-        commit(job.context, &plan, page.prepared, moves, step, tally).await?;
+        commit(job.context, &plan, batch.prepared, moves, step, tally).await?;
     }
     Ok(Left::Ended)
 }

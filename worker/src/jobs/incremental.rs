@@ -60,16 +60,16 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
     // Only the first response's Date counts: what was settled when the reading began.
     let mut settled = None;
-    while let Some(page) = reading.next().await? {
-        let (read_at, settle_s) = (page.prepared.read_at, settings.settle_s);
+    while let Some(batch) = reading.next().await? {
+        let (read_at, settle_s) = (batch.prepared.read_at, settings.settle_s);
         let watermark = *settled.get_or_insert_with(|| clamp_watermark(window.hi, read_at, settle_s));
-        let moves = match (&page.position, page.ends_window) {
+        let moves = match (&batch.position, batch.ends_window) {
             (_, true) => CheckpointMove::WindowDone { watermark },
             // The window's end is kept clamped, so that a later part of it promises no more than the first.
             (Some(position), false) => CheckpointMove::Inside { hi: watermark, position: position.clone() },
             (None, false) => CheckpointMove::Stays,
         };
-        let (ends_window, stops) = (page.ends_window, page.stops);
+        let (ends_window, stops) = (batch.ends_window, batch.stops);
         let progress = progress.clone();
         let step = |tally: &Tally| match (ends_window, stops) {
             // The rest of a window that was cut is read next, with as much at once as ever.
@@ -83,7 +83,7 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (false, true) => JobStep::Pause(stored(&progress.relaxed()), report(tally, false)),
             (false, false) => JobStep::Continue(stored(&progress)),
         };
-        commit(job.context, &plan, page.prepared, moves, step, tally).await?;
+        commit(job.context, &plan, batch.prepared, moves, step, tally).await?;
     }
     Ok(Left::Ended)
 }

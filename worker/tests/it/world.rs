@@ -204,6 +204,7 @@ fn context(bed: &TestBed, sim: &Running, ring: KeyRing) -> Context {
         ring: Arc::new(ring),
         http: Http::new(&http).unwrap(),
         client: ClientSettings::default(),
+        commit_rows: 2000,
         call_timeout: http.total_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),

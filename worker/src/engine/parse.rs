@@ -1,0 +1,173 @@
+//! The first half of the transform: pages → canonical records, each with its keyed hash, identity and state.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use refrain_shared::clock::Timestamp;
+use refrain_shared::crypto::{ContentHash, CryptoError};
+use refrain_shared::ids::SalesforceId;
+use refrain_shared::record::{PageRecords, ReadOrder, RecordProblem, RecordState, StateReason, canonicalize};
+use refrain_shared::storage::page_commit::QuarantineRow;
+use refrain_shared::storage::records::payload_row_key;
+use serde_json::value::RawValue;
+
+use super::transform::TransformPlan;
+use crate::error::{JobError, Step};
+
+/// A record, before anything is known of what is stored.
+pub struct Head {
+    /// Its id.
+    pub id: SalesforceId,
+    /// Where this read of it stands among all reads.
+    pub order: ReadOrder,
+    /// Live or gone.
+    pub state: RecordState,
+    /// Keyed hash of its canonical form.
+    pub hash: ContentHash,
+    /// Its place among the canonical records.
+    pub(super) index: usize,
+}
+
+/// The first half's outcome.
+pub struct Parsed {
+    /// Canonical records.
+    pub(super) records: PageRecords,
+    /// One head an id.
+    pub heads: Vec<Head>,
+    /// Where each id's head is.
+    places: HashMap<SalesforceId, usize>,
+    /// Records that cannot be kept; one row an id.
+    pub(super) quarantined: Vec<QuarantineRow>,
+    /// How many were read that cannot be kept.
+    set_aside: usize,
+    /// Records that repeat an id.
+    pub(super) repeats: i64,
+}
+
+impl Parsed {
+    /// Of no page yet.
+    #[must_use]
+    pub fn new(plan: &TransformPlan) -> Self {
+        Self {
+            records: PageRecords::new(&plan.fields),
+            heads: Vec::new(),
+            places: HashMap::new(),
+            quarantined: Vec::new(),
+            set_aside: 0,
+            repeats: 0,
+        }
+    }
+
+    /// How many records cannot be kept.
+    #[must_use]
+    pub fn set_aside(&self) -> usize {
+        self.set_aside
+    }
+
+    /// Adds a page: canonical form, keyed hash, identity and state of each record.
+    pub fn add(
+        &mut self,
+        plan: &TransformPlan,
+        records: &[&RawValue],
+        read_at: Timestamp,
+    ) -> Result<(), JobError> {
+        for raw in records {
+            let kept = canonicalize(raw, &plan.fields, &mut self.records)
+                .and_then(|()| head(plan, &self.records, self.records.len() - 1, read_at));
+            match kept {
+                Err(problem) => {
+                    let row = set_aside(plan, raw, &problem)?;
+                    self.quarantined.retain(|earlier| earlier.record_id != row.record_id);
+                    self.quarantined.push(row);
+                    self.set_aside += 1;
+                }
+                Ok(head) => {
+                    // It came well again before it was ever set aside.
+                    self.quarantined.retain(|earlier| earlier.record_id != head.id.as_str());
+                    self.keep(head);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of two versions of one record the later read wins, as it would in two commits; the other is superseded.
+    fn keep(&mut self, head: Head) {
+        match self.places.entry(head.id) {
+            Entry::Vacant(place) => {
+                place.insert(self.heads.len());
+                self.heads.push(head);
+            }
+            Entry::Occupied(place) => {
+                let kept = &mut self.heads[*place.get()];
+                if head.order.replaces(kept.order) {
+                    *kept = head;
+                }
+                self.repeats += 1;
+            }
+        }
+    }
+}
+
+fn head(
+    plan: &TransformPlan,
+    records: &PageRecords,
+    index: usize,
+    read_at: Timestamp,
+) -> Result<Head, RecordProblem> {
+    let record = records.get(index, &plan.fields);
+    let id = record
+        .text("Id")
+        .and_then(|text| SalesforceId::parse(&text).ok())
+        .ok_or(RecordProblem::Unidentified { field: "Id" })?;
+    let stamp =
+        record.instant(&plan.cursor).ok_or(RecordProblem::Unidentified { field: "the cursor field" })?;
+    let state = if record.boolean("IsDeleted") == Some(true) {
+        let merged = record.text("MasterRecordId").is_some();
+        RecordState::Tombstone(if merged { StateReason::Merged } else { StateReason::Deleted })
+    } else {
+        RecordState::Live
+    };
+    let order = ReadOrder { stamp, read_at, field_set: plan.fields.id };
+    Ok(Head { id, order, state, hash: plan.view.keys.content_hash(record.bytes()), index })
+}
+
+fn set_aside(
+    plan: &TransformPlan,
+    raw: &RawValue,
+    problem: &RecordProblem,
+) -> Result<QuarantineRow, JobError> {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(rename = "Id", borrow)]
+        id: std::borrow::Cow<'a, str>,
+    }
+    let keys = &plan.view.keys;
+    let record_id = serde_json::from_str::<Named<'_>>(raw.get())
+        .ok()
+        .and_then(|named| SalesforceId::parse(&named.id).ok())
+        .map_or_else(
+            || format!("#{}", hex::encode(keys.content_hash(raw.get().as_bytes()))),
+            |id| id.to_string(),
+        );
+    let mut payload = Vec::new();
+    keys.seal(
+        "quarantine.payload",
+        &payload_row_key(plan.key, &record_id),
+        raw.get().as_bytes(),
+        &mut payload,
+    )
+    .map_err(sealing_failed)?;
+    Ok(QuarantineRow {
+        record_id,
+        reason: problem.code(),
+        field: problem.field().map(str::to_owned),
+        payload,
+    })
+}
+
+/// Whatever the reason, no clock is needed to judge it.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+pub(super) fn sealing_failed(error: CryptoError) -> JobError {
+    JobError::of(Step::Transform, &error, Timestamp::UNIX_EPOCH)
+}
