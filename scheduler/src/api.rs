@@ -28,6 +28,7 @@ use refrain_shared::storage::keys::keys_load;
 use refrain_shared::tenant::TenantScope;
 
 use crate::probe::ConnectionProbe;
+use crate::rounds::Wakes;
 use problem::ApiError;
 
 /// What every operation may use.
@@ -42,6 +43,8 @@ pub struct Api {
     pub probe: Arc<dyn ConnectionProbe>,
     /// Wall-clock time.
     pub clock: Clock,
+    /// The loops that act on what is asked for.
+    pub wakes: Wakes,
 }
 
 /// The operations' shared state.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use refrain_shared::storage::Database;
 use refrain_shared::storage::dispatch::{Reconciled, jobs_reconcile};
 
-use crate::rounds::RoundError;
+use crate::rounds::{RoundError, Wakes};
 
 /// One round.
-pub async fn round(db: &Database, every: Duration) -> Result<Duration, RoundError> {
+pub async fn round(db: &Database, every: Duration, wakes: &Wakes) -> Result<Duration, RoundError> {
     let changed = jobs_reconcile(db).await?;
     if changed != Reconciled::default() {
         tracing::info!(
@@ -18,6 +18,9 @@ pub async fn round(db: &Database, every: Duration) -> Result<Duration, RoundErro
             orgs = changed.orgs,
             "brought jobs in step with what people want"
         );
+    }
+    if changed.jobs > 0 {
+        wakes.dispatcher.notify_one();
     }
     Ok(every)
 }

@@ -17,11 +17,13 @@ use refrain_shared::telemetry::health::Check;
 use refrain_shared::telemetry::{Health, Telemetry, health_router};
 use refrain_shared::wiring::{broker_options, database_options};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Api, router};
 use crate::probe::{ConnectionProbe, SalesforceProbe};
+use crate::rounds::Wakes;
 use crate::{dispatcher, operator_key, reaper, reconcile, rounds, stats, wiring};
 
 /// How long stopping may take; orchestrators kill after 30 seconds.
@@ -85,7 +87,14 @@ async fn parts(config: &Config, probe: Arc<dyn ConnectionProbe>) -> anyhow::Resu
     operator_key::ensure(&control, &config.http.operator_key_file).await?;
     let publisher = Arc::new(Publisher::new(broker_options(config), "refrain-scheduler"));
     let health = Health::new(vec![("database", database_check(&db)), ("broker", broker_check(&publisher))]);
-    let api = Arc::new(Api { control, db: db.clone(), ring, probe, clock: Clock::system() });
+    let api = Arc::new(Api {
+        control,
+        db: db.clone(),
+        ring,
+        probe,
+        clock: Clock::system(),
+        wakes: Wakes::default(),
+    });
     Ok(Parts { db, publisher, health, api })
 }
 
@@ -93,17 +102,21 @@ fn start_loops(config: &Config, parts: &Parts, stop: &CancellationToken, tasks: 
     let settings = config.dispatch.clone();
     let (reap_every, reconcile_every) = (settings.reap_every, settings.reconcile_every);
     let (db, publisher) = (parts.db.clone(), Arc::clone(&parts.publisher));
-    tasks.spawn(rounds::run("dispatcher", stop.clone(), async move || {
+    let wakes = parts.api.wakes.clone();
+    let never = Arc::new(Notify::new());
+    tasks.spawn(rounds::run("dispatcher", stop.clone(), Arc::clone(&wakes.dispatcher), async move || {
         dispatcher::round(&db, &publisher, &settings).await
     }));
     let db = parts.db.clone();
-    tasks.spawn(rounds::run("reaper", stop.clone(), async move || reaper::round(&db, reap_every).await));
-    let db = parts.db.clone();
-    tasks.spawn(rounds::run("reconciler", stop.clone(), async move || {
-        reconcile::round(&db, reconcile_every).await
+    tasks.spawn(rounds::run("reaper", stop.clone(), Arc::clone(&never), async move || {
+        reaper::round(&db, reap_every).await
     }));
     let db = parts.db.clone();
-    tasks.spawn(rounds::run("stats", stop.clone(), async move || stats::round(&db).await));
+    tasks.spawn(rounds::run("reconciler", stop.clone(), Arc::clone(&wakes.reconciler), async move || {
+        reconcile::round(&db, reconcile_every, &wakes).await
+    }));
+    let db = parts.db.clone();
+    tasks.spawn(rounds::run("stats", stop.clone(), never, async move || stats::round(&db).await));
 }
 
 fn database_check(db: &Database) -> Check {

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use harness::{Schema, TestBed};
 use refrain_scheduler::api::{Api, router};
 use refrain_scheduler::probe::{ConnectionProbe, Proof, Unproved};
+use refrain_scheduler::rounds::Wakes;
 use refrain_scheduler::{operator_key, schema};
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::KeyRing;
@@ -177,6 +178,7 @@ impl World {
             ring: Arc::clone(&self.ring),
             probe: Arc::new(probe),
             clock: Clock::system(),
+            wakes: Wakes::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

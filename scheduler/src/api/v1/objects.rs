@@ -135,6 +135,7 @@ pub(in crate::api) async fn create(
         settings: checked_settings(new.settings)?.unwrap_or_default(),
     };
     let made = store::object_sync_create(&api.control, &scope, connection, &new).await?;
+    api.wakes.reconciler.notify_one();
     made.map(|sync| (StatusCode::CREATED, Json(sync.into()))).ok_or_else(|| ApiError::not_found("connection"))
 }
 
@@ -154,6 +155,7 @@ pub(in crate::api) async fn update(
         settings: checked_settings(patch.settings)?,
     };
     let changed = store::object_sync_update(&api.control, &scope, object, &patch).await?;
+    api.wakes.reconciler.notify_one();
     changed.map(|sync| Json(sync.into())).ok_or_else(|| ApiError::not_found("object sync"))
 }
 
@@ -174,6 +176,7 @@ pub(in crate::api) async fn sync_now(
         Trigger::Again => "again",
         Trigger::NotYet => "not_yet",
     };
+    api.wakes.dispatcher.notify_one();
     Ok((StatusCode::ACCEPTED, Json(Triggered { outcome: outcome.to_owned() })))
 }
 
