@@ -160,7 +160,7 @@ CREATE TABLE jobs (                                       -- fleet
     tenant_id       uuid        NOT NULL,
     connection_id   uuid,
     object_id       int,
-    org_id          text        COLLATE "C",              -- whose limits bind it
+    org_id          text        COLLATE "C" NOT NULL,     -- whose limits bind it
     kind            text        NOT NULL CHECK (kind IN ('incremental', 'backfill')),
     class           smallint    NOT NULL CHECK (class BETWEEN 0 AND 6), -- interactive, incremental, derived, backfill, verify, files, privacy
     unique_key      text        UNIQUE,                   -- one row per standing duty or slice

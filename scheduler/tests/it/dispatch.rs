@@ -12,7 +12,7 @@ use refrain_shared::job::envelope::Decoded;
 use refrain_shared::job::lease::Class;
 use refrain_shared::queue::{BrokerOptions, Consumer, ConsumerOptions, Publisher};
 use refrain_shared::secret::Secret;
-use refrain_shared::storage::dispatch::{ClaimLimits, Claimed, dispatch_claim};
+use refrain_shared::storage::dispatch::{ClaimLimits, Claimed, dispatch_claim, dispatch_stats};
 use refrain_shared::storage::gates::{GateSubject, gate_close, gate_open};
 use refrain_shared::storage::jobs::job_lease;
 use refrain_shared::tenant::TenantScope;
@@ -28,6 +28,11 @@ const LIMITS: ClaimLimits = ClaimLimits { batch: 500, unclaimed: Duration::from_
 
 async fn claim(world: &World) -> Vec<Claimed> {
     dispatch_claim(&world.db, LIMITS).await.unwrap()
+}
+
+async fn runnable(world: &World) -> i64 {
+    let (stats, _) = dispatch_stats(&world.db).await.unwrap();
+    stats.iter().map(|class| class.runnable).sum()
 }
 
 fn of(claimed: &[Claimed], scope: &TenantScope) -> usize {
@@ -221,6 +226,7 @@ async fn an_org_without_free_lanes_neither_fills_the_page_nor_has_its_jobs_publi
     world
         .sql(&format!("UPDATE jobs SET org_id = '00D000000000002EAA' WHERE tenant_id = '{}'", one.tenant().0))
         .await;
+    assert_eq!(runnable(&world).await, 5, "more workers could not take more than there are lanes");
     let first = claim(&world).await;
     assert_eq!(
         (of(&first, &many), of(&first, &one)),
@@ -228,6 +234,7 @@ async fn an_org_without_free_lanes_neither_fills_the_page_nor_has_its_jobs_publi
         "as many as there are lanes, and the other org's"
     );
     assert!(claim(&world).await.is_empty(), "published jobs will want the lanes");
+    assert_eq!(runnable(&world).await, 0, "what waits behind full lanes is no work for more workers");
 
     // One ends in good order: its lane is free at once.
     world

@@ -61,10 +61,7 @@ pub async fn job_lease(
                 row.get::<_, Option<_>>(2).ok_or(StoreError::Missing("the job's connection"))?,
             ),
             object: ObjectId(row.get::<_, Option<_>>(3).ok_or(StoreError::Missing("the job's object"))?),
-            org: row
-                .get::<_, Option<&str>>(4)
-                .and_then(|text| SalesforceId::parse(text).ok())
-                .ok_or(StoreError::Missing("the job's org"))?,
+            org: SalesforceId::parse(row.get(4)).map_err(|_| StoreError::Unreadable("jobs.org_id"))?,
             kind: Kind::from_word(row.get(5)).ok_or(StoreError::Unreadable("jobs.kind"))?,
             class: Class::from_number(row.get(6)).ok_or(StoreError::Unreadable("jobs.class"))?,
             params: row.get::<_, Json<Value>>(7).0,

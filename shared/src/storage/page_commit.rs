@@ -12,10 +12,12 @@
 //! and either would read all that the tenant has. `OFFSET 0` keeps each look-up by itself; `LIMIT 1` would too, but lets
 //! a planner that takes ids for common stop early in a scan of everything, which for a new id has no end.
 
+mod aggregates;
 mod checkpoint;
 mod facets;
 mod messages;
 mod people;
+mod quarantine;
 mod tickets;
 
 use std::collections::HashMap;
@@ -23,7 +25,6 @@ use std::collections::HashMap;
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
-use tokio_postgres::types::Type;
 
 use super::error::StoreError;
 use super::jobs::{AttemptReport, job_end, job_touch};
@@ -71,7 +72,7 @@ pub enum JobStep {
     End(JobEnd, AttemptReport),
 }
 
-/// One page, ready to be made to last.
+/// One page, or small ones together, ready to be made to last.
 #[derive(Debug)]
 pub struct PageCommit<'a> {
     /// The lease under which it was read.
@@ -86,7 +87,7 @@ pub struct PageCommit<'a> {
     pub ticket_objects: &'a HashMap<String, ObjectId>,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
-    /// The response's Date.
+    /// The first response's Date.
     pub read_at: Timestamp,
     /// Outcomes known before the commit.
     pub counts: PageCounts,
@@ -118,7 +119,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
         .filter(|(_, record)| written.ids.contains(&record.id))
         .map(|(row, record)| Applied { id: record.id, record, row })
         .collect();
-    quarantine_upsert(&tx, key, &page).await?;
+    quarantine::upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
     people::upsert(&tx, key, &applied).await?;
 
@@ -207,68 +208,4 @@ async fn finish_job(tx: &TenantTx<'_>, page: &PageCommit<'_>, written: i64) -> R
 /// What this very page wrote is known only here.
 fn with_page(report: &AttemptReport, written: i64) -> AttemptReport {
     AttemptReport { written: report.written + written, ..report.clone() }
-}
-
-async fn quarantine_upsert(
-    tx: &TenantTx<'_>,
-    key: ObjectKey,
-    page: &PageCommit<'_>,
-) -> Result<(), StoreError> {
-    const SQL: &str = "-- quarantine_upsert
-        INSERT INTO quarantine (tenant_id, connection_id, object_id, record_id, reason, field, read_at, payload)
-        SELECT $1, $2, $3, q.id, q.reason, q.field, $8, q.payload
-          FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[]) AS q (id, reason, field, payload)
-        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-           SET reason = excluded.reason, field = excluded.field, read_at = excluded.read_at, payload = excluded.payload";
-    let tenant = tx.scope().tenant().0;
-    quarantine_heal(tx, key, &page.rows).await?;
-    if page.quarantined.is_empty() {
-        return Ok(());
-    }
-    let rows = &page.quarantined;
-    let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
-    let reasons: Vec<&str> = rows.iter().map(|row| row.reason).collect();
-    let fields: Vec<Option<&str>> = rows.iter().map(|row| row.field.as_deref()).collect();
-    let payloads: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_slice()).collect();
-    tx.sql()
-        .execute(
-            SQL,
-            &[&tenant, &key.connection.0, &key.object.0, &ids, &reasons, &fields, &payloads, &page.read_at],
-        )
-        .await
-        .map_err(StoreError::at("quarantine_upsert"))?;
-    Ok(())
-}
-
-/// A record that came well again leaves the quarantine.
-async fn quarantine_heal(tx: &TenantTx<'_>, key: ObjectKey, rows: &[PageRow]) -> Result<(), StoreError> {
-    const FIND: &str = "-- quarantine_find
-        SELECT k.id FROM unnest($3::text[]) AS k (id)
-         CROSS JOIN LATERAL (
-               SELECT FROM quarantine WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) q";
-    const DELETE: &str = "-- quarantine_heal
-        DELETE FROM quarantine WHERE connection_id = $1 AND object_id = $2 AND record_id = $3";
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<&str> = rows.iter().map(|row| row.record.id.as_str()).collect();
-    let found = tx
-        .sql()
-        .query_typed(
-            FIND,
-            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::at("quarantine_find"))?;
-    for row in &found {
-        let id: &str = row.get(0);
-        tx.sql()
-            .execute_typed(
-                DELETE,
-                &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&id, Type::TEXT)],
-            )
-            .await
-            .map_err(StoreError::at("quarantine_heal"))?;
-    }
-    Ok(())
 }

@@ -48,7 +48,7 @@ metrics! {
     JOBS_PUBLISHED = "sync_jobs_published_total", Counter, ["class"];
     /// Publications that were not confirmed, by what became of them.
     PUBLISH_FAILURES = "sync_publish_failures_total", Counter, ["code"];
-    /// Jobs that could run now: due, not blocked by a gate, not in flight.
+    /// Jobs that more workers could run now: due, not blocked by a gate, not in flight, within the org's free lanes.
     JOBS_RUNNABLE = "sync_jobs_runnable_count", Gauge, ["class"];
     /// Age of the longest-due runnable job.
     JOBS_OLDEST_DUE = "sync_jobs_oldest_due_seconds", Gauge, ["class"];

@@ -3,13 +3,15 @@
 use super::super::error::StoreError;
 use super::super::pool::Database;
 use crate::job::lease::Class;
+use crate::limits::OrgSettings;
 
 /// One class of the jobs table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassStats {
     /// The class.
     pub class: Class,
-    /// Due and not blocked, not in flight.
+    /// Due, not in flight, not behind a closed gate, and within what the org's lanes have free: more workers would
+    /// take these.
     pub runnable: i64,
     /// Age of the longest-due runnable one, in seconds.
     pub oldest_due_s: f64,
@@ -22,19 +24,26 @@ pub struct ClassStats {
 /// Every class that has jobs, and the slots of live workers.
 pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), StoreError> {
     const SQL: &str = "-- dispatch_stats
+        WITH known AS (
+            SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
+                   j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
+                       SELECT FROM gates g WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id)
+                                             AND g.blocked_until > now()) AS ready
+              FROM jobs j LEFT JOIN org_limits l USING (org_id)),
+        placed AS (
+            SELECT class, state, available_at, ready
+                   AND row_number() OVER (PARTITION BY org_id, ready ORDER BY class, available_at, job_id)
+                       <= lanes - count(*) FILTER (WHERE state IN (1, 2)) OVER (PARTITION BY org_id) AS runnable
+              FROM known)
         SELECT class, count(*) FILTER (WHERE runnable),
                coalesce(extract(epoch FROM now() - min(available_at) FILTER (WHERE runnable)), 0)::float8,
                count(*) FILTER (WHERE state IN (1, 2)), count(*) FILTER (WHERE state = 3)
-          FROM (SELECT class, state, available_at,
-                       state = 0 AND available_at <= now() AND NOT EXISTS (
-                           SELECT FROM gates g WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id)
-                                                 AND g.blocked_until > now()) AS runnable
-                  FROM jobs j) s
-         GROUP BY class";
+          FROM placed GROUP BY class";
     const SLOTS: &str = "-- worker_slots
         SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > now() - interval '30 seconds'";
     let client = db.control().await?;
-    let rows = client.query(SQL, &[]).await.map_err(StoreError::at("dispatch_stats"))?;
+    let lanes = i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX);
+    let rows = client.query(SQL, &[&lanes]).await.map_err(StoreError::at("dispatch_stats"))?;
     let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()

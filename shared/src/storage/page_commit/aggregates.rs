@@ -1,0 +1,84 @@
+//! What tickets say of their conversations, and shells for items that came before their ticket.
+
+use tokio_postgres::types::Type;
+
+use super::super::error::StoreError;
+use super::super::pool::TenantTx;
+use super::super::records::ObjectKey;
+use super::tickets::Made;
+use crate::ids::ObjectId;
+
+/// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
+/// Stored; beside the reasons of records, which are smaller.
+const EMPTIED: i16 = 21;
+
+/// Aggregates are counted anew from the committed messages of each touched ticket. Counting under the feed's
+/// lock gives the same numbers in any commit order and survives moved, deleted and repeated messages, which
+/// adding and subtracting would not.
+///
+/// A ticket whose record never came is a shell as long as it has an item, and a tombstone once the last one moved
+/// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
+///
+/// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
+/// stands for "no item at all"; then the time stays as it was.
+pub(super) async fn aggregate(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    mapping_epoch: i64,
+    first: i64,
+    talked: &[(ObjectId, &str)],
+) -> Result<Made, StoreError> {
+    const SQL: &str = "-- tickets_aggregate
+        WITH touched AS (
+            SELECT k.object_id, k.record_id, k.n, t.state AS was
+              FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
+              LEFT JOIN LATERAL (
+                   SELECT state FROM tickets t
+                    WHERE t.connection_id = $2 AND t.object_id = k.object_id AND t.record_id = k.record_id
+                    OFFSET 0) t ON true),
+        written AS (
+            INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, messages,
+                                      customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq)
+            SELECT $1, $2, k.object_id, k.record_id, CASE WHEN a.last_item_at IS NULL THEN 2 ELSE 1 END,
+                   CASE WHEN a.last_item_at IS NULL THEN $7::int2 END, a.messages, a.inbound, a.last_message_at,
+                   coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
+              FROM touched k
+             CROSS JOIN LATERAL (
+                   SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS messages,
+                          count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
+                          max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
+                          max(m.sent_at) AS last_item_at
+                     FROM messages m
+                    WHERE m.connection_id IS NOT DISTINCT FROM $2 AND m.ticket_record_id = k.record_id) a
+            ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+               SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
+                   reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,
+                   messages = excluded.messages, customer_messages = excluded.customer_messages,
+                   last_message_at = excluded.last_message_at,
+                   last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at),
+                                               nullif(excluded.last_activity_at, now()), t.last_activity_at),
+                   feed_seq = excluded.feed_seq
+            RETURNING object_id, record_id, state)
+        SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
+               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1)
+          FROM written w JOIN touched k USING (object_id, record_id)";
+    let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
+    let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
+    let row = tx
+        .sql()
+        .query_typed_one(
+            SQL,
+            &[
+                (&tx.scope().tenant().0, Type::UUID),
+                (&key.connection.0, Type::UUID),
+                (&mapping_epoch, Type::INT8),
+                (&first, Type::INT8),
+                (&objects, Type::INT4_ARRAY),
+                (&records, Type::TEXT_ARRAY),
+                (&EMPTIED, Type::INT2),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("tickets_aggregate"))?;
+    Ok(Made::of(&row))
+}
