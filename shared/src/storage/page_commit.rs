@@ -116,8 +116,10 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
         .rows
         .iter()
         .zip(&records)
-        .filter(|(_, record)| written.ids.contains(&record.id))
-        .map(|(row, record)| Applied { id: record.id, record, row })
+        .filter_map(|(row, record)| {
+            let is_new = *written.is_new.get(&record.id)?;
+            Some(Applied { id: record.id, is_new, record, row })
+        })
         .collect();
     quarantine::upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
@@ -140,6 +142,8 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
 /// A record that was written, with its projection.
 struct Applied<'a> {
     id: SalesforceId,
+    /// Nothing was here of it before, in no table that only its own page commits write.
+    is_new: bool,
     record: &'a RecordRow,
     row: &'a PageRow,
 }

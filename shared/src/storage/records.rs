@@ -1,6 +1,6 @@
 //! Records: what is stored of a page's ids before anything is compressed or sealed, and the guarded upsert.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -100,8 +100,8 @@ pub async fn records_known(
 }
 
 /// The guard is `ReadOrder::replaces` in SQL. Rows are taken in key order, so that two pages never wait for
-/// each other in a circle. Returns the ids that were written, and whether each is a live row more, less or neither:
-/// an upsert does not tell what it replaced, so the row keeps the state that it had before.
+/// each other in a circle. Returns the ids that were written, whether each is a live row more, less or neither, and
+/// whether it is new: an upsert does not tell what it replaced, so the row keeps the state that it had before.
 const UPSERT: &str = "-- records_upsert
     INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id,
                               state, reason, content_hash, identities, payload)
@@ -116,13 +116,13 @@ const UPSERT: &str = "-- records_upsert
            identities = excluded.identities, payload = excluded.payload, was = r.state
      WHERE excluded.field_set_id >= r.field_set_id
        AND (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)
-    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int";
+    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int, was IS NULL";
 
 /// What an upsert did.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The records that were written.
-    pub ids: HashSet<SalesforceId>,
+    /// The records that were written, and whether each was not here before.
+    pub is_new: HashMap<SalesforceId, bool>,
     /// How many live records more there are; negative for fewer.
     pub live: i64,
 }
@@ -157,10 +157,12 @@ pub async fn records_upsert(
         )
         .await
         .map_err(StoreError::at("records_upsert"))?;
-    let id =
-        |row: &Row| SalesforceId::parse(row.get(0)).map_err(|_| StoreError::Unreadable("records.record_id"));
+    let is_new = |row: &Row| match SalesforceId::parse(row.get(0)) {
+        Ok(id) => Ok((id, row.get(2))),
+        Err(_) => Err(StoreError::Unreadable("records.record_id")),
+    };
     Ok(Written {
-        ids: written.iter().map(id).collect::<Result<_, _>>()?,
+        is_new: written.iter().map(is_new).collect::<Result<_, _>>()?,
         live: written.iter().map(|row| i64::from(row.get::<_, i32>(1))).sum(),
     })
 }

@@ -68,7 +68,7 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// Deletes what these tickets have and should not have any more.
+/// Deletes what these tickets have and should not have any more. New ones have none.
 async fn clear(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -83,7 +83,14 @@ async fn clear(
     const DELETE: &str = "-- ticket_facets_delete
         DELETE FROM ticket_facets
          WHERE connection_id = $1 AND object_id = $2 AND record_id = $3 AND facet IS NOT DISTINCT FROM $4";
-    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
+    let ids: Vec<&str> = tickets
+        .iter()
+        .filter(|(applied, _)| !applied.is_new)
+        .map(|(applied, _)| applied.id.as_str())
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     let found = tx
         .sql()
         .query_typed(

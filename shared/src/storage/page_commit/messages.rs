@@ -50,7 +50,7 @@ pub(super) async fn upsert(
 }
 
 /// Where the page's messages were, and that they count there no more. The record's row is locked by its upsert, so
-/// nobody else moves these messages meanwhile.
+/// nobody else moves these messages meanwhile. New records were nowhere.
 async fn former_tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -62,7 +62,10 @@ async fn former_tickets(
                SELECT ticket_record_id, state FROM messages
                 WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) m
          GROUP BY m.ticket_record_id";
-    let ids: Vec<&str> = applied.iter().map(|row| row.id.as_str()).collect();
+    let ids: Vec<&str> = applied.iter().filter(|row| !row.is_new).map(|row| row.id.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(Touched::default());
+    }
     let rows = tx
         .sql()
         .query_typed(

@@ -52,8 +52,10 @@ pub(super) async fn write(
     let first = feed_advance(tx, tickets.len() + talked.len()).await?;
     let (mut made, mut awaited) = (Made::default(), Vec::new());
     if !tickets.is_empty() {
-        awaited = new_with_messages(tx, key, &tickets).await?;
-        made.add(upsert(tx, key, mapping_epoch, first, &tickets).await?);
+        let known = known(tx, key, &tickets).await?;
+        made.add(known.made(&tickets));
+        awaited = known.awaited;
+        upsert(tx, key, mapping_epoch, first, &tickets).await?;
         facets::replace(tx, key, &tickets).await?;
     }
     if !talked.is_empty() {
@@ -99,22 +101,39 @@ async fn feed_advance(tx: &TenantTx<'_>, changes: usize) -> Result<i64, StoreErr
     Ok(row.get(0))
 }
 
-/// Tickets of the page that are not here yet although messages name them already: those came before their object
-/// was a ticket at all, so they made no shell. The feed's lock is held, so no message slips in between.
-async fn new_with_messages(
+/// What is here of the page's tickets.
+#[derive(Default)]
+struct Known {
+    live: i64,
+    shells: i64,
+    /// Not here although messages name them already: those came before their object was a ticket at all, so they
+    /// made no shell.
+    awaited: Vec<String>,
+}
+
+impl Known {
+    /// What is made when these tickets replace what is here.
+    fn made(&self, tickets: &[(&Applied<'_>, &TicketRow)]) -> Made {
+        let live = tickets.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
+        Made { live: i64::try_from(live).unwrap_or(i64::MAX) - self.live, shells: -self.shells }
+    }
+}
+
+/// Looks the page's tickets up. The feed's lock is held: nobody else writes tickets, and no message slips in between.
+async fn known(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     tickets: &[(&Applied<'_>, &TicketRow)],
-) -> Result<Vec<String>, StoreError> {
-    const SQL: &str = "-- tickets_new_with_messages
-        SELECT i.id FROM unnest($3::text[]) AS i (id)
+) -> Result<Known, StoreError> {
+    const SQL: &str = "-- tickets_known
+        SELECT k.id, t.state FROM unnest($3::text[]) AS k (id)
+          LEFT JOIN LATERAL (
+               SELECT state FROM tickets
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) t ON true
          CROSS JOIN LATERAL (
                SELECT count(*) AS here FROM messages m
-                WHERE m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = i.id) m
-          LEFT JOIN LATERAL (
-               SELECT true AS here FROM tickets t
-                WHERE t.connection_id = $1 AND t.object_id = $2 AND t.record_id = i.id OFFSET 0) t ON true
-         WHERE m.here > 0 AND t.here IS NULL";
+                WHERE t.state IS NULL AND m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = k.id) m
+         WHERE t.state IN (0, 1) OR m.here > 0";
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let rows = tx
         .sql()
@@ -123,8 +142,16 @@ async fn new_with_messages(
             &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
         )
         .await
-        .map_err(StoreError::at("tickets_new_with_messages"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(StoreError::at("tickets_known"))?;
+    let mut known = Known::default();
+    for row in &rows {
+        match row.get::<_, Option<i16>>(1) {
+            Some(0) => known.live += 1,
+            Some(_) => known.shells += 1,
+            None => known.awaited.push(row.get(0)),
+        }
+    }
+    Ok(known)
 }
 
 async fn upsert(
@@ -133,34 +160,24 @@ async fn upsert(
     mapping_epoch: i64,
     first: i64,
     tickets: &[(&Applied<'_>, &TicketRow)],
-) -> Result<Made, StoreError> {
+) -> Result<(), StoreError> {
     const SQL: &str = "-- tickets_upsert
-        WITH old AS (
-            SELECT k.id AS record_id, t.state FROM unnest($6::text[]) AS k (id)
-             CROSS JOIN LATERAL (
-                   SELECT state FROM tickets
-                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id OFFSET 0) t),
-        written AS (
-            INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
-                                      channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
-                                      mapping_epoch, feed_seq)
-            SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
-                   i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
-              FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-                          $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
-                   WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
-                                         opened_at, closed_at, record_at, n)
-            ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-               SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
-                   priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
-                   contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
-                   record_at = excluded.record_at,
-                   last_activity_at = greatest(excluded.record_at, t.last_message_at),
-                   mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq
-            RETURNING record_id, state)
-        SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE o.state = 0),
-               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE o.state = 1)
-          FROM written w LEFT JOIN old o USING (record_id)";
+        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
+                                  channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
+                                  mapping_epoch, feed_seq)
+        SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
+               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
+          FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+                      $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+               WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
+                                     opened_at, closed_at, record_at, n)
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
+               priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
+               contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
+               record_at = excluded.record_at,
+               last_activity_at = greatest(excluded.record_at, t.last_message_at),
+               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
     let rows = || tickets.iter().map(|(_, row)| *row);
     // A stub has no values: what it may not keep must not stay in the ticket either.
     let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
@@ -177,33 +194,33 @@ async fn upsert(
         (text(|row| &row.number), text(|row| &row.status), text(|row| &row.priority));
     let (channels, owners, contacts) =
         (text(|row| &row.channel), text(|row| &row.owner_id), text(|row| &row.contact_id));
-    let row = tx
-        .sql()
-        .query_typed_one(
-            SQL,
+    let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_upsert"))?;
+    tx.sql()
+        .execute(
+            &statement,
             &[
-                (&tx.scope().tenant().0, Type::UUID),
-                (&key.connection.0, Type::UUID),
-                (&key.object.0, Type::INT4),
-                (&mapping_epoch, Type::INT8),
-                (&first, Type::INT8),
-                (&ids, Type::TEXT_ARRAY),
-                (&states, Type::INT2_ARRAY),
-                (&reasons, Type::INT2_ARRAY),
-                (&numbers, Type::TEXT_ARRAY),
-                (&statuses, Type::TEXT_ARRAY),
-                (&priorities, Type::TEXT_ARRAY),
-                (&channels, Type::TEXT_ARRAY),
-                (&owners, Type::TEXT_ARRAY),
-                (&contacts, Type::TEXT_ARRAY),
-                (&opened, Type::TIMESTAMPTZ_ARRAY),
-                (&closed, Type::TIMESTAMPTZ_ARRAY),
-                (&active, Type::TIMESTAMPTZ_ARRAY),
+                &tx.scope().tenant().0,
+                &key.connection.0,
+                &key.object.0,
+                &mapping_epoch,
+                &first,
+                &ids,
+                &states,
+                &reasons,
+                &numbers,
+                &statuses,
+                &priorities,
+                &channels,
+                &owners,
+                &contacts,
+                &opened,
+                &closed,
+                &active,
             ],
         )
         .await
         .map_err(StoreError::at("tickets_upsert"))?;
-    Ok(Made::of(&row))
+    Ok(())
 }
 
 fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
