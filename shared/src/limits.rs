@@ -27,8 +27,8 @@ pub const BLOCK: u64 = 20;
 pub struct OrgSettings {
     /// Concurrent callers over the whole fleet.
     pub lanes: u32,
-    /// Calls a second in each lane.
-    pub calls_per_second: u32,
+    /// Calls a second in each lane, where the org wants fewer than the installation sends.
+    pub calls_per_second: Option<u32>,
     /// Our share of the org's daily calls, in percent.
     pub share_percent: u32,
     /// What stays for others: no call of ours starts when less than this is left of the org's total, in percent.
@@ -41,7 +41,13 @@ impl Default for OrgSettings {
     /// Four lanes against the 25 long calls an org bears; a quarter of the day's calls (the default of an
     /// older open connector); 15,000 is what the smallest paying org has.
     fn default() -> Self {
-        Self { lanes: 4, calls_per_second: 50, share_percent: 25, reserve_percent: 10, assumed_daily: 15_000 }
+        Self {
+            lanes: 4,
+            calls_per_second: None,
+            share_percent: 25,
+            reserve_percent: 10,
+            assumed_daily: 15_000,
+        }
     }
 }
 
@@ -115,8 +121,8 @@ pub struct Grant {
     pub calls: u64,
     /// The lane's end.
     pub until: Timestamp,
-    /// Pace of the lane.
-    pub calls_per_second: u32,
+    /// The most calls a second that the org wants of a lane.
+    pub calls_per_second: Option<u32>,
 }
 
 /// Why nothing was granted, and when to ask again.

@@ -27,6 +27,8 @@ pub struct Context {
     pub client: ClientSettings,
     /// Records that one commit takes, at most, where pages are smaller.
     pub commit_rows: usize,
+    /// Calls a second in each lane, at most.
+    pub calls_per_second: u32,
     /// Longest time of one call.
     pub call_timeout: Duration,
     /// Wall-clock time.

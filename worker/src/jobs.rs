@@ -72,10 +72,7 @@ pub async fn run(
         return Ok(Left::Open(end));
     }
     let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
-    let lane = match Lane::take(&context.db, lease, &context.clock, context.call_timeout)
-        .await
-        .map_err(plan_failed)?
-    {
+    let lane = match Lane::take(context, lease).await.map_err(plan_failed)? {
         Ok(lane) => lane,
         Err(refusal) => return Err(refused(refusal)),
     };

@@ -19,6 +19,8 @@ use refrain_shared::telemetry::names;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::context::Context;
+
 /// The lane outlives the last call's deadline by this, for clocks and the wire.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -28,6 +30,7 @@ pub struct Lane {
     lease: Lease,
     clock: Clock,
     call_timeout: Duration,
+    calls_per_second: u32,
     pacer: Pacer,
     granted: Mutex<Granted>,
     spent: AtomicU64,
@@ -44,18 +47,14 @@ struct Granted {
 
 impl Lane {
     /// A lane for the lease, with its first block; or when to ask again.
-    pub async fn take(
-        db: &Database,
-        lease: &Lease,
-        clock: &Clock,
-        call_timeout: Duration,
-    ) -> Result<Result<Arc<Self>, Refusal>, StoreError> {
+    pub async fn take(context: &Context, lease: &Lease) -> Result<Result<Arc<Self>, Refusal>, StoreError> {
         let lane = Self {
-            db: db.clone(),
+            db: context.db.clone(),
             lease: lease.clone(),
-            clock: clock.clone(),
-            call_timeout,
-            pacer: Pacer::new(Duration::from_millis(20)),
+            clock: context.clock.clone(),
+            call_timeout: context.call_timeout,
+            calls_per_second: context.calls_per_second,
+            pacer: Pacer::new(interval(context.calls_per_second, None)),
             granted: Mutex::new(Granted { calls: 0, until: Instant::now() }),
             spent: AtomicU64::new(0),
             attempts: AtomicU64::new(0),
@@ -104,7 +103,7 @@ impl Lane {
             Ok(grant) => {
                 granted.calls = grant.calls;
                 granted.until = asked + lane_for;
-                self.pacer.set_interval(Duration::from_secs(1) / grant.calls_per_second.max(1));
+                self.pacer.set_interval(interval(self.calls_per_second, grant.calls_per_second));
                 Ok(None)
             }
             Err(refusal) => Ok(Some(refusal)),
@@ -140,6 +139,11 @@ impl Lane {
     }
 }
 
+/// Time from one call of a lane to the next: what the installation sends, or less where the org wants less.
+fn interval(installation: u32, org: Option<u32>) -> Duration {
+    Duration::from_secs(1) / org.map_or(installation, |org| org.min(installation)).max(1)
+}
+
 fn failed(error: StoreError, clock: &Clock) -> PortError {
     PortError {
         what: "ask for a lane and calls",
@@ -164,5 +168,18 @@ impl CallGate for Lane {
             *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
                 Some((usage.used, usage.limit));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_goes_at_the_installations_pace_or_at_the_orgs_if_that_is_slower() {
+        assert_eq!(interval(1000, None), Duration::from_millis(1));
+        assert_eq!(interval(50, Some(10)), Duration::from_millis(100));
+        assert_eq!(interval(10, Some(50)), Duration::from_millis(100));
+        assert_eq!(interval(50, Some(0)), Duration::from_secs(1), "slow, but never for ever");
     }
 }

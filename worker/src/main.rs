@@ -93,6 +93,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         http,
         client,
         commit_rows: usize::from(config.worker.commit_rows),
+        calls_per_second: config.salesforce.calls_per_second,
         call_timeout: http_settings.total_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),

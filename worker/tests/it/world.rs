@@ -205,6 +205,7 @@ fn context(bed: &TestBed, sim: &Running, ring: KeyRing) -> Context {
         http: Http::new(&http).unwrap(),
         client: ClientSettings::default(),
         commit_rows: 2000,
+        calls_per_second: config.salesforce.calls_per_second,
         call_timeout: http.total_timeout,
         clock: Clock::system(),
         tenants: Tenants::default(),
