@@ -113,7 +113,7 @@ CREATE TABLE checkpoints (                                -- fleet
     covered_from   timestamptz,                           -- history is complete from here; -infinity when all of it is
     scope_from     timestamptz NOT NULL DEFAULT '-infinity', -- history is wanted from here
     open_slices    jsonb       NOT NULL DEFAULT '[]',     -- backfill slices not finished: [{"lo","hi"}], newest first
-    expected       bigint,                                -- COUNT() when the backfill was planned
+    expected       bigint,                                -- COUNT() when the backfill was planned; null where it takes too long
     records_read   bigint      NOT NULL DEFAULT 0,        -- every record read ends in exactly one of the next five
     written        bigint      NOT NULL DEFAULT 0,
     unchanged      bigint      NOT NULL DEFAULT 0,
@@ -149,6 +149,7 @@ CREATE TABLE describes (                                  -- fleet
     object_id     int         PRIMARY KEY,
     tenant_id     uuid        NOT NULL,
     body          jsonb       NOT NULL,
+    linked        jsonb       NOT NULL,                   -- paths that people wanted read along, then
     last_modified text,                                   -- for the conditional request
     fetched_at    timestamptz NOT NULL
 );

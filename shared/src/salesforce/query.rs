@@ -17,7 +17,8 @@ use super::client::{Ask, Client};
 use super::error::SalesforceError;
 use super::fault::FaultKind;
 use super::http::{Answer, without_mark};
-use super::soql::Soql;
+use super::soql::{FieldPath, ObjectName, Position, Soql};
+use super::split::key_of;
 use crate::clock::{Timestamp, parse_salesforce_datetime};
 use crate::ports::{CallKind, Session};
 
@@ -75,10 +76,23 @@ impl Page {
     }
 
     /// The JSON of the last record.
-    #[must_use]
-    pub fn last_record(&self) -> Option<&str> {
+    fn last_record(&self) -> Option<&str> {
         let bytes = &self.body[self.last_record.clone()?];
         Some(std::str::from_utf8(bytes).expect("the body was checked when the page was read"))
+    }
+
+    /// The place of the last record in the order of `cursor`; `None` of an empty page.
+    pub fn last_position(&self, cursor: &FieldPath) -> Result<Option<Position>, SalesforceError> {
+        let Some(last) = self.last_record() else {
+            return Ok(None);
+        };
+        let (id, stamp) = key_of(last, cursor.as_str())?;
+        let at = parse_salesforce_datetime(stamp.trim_matches('"')).ok_or(SalesforceError::Unreadable {
+            expected: "a moment as cursor",
+            status: 200,
+            received: "another value".to_owned(),
+        })?;
+        Ok(Some(Position { at, id }))
     }
 
     /// Size of the body in bytes.
@@ -137,27 +151,17 @@ impl Client {
         Ok(page.map_or(0, |page| page.total_size))
     }
 
-    /// The moment that a `MIN(…)` query gives; `None` where there are no records.
-    pub async fn earliest(&self, soql: Soql, scope: Scope) -> Result<Option<Timestamp>, SalesforceError> {
-        #[derive(Deserialize)]
-        struct Aggregate {
-            expr0: Option<String>,
-        }
-        let Some(page) = self.query(soql, scope).next_page().await? else {
-            return Ok(None);
-        };
-        let records = page.records();
-        let Some(record) = records.first() else {
-            return Ok(None);
-        };
-        let unreadable = || SalesforceError::Unreadable {
-            expected: "a moment as expr0",
-            status: 200,
-            received: "another aggregate".to_owned(),
-        };
-        let row: Aggregate = serde_json::from_str(record.get()).map_err(|_| unreadable())?;
-        let Some(text) = row.expr0 else { return Ok(None) };
-        parse_salesforce_datetime(&text).map(Some).ok_or_else(unreadable)
+    /// The oldest record's value of the cursor field, `None` where there are no records; and Salesforce's clock at
+    /// the answer.
+    pub async fn oldest(
+        &self,
+        object: &ObjectName,
+        cursor: &FieldPath,
+        scope: Scope,
+    ) -> Result<(Option<Timestamp>, Timestamp), SalesforceError> {
+        let mut pages = self.query(Soql::oldest(object, cursor), scope);
+        let page = pages.next_page().await?.ok_or(SalesforceError::LocatorLost)?;
+        Ok((page.last_position(cursor)?.map(|position| position.at), page.read_at))
     }
 }
 

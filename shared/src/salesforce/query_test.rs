@@ -170,20 +170,26 @@ async fn a_refused_query_names_its_object() {
 }
 
 #[tokio::test]
-async fn counts_and_the_earliest_moment() {
+async fn counts_and_the_oldest_record() {
     let stub = Stub::start(|seen| match seen.soql.as_deref() {
         Some(soql) if soql.contains("COUNT()") => json(200, r#"{"totalSize":42,"done":true,"records":[]}"#),
-        Some(soql) if soql.contains("FROM Empty") => {
-            json(200, r#"{"totalSize":1,"done":true,"records":[{"expr0":null}]}"#)
-        }
-        _ => json(200, r#"{"totalSize":1,"done":true,"records":[{"expr0":"2013-04-04T20:52:22.000+0000"}]}"#),
+        Some(soql) if soql.contains("FROM Empty") => json(200, r#"{"totalSize":0,"done":true,"records":[]}"#),
+        _ => json(
+            200,
+            r#"{"totalSize":1,"done":true,"records":[{"attributes":{"type":"Case"},"Id":"500000000000001AAA",
+                "SystemModstamp":"2013-04-04T20:52:22.000+0000"}]}"#,
+        ),
     })
     .await;
     let (client, _, _) = stub.client(1);
     assert_eq!(client.count(soql(), Scope::Live).await.unwrap(), 42);
     let cursor = crate::salesforce::soql::FieldPath::parse("SystemModstamp").unwrap();
-    let earliest = |object| Soql::earliest(&ObjectName::parse(object).unwrap(), &cursor);
-    let at = client.earliest(earliest("Case"), Scope::All).await.unwrap();
-    assert_eq!(at, parse_salesforce_datetime("2013-04-04T20:52:22.000Z"));
-    assert_eq!(client.earliest(earliest("Empty"), Scope::All).await.unwrap(), None);
+    let oldest = async |object| {
+        client.oldest(&ObjectName::parse(object).unwrap(), &cursor, Scope::All).await.map(|(at, _)| at)
+    };
+    assert_eq!(oldest("Case").await.unwrap(), parse_salesforce_datetime("2013-04-04T20:52:22.000Z"));
+    assert_eq!(oldest("Empty").await.unwrap(), None);
+    let other = crate::salesforce::soql::FieldPath::parse("CreatedDate").unwrap();
+    let missing = client.oldest(&ObjectName::parse("Case").unwrap(), &other, Scope::All).await;
+    assert!(matches!(missing, Err(SalesforceError::Unreadable { .. })), "{missing:?}");
 }

@@ -13,7 +13,7 @@ use super::error::SalesforceError;
 use super::query::{Page, QueryPages, Scope};
 use super::soql::{FieldPath, ObjectName, Position, Soql, Window};
 use super::split::{self, Parts};
-use crate::clock::{Timestamp, parse_salesforce_datetime};
+use crate::clock::Timestamp;
 use crate::ids::SalesforceId;
 
 /// What is read of an object.
@@ -165,7 +165,7 @@ impl RecordPages {
         let Page { read_at, total_size, done, rows, .. } = page;
         // Taken from the first part: a record that is read again may have moved past the window.
         let last = match self.work {
-            Work::Window(_) => last_position(&page, self.selection.cursor.as_str())?,
+            Work::Window(_) => page.last_position(&self.selection.cursor)?,
             Work::References { .. } | Work::Nothing => None,
         };
         let content = if self.parts.rest.is_empty() {
@@ -208,19 +208,6 @@ fn query_of(work: &Work, selection: &Selection, parts: &Parts) -> Option<Soql> {
         }
         Work::Nothing => None,
     }
-}
-
-fn last_position(page: &Page, cursor: &str) -> Result<Option<Position>, SalesforceError> {
-    let Some(last) = page.last_record() else {
-        return Ok(None);
-    };
-    let (id, stamp) = split::key_of(last, cursor)?;
-    let at = parse_salesforce_datetime(stamp.trim_matches('"')).ok_or(SalesforceError::Unreadable {
-        expected: "a moment as cursor",
-        status: 200,
-        received: "another value".to_owned(),
-    })?;
-    Ok(Some(Position { at, id }))
 }
 
 #[cfg(test)]

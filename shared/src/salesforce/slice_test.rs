@@ -8,6 +8,7 @@ use axum::http::Response;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::parse_salesforce_datetime;
 use crate::salesforce::client::ClientSettings;
 use crate::salesforce::soql::Direction;
 use crate::salesforce::stub::{Seen, Stub, json as answer, refusal};

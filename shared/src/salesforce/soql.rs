@@ -193,10 +193,12 @@ impl Soql {
         Self { text: format!("SELECT COUNT() FROM {}", object.as_str()), object: object.clone() }
     }
 
-    /// The smallest value of the cursor field; the answer calls it `expr0`.
+    /// The record with the smallest value of the cursor field. The field's index answers this at once, where a
+    /// `MIN(…)` goes over all records.
     #[must_use]
-    pub fn earliest(object: &ObjectName, cursor: &FieldPath) -> Self {
-        let text = format!("SELECT MIN({}) FROM {}", cursor.as_str(), object.as_str());
+    pub fn oldest(object: &ObjectName, cursor: &FieldPath) -> Self {
+        let (o, c) = (object.as_str(), cursor.as_str());
+        let text = format!("{} FROM {o} ORDER BY {c}, Id LIMIT 1", select_list(&[], Some(cursor)));
         Self { text, object: object.clone() }
     }
 
@@ -318,7 +320,10 @@ mod tests {
              2026-11-02T00:00:00.000Z"
         );
         assert_eq!(Soql::count_all(&case).as_str(), "SELECT COUNT() FROM Case");
-        assert_eq!(Soql::earliest(&case, &cursor).as_str(), "SELECT MIN(SystemModstamp) FROM Case");
+        assert_eq!(
+            Soql::oldest(&case, &cursor).as_str(),
+            "SELECT Id,SystemModstamp FROM Case ORDER BY SystemModstamp, Id LIMIT 1"
+        );
         let id = position().id;
         assert_eq!(
             Soql::by_ids(&case, &[path("Subject")], &cursor, &[id, id]).as_str(),

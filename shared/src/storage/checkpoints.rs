@@ -50,6 +50,8 @@ pub struct PlanInputs {
     pub checkpoint: Checkpoint,
     /// The set that reads use now.
     pub field_set: Option<FieldSet>,
+    /// The paths that people wanted read along when the object was described last; `None` before.
+    pub described_for: Option<Vec<String>>,
     /// The connection's ticket objects by key prefix: a standard one's is known before it was ever described.
     pub ticket_objects: HashMap<String, ObjectId>,
 }
@@ -70,9 +72,10 @@ pub async fn plan_inputs(
                p.position_stamp, p.position_id, f.fields,
                (SELECT jsonb_agg(jsonb_build_array(s.api_name, t.key_prefix, s.object_id))
                   FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
-                 WHERE s.connection_id = o.connection_id AND s.role = 'ticket')
+                 WHERE s.connection_id = o.connection_id AND s.role = 'ticket'), d.linked
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
+          LEFT JOIN describes d ON d.object_id = o.object_id
          WHERE o.object_id = $1 AND o.tenant_id = $2";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
@@ -90,6 +93,7 @@ pub async fn plan_inputs(
     let field_set_id = row.get::<_, Option<i32>>(14).map(FieldSetId);
     let fields: Option<Json<Vec<Field>>> = row.get(19);
     let tickets: Option<Json<Vec<TicketObject>>> = row.get(20);
+    let described_for: Option<Json<Vec<String>>> = row.get(21);
     Ok(PlanInputs {
         api_name: row.get(0),
         enabled: row.get(1),
@@ -114,6 +118,7 @@ pub async fn plan_inputs(
             position: position(row.get(17), row.get(18)),
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
+        described_for: described_for.map(|linked| linked.0),
         ticket_objects: tickets
             .into_iter()
             .flat_map(|tickets| tickets.0)
@@ -129,18 +134,31 @@ fn position(stamp: Option<Timestamp>, id: Option<String>) -> Option<Position> {
     Some(Position { stamp: stamp?, id: id? })
 }
 
+/// An object as the integration user sees it, and what is read of it therefore.
+#[derive(Debug)]
+pub struct SeenObject<'a> {
+    /// Its describe.
+    pub describe: &'a ObjectDescribe,
+    /// The paths that people want read along.
+    pub linked: &'a [String],
+    /// What is read.
+    pub fields: &'a [Field],
+    /// Paths to read along that the user cannot see.
+    pub dropped: &'a [String],
+    /// What the ids of its records begin with.
+    pub key_prefix: Option<&'a str>,
+}
+
 /// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
 pub async fn describe_store(
     tx: &TenantTx<'_>,
     lease: &Lease,
-    describe: &ObjectDescribe,
-    fields: &[Field],
-    dropped: &[String],
-    key_prefix: Option<&str>,
+    seen: &SeenObject<'_>,
 ) -> Result<FieldSetId, StoreError> {
     const DESCRIBE: &str = "-- describe_store
-        INSERT INTO describes (object_id, tenant_id, body, fetched_at) VALUES ($1, $2, $3, now())
-        ON CONFLICT (object_id) DO UPDATE SET body = excluded.body, fetched_at = excluded.fetched_at";
+        INSERT INTO describes (object_id, tenant_id, body, linked, fetched_at) VALUES ($1, $2, $3, $4, now())
+        ON CONFLICT (object_id) DO UPDATE
+           SET body = excluded.body, linked = excluded.linked, fetched_at = excluded.fetched_at";
     // The same list keeps its set: a new one would make every stored row look older than it is.
     const SET: &str = "-- field_set_store
         WITH newest AS (SELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1 AND object_id = $2
@@ -154,19 +172,19 @@ pub async fn describe_store(
          WHERE object_id = $1";
     let (tenant, object) = (tx.scope().tenant().0, lease.object.0);
     tx.sql()
-        .execute(DESCRIBE, &[&object, &tenant, &Json(describe)])
+        .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
         .await
         .map_err(StoreError::at("describe_store"))?;
     // In canonical order, so that equal sets are equal JSON.
-    let canonical = FieldSet::new(FieldSetId(0), fields.to_vec());
+    let canonical = FieldSet::new(FieldSetId(0), seen.fields.to_vec());
     let row = tx
         .sql()
-        .query_one(SET, &[&tenant, &object, &Json(canonical.fields()), &Json(dropped)])
+        .query_one(SET, &[&tenant, &object, &Json(canonical.fields()), &Json(seen.dropped)])
         .await
         .map_err(StoreError::at("field_set_store"))?;
     let set = FieldSetId(row.get(0));
     tx.sql()
-        .execute(POINT, &[&object, &set.0, &describe.cursor_field(), &key_prefix])
+        .execute(POINT, &[&object, &set.0, &seen.describe.cursor_field(), &seen.key_prefix])
         .await
         .map_err(StoreError::at("checkpoint_describe"))?;
     Ok(set)
@@ -177,8 +195,8 @@ pub async fn describe_store(
 pub struct FirstPlan {
     /// Changes are read from here.
     pub watermark: Timestamp,
-    /// How many records the org counted.
-    pub expected: i64,
+    /// How many records the org counted; `None` where they are too many to count in Salesforce's time.
+    pub expected: Option<i64>,
     /// History, newest first; empty when there is none.
     pub slices: Vec<Slice>,
 }

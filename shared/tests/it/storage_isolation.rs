@@ -74,7 +74,7 @@ async fn filled(store: &Store) -> Tenant {
     for sql in [
         format!("INSERT INTO quarantine VALUES ('{id}', '{connection}', {object}, '#1', 'wrong_type', NULL, now(), '')"),
         format!("INSERT INTO connection_secrets (tenant_id, connection_id, credentials) VALUES ('{id}', '{connection}', '')"),
-        format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', NULL, now())"),
+        format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)
              SELECT job_id, fence, tenant_id, kind, now(), now(), 'done' FROM jobs WHERE tenant_id = '{id}' LIMIT 1"

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
 use refrain_shared::catalog::{ObjectDescribe, Parents, StandardObject, Walk, walk};
 use refrain_shared::clock::Timestamp;
-use refrain_shared::error::{Classify as _, Disposition, UserMessage};
+use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
+use refrain_shared::job::ObjectSettings;
 use refrain_shared::job::checkpoint::{clamp_watermark, cut_slices};
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
-use refrain_shared::storage::checkpoints::{FirstPlan, checkpoint_stop, describe_store, first_plan_store};
+use refrain_shared::storage::checkpoints::{
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store,
+};
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
@@ -83,7 +86,7 @@ async fn parents(
     describe: &ObjectDescribe,
     remembered: Remembered,
 ) -> Result<Parents, JobError> {
-    let paths = linked_paths(describe, &wanted_paths(job));
+    let paths = linked_paths(describe, &wanted_paths(&job.inputs.settings));
     let mut parents = Parents::from([(describe.name.clone(), Some(Arc::new(describe.clone())))]);
     loop {
         let needed = paths.iter().filter_map(|path| match walk(describe, path, &parents) {
@@ -153,28 +156,58 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
     })
 }
 
-/// Changes start at the count's own Date, less what may not have settled; history ends there.
+/// Changes start at the answer's own Date, less what may not have settled; history ends there.
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
     let object = object_name(job)?;
     let field = FieldPath::parse(cursor).map_err(|e| extract_failed(job, &e.into()))?;
-    let mut pages = job.client.query(Soql::count_all(&object), Scope::All);
-    let page = pages.next_page().await.map_err(|e| extract_failed(job, &e))?;
-    let page = page.ok_or_else(|| extract_failed(job, &SalesforceError::LocatorLost))?;
-    let rows = page.total_size;
-    let watermark = clamp_watermark(Timestamp::MAX_UTC, page.read_at, job.inputs.settings.settle_s);
-    let slices = if rows == 0 {
+    let counted = count(job, &object).await?;
+    let (oldest, read_at) = match counted {
+        Some(Counted { rows, read_at }) if rows <= SLICE_ROWS => (None, read_at),
+        Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
+        None => oldest(job, &object, &field).await?,
+    };
+    let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
+    let rows = counted.map(|counted| counted.rows);
+    let slices = if rows == Some(0) {
         Vec::new()
     } else {
-        let oldest = if rows > SLICE_ROWS {
-            let soql = Soql::earliest(&object, &field);
-            job.client.earliest(soql, Scope::All).await.map_err(|e| extract_failed(job, &e))?
-        } else {
-            None
-        };
+        // What is too much to be counted is cut into as many slices as there may be.
+        let rows = rows.unwrap_or(u64::MAX);
         cut_slices(oldest.unwrap_or(watermark), watermark, rows, SLICE_ROWS, Timestamp::UNIX_EPOCH)
     };
     tracing::debug!(object = %describe.name, rows, "history counted");
-    Ok(FirstPlan { watermark, expected: i64::try_from(rows).unwrap_or(i64::MAX), slices })
+    let expected = rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
+    Ok(FirstPlan { watermark, expected, slices })
+}
+
+/// How many records an object has, and when that was.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    rows: u64,
+    read_at: Timestamp,
+}
+
+/// `None` where Salesforce cannot count so many in its time: history is then read without knowing its size.
+async fn count(job: &Job<'_>, object: &ObjectName) -> Result<Option<Counted>, JobError> {
+    match job.client.query(Soql::count_all(object), Scope::All).next_page().await {
+        Ok(Some(page)) => Ok(Some(Counted { rows: page.total_size, read_at: page.read_at })),
+        Ok(None) => Err(extract_failed(job, &SalesforceError::LocatorLost)),
+        Err(error) => {
+            let failed = extract_failed(job, &error);
+            match failed.disposition {
+                Disposition::Replan { hint: ReplanHint::HalveSlice } => Ok(None),
+                _ => Err(failed),
+            }
+        }
+    }
+}
+
+async fn oldest(
+    job: &Job<'_>,
+    object: &ObjectName,
+    cursor: &FieldPath,
+) -> Result<(Option<Timestamp>, Timestamp), JobError> {
+    job.client.oldest(object, cursor, Scope::All).await.map_err(|e| extract_failed(job, &e))
 }
 
 async fn store(
@@ -184,15 +217,17 @@ async fn store(
     plan: Option<&FirstPlan>,
 ) -> Result<(), JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
-    let (fields, dropped) = choose_fields(describe, &wanted_paths(job), parents);
-    let prefix = describe
+    let linked = wanted_paths(&job.inputs.settings);
+    let (fields, dropped) = choose_fields(describe, &linked, parents);
+    let key_prefix = describe
         .key_prefix
         .as_deref()
         .or_else(|| StandardObject::find(&describe.name).map(|object| object.key_prefix));
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    describe_store(&tx, job.lease, describe, &fields, &dropped, prefix).await.map_err(failed)?;
+    let seen = SeenObject { describe, linked: &linked, fields: &fields, dropped: &dropped, key_prefix };
+    describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
     if let Some(plan) = plan {
         first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
     }
@@ -200,8 +235,7 @@ async fn store(
 }
 
 /// The paths that people asked for: linked fields, and facets that walk to a parent.
-fn wanted_paths(job: &Job<'_>) -> Vec<String> {
-    let settings = &job.inputs.settings;
+pub fn wanted_paths(settings: &ObjectSettings) -> Vec<String> {
     let facets = settings.facets.iter().map(|facet| facet.path.clone()).filter(|path| path.contains('.'));
     settings.linked.iter().cloned().chain(facets).collect()
 }

@@ -12,7 +12,7 @@ use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
 use refrain_shared::tenant::TenantScope;
 
 use super::backfill::{progress_of, stored};
-use super::first_plan::{self, Planned};
+use super::first_plan::{self, Planned, wanted_paths};
 use super::{Job, Left, absent, wants_describe};
 use crate::engine::load::commit;
 use crate::engine::{ReadPlan, Reading, Tally};
@@ -27,20 +27,28 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
             Planned::Ready => Ok(Left::Open(JobEnd::More)),
         };
     }
+    let wanted = wanted_paths(&job.inputs.settings);
+    if job.inputs.described_for.as_ref().is_some_and(|described| *described != wanted) {
+        // Other paths are to be read along than when the object was looked at.
+        let Planned::Ready = look_again(&mut job).await? else { return Ok(Left::Open(absent())) };
+    }
     match pass(&job, tally).await {
         // The schema moved under us: look again and try once more with the fields that are there now.
-        Err(error) if wants_describe(&error) => {
-            if let Planned::Absent = first_plan::describe_again(&job).await? {
-                return Ok(Left::Open(absent()));
-            }
-            let scope = TenantScope::leased(job.lease.tenant);
-            job.inputs = plan_inputs(&job.context.db, &scope, job.lease.object)
-                .await
-                .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
-            pass(&job, tally).await
-        }
+        Err(error) if wants_describe(&error) => match look_again(&mut job).await? {
+            Planned::Absent => Ok(Left::Open(absent())),
+            Planned::Ready => pass(&job, tally).await,
+        },
         other => other,
     }
+}
+
+async fn look_again(job: &mut Job<'_>) -> Result<Planned, JobError> {
+    let planned = first_plan::describe_again(job).await?;
+    let scope = TenantScope::leased(job.lease.tenant);
+    job.inputs = plan_inputs(&job.context.db, &scope, job.lease.object)
+        .await
+        .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
+    Ok(planned)
 }
 
 async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {

@@ -75,3 +75,28 @@ async fn objects_of_a_connection_share_what_was_seen_of_their_parents() {
     world.run_until_quiet().await;
     assert_eq!(described(), first, "nothing was asked twice");
 }
+
+#[tokio::test]
+async fn a_path_that_is_wanted_later_is_read_from_the_next_pass_on() {
+    let world = World::new("linked_later").await;
+    let case = world.object("Case", linked(&["Account.Owner.Name"])).await;
+    world.run_until_quiet().await;
+    let read = || {
+        world.value("SELECT string_agg(f->>'path', ' ' ORDER BY f->>'path') FROM checkpoints JOIN field_sets USING (field_set_id), jsonb_array_elements(fields) f WHERE f->>'path' LIKE 'Account.%'")
+    };
+    assert_eq!(read().await, "Account.Name Account.Owner.Name");
+    let set = |paths: &str| {
+        format!(
+        "UPDATE object_syncs SET settings = jsonb_set(settings, '{{linked}}', '{paths}') WHERE object_id = {};
+         UPDATE jobs SET available_at = now()", case.0)
+    };
+    world.sql(&set(r#"["Account.Industry", "Account.Nothing__c"]"#)).await;
+    world.run_until_quiet().await;
+    assert_eq!(read().await, "Account.Industry Account.Name");
+    assert_eq!(dropped(&world).await, r#"["Account.Nothing__c"]"#);
+    let described = world.value("SELECT fetched_at FROM describes").await;
+    world.sql("UPDATE jobs SET available_at = now()").await;
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT fetched_at FROM describes").await, described, "once is enough");
+    assert_eq!(failures(&world).await, "0");
+}

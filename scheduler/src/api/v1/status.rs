@@ -61,7 +61,8 @@ pub struct ObjectStatus {
     pub ask: Option<UserMessage>,
     /// How fresh it is, in one sentence that never promises more than is here.
     pub freshness: String,
-    /// How many records the org counted when the first load was planned.
+    /// How many records the org counted when the first load was planned; absent before, and where they were too
+    /// many to count.
     pub expected: Option<i64>,
     /// Live records here.
     pub stored: i64,

@@ -68,7 +68,7 @@ pub struct ObjectProgress {
     pub watermark_at: Option<Timestamp>,
     /// History is complete from here.
     pub covered_from: Option<CoveredFrom>,
-    /// `COUNT()` when the first load was planned.
+    /// `COUNT()` when the first load was planned; `None` before, and where Salesforce could not count so many.
     pub expected: Option<i64>,
     /// What was read so far.
     pub counts: RecordCounts,
