@@ -68,12 +68,14 @@ pub(crate) fn run_as(command: &mut Command, user: Option<User>, directory: &Path
 }
 
 /// The target directory of this build: two or three levels above the running program, or `CARGO_TARGET_DIR`.
+///
+/// Known by cargo's own cache file; its `CACHEDIR.TAG` is only there if cargo made the directory itself.
 pub fn target_directory() -> PathBuf {
     if let Some(named) = std::env::var_os("CARGO_TARGET_DIR") {
         return std::path::absolute(&named).unwrap_or_else(|_| PathBuf::from(named));
     }
     let executable = std::env::current_exe().unwrap_or_default();
-    let marked = executable.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file() && dir.is_dir());
+    let marked = executable.ancestors().find(|dir| dir.join(".rustc_info.json").is_file());
     marked.map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
 }
 
