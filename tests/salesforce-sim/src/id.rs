@@ -54,6 +54,24 @@ impl SfId {
         [self.0[0], self.0[1], self.0[2]]
     }
 
+    /// The two characters that tell which org made it.
+    pub fn pod(&self) -> [u8; 2] {
+        [self.0[3], self.0[4]]
+    }
+
+    /// The row number it was made from; `None` for an id of another make.
+    pub fn number(&self) -> Option<u64> {
+        if self.0[5] != b'0' {
+            return None;
+        }
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            _ => byte - b'a' + 36,
+        };
+        Some(self.0[6..15].iter().fold(0, |all, byte| all * 62 + u64::from(digit(*byte))))
+    }
+
     /// All 18 characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an id is built from ASCII characters only")
@@ -97,6 +115,25 @@ mod tests {
     fn ids_sort_by_number() {
         let ids: Vec<SfId> = (0..5_000).map(|n| SfId::new(*b"500", *b"Rf", n * 37)).collect();
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn an_id_tells_its_number() {
+        for number in [0, 1, 61, 62, 123_456_789] {
+            let id = SfId::new(*b"500", *b"Rf", number);
+            assert_eq!((id.prefix(), id.pod(), id.number()), (*b"500", *b"Rf", Some(number)));
+        }
+        assert_eq!(
+            SfId::parse("0011Y00003HVMu4").unwrap().number(),
+            Some(
+                3 * 62_u64.pow(5)
+                    + 17 * 62_u64.pow(4)
+                    + 31 * 62_u64.pow(3)
+                    + 22 * 62_u64.pow(2)
+                    + 56 * 62
+                    + 4
+            )
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! - [`soql`] turns statements into plans, [`query`] runs them;
 //! - [`org`] is one org with its sessions, allowance, cursors, faults and log;
 //! - [`http`] is what a client sees, [`control`] what a test sees;
-//! - [`simulator`] starts it all.
+//! - [`simulator`] starts it all, [`scenario`] goes on by itself.
 //!
 //! What must never happen: a visible value that does not come from the simulated [`clock`], a token or a
 //! customer's text in a log, an answer to SOQL that only seems right (refuse it loudly instead).
@@ -27,6 +27,7 @@ pub mod id;
 pub mod options;
 pub mod org;
 pub mod query;
+pub mod scenario;
 pub mod schema;
 pub mod simulator;
 pub mod soql;

@@ -1,8 +1,10 @@
 //! Starting and stopping a simulator.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -15,14 +17,17 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SimClock;
 use crate::generate::{self, Recipe};
-use crate::http::{World, listen, tls};
+use crate::http::World;
+use crate::http::listen::{self, Speech};
+use crate::http::tls::{Tls, TlsFault};
 use crate::id::SfId;
 use crate::options::{Options, OrgOptions};
-use crate::org::sessions::Sessions;
+use crate::org::home::{Home, NewAddress, OldAddress};
+use crate::org::sessions::{Lifetimes, Sessions};
 use crate::org::{Identity, Org, secret};
-use crate::schema::Catalog;
+use crate::schema::make;
 use crate::store::Store;
-use crate::{control, time};
+use crate::{control, scenario, time};
 
 /// How to reach an org, and its secrets.
 #[derive(Clone, Debug, Serialize)]
@@ -58,27 +63,65 @@ pub struct Ready {
     pub orgs: Vec<OrgEntry>,
 }
 
-/// What the control API needs to make further orgs.
+/// What serves in the background, to be stopped at the end.
+type Tasks = Arc<Mutex<Vec<JoinHandle<()>>>>;
+
+/// What the control API needs to make further orgs and addresses.
 #[derive(Debug)]
 pub struct Founder {
     /// All orgs.
     pub world: Arc<World>,
+    /// What the main address speaks.
+    pub tls: Arc<Tls>,
+    http: String,
     https: String,
+    host: IpAddr,
+    dir: PathBuf,
     jwt_key_file: PathBuf,
     anchor_ms: Option<i64>,
     founded: AtomicU64,
+    keys: AtomicU64,
+    doors: AtomicUsize,
+    options: Mutex<HashMap<SfId, OrgOptions>>,
+    tasks: Tasks,
 }
 
 impl Founder {
     /// Generates an org and opens it for clients. Takes CPU time in proportion to its cases.
-    pub fn found(&self, options: &OrgOptions) -> OrgEntry {
+    ///
+    /// # Errors
+    /// A sentence for people when a wish cannot be fulfilled.
+    pub fn found(&self, options: &OrgOptions) -> Result<OrgEntry, String> {
+        self.found_as(options, None)
+    }
+
+    /// Copies an org anew, as the refresh of a sandbox does: another org id and fresh records behind the same
+    /// credentials; the old one is gone.
+    ///
+    /// # Errors
+    /// A sentence for people when a wish cannot be fulfilled.
+    pub fn found_again(&self, old: &Org) -> Result<OrgEntry, String> {
+        let options = self.known().remove(&old.identity.org_id).unwrap_or_default();
+        self.world.remove(old.identity.org_id);
+        self.found_as(&options, Some(&old.identity))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<SfId, OrgOptions>> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found_as(&self, options: &OrgOptions, old: Option<&Identity>) -> Result<OrgEntry, String> {
+        let catalog = make::catalog(&options.wishes)?;
         let number = self.founded.fetch_add(1, Ordering::Relaxed) + 1;
-        let clock = Arc::clone(&self.world.clock);
+        let clock = Arc::new(SimClock::following(Arc::clone(&self.world.clock)));
         let pod = pod_of(options.seed);
         // Two orgs of one seed share record ids, as a full sandbox and its production do, but never the org id.
         let org_id = SfId::new(*b"00D", pod, number * 7_919 + 62 * 62);
-        let username = format!("integration@{}.example.com", org_id.short().to_lowercase());
-        let mut store = Store::new(Arc::new(Catalog::support_org()), pod);
+        let username = old.map_or_else(
+            || format!("integration@{}.example.com", org_id.short().to_lowercase()),
+            |old| old.username.clone(),
+        );
+        let mut store = Store::new(Arc::new(catalog), pod);
         let now = self.anchor_ms.unwrap_or_else(|| clock.now_ms());
         let recipe = Recipe {
             cases: options.cases,
@@ -89,19 +132,70 @@ impl Founder {
             org_id,
         };
         let user_id = generate::fill(&mut store, &recipe);
-        let identity = Identity {
-            org_id,
-            client_id: format!("3MVG9sim.{}.{}", org_id.short(), secret(24)),
-            client_secret: secret(32),
-            username,
-            password: secret(16),
-            user_id,
+        let identity = match old {
+            Some(old) => Identity { org_id, user_id, ..old.clone() },
+            None => Identity {
+                org_id,
+                client_id: format!("3MVG9sim.{}.{}", org_id.short(), secret(24)),
+                client_secret: secret(32),
+                username,
+                password: secret(16),
+                user_id,
+            },
         };
-        let sessions = Sessions::new(org_id, i64::from(options.session_minutes) * 60_000, options.rotation);
+        let lifetimes = Lifetimes {
+            session_ms: i64::from(options.session_minutes) * 60_000,
+            refresh_idle_ms: None,
+            rotation: options.rotation,
+            punish_reuse: true,
+        };
+        let sessions = Sessions::new(org_id, lifetimes);
         let org = Org::new(identity, clock, store, sessions, options.daily_max);
+        org.set_home(Home { http: self.http.clone(), https: self.https.clone(), moved: None });
         let entry = self.entry(&org);
+        self.known().insert(org_id, options.clone());
         self.world.add(Arc::new(org));
-        entry
+        Ok(entry)
+    }
+
+    async fn listen(&self, speech: Speech, door: usize) -> anyhow::Result<SocketAddr> {
+        let listener = TcpListener::bind((self.host, 0)).await.context("listen on another port")?;
+        let address = listener.local_addr().context("read the port")?;
+        let task = listen::spawn(listener, speech, door, Arc::clone(&self.world));
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        Ok(address)
+    }
+
+    /// Opens an instance that an org can move to.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn new_address(&self, old: OldAddress, status: u16) -> anyhow::Result<NewAddress> {
+        let door = self.doors.fetch_add(1, Ordering::Relaxed) + 1;
+        let http = format!("http://{}", reachable(self.listen(Speech::Plain, door).await?));
+        let https =
+            format!("https://{}", reachable(self.listen(Speech::Tls(Arc::clone(&self.tls)), door).await?));
+        Ok(NewAddress { door, http, https, old, status })
+    }
+
+    /// Opens an address whose TLS is wrong for good.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn faulty_address(&self, how: TlsFault) -> anyhow::Result<String> {
+        let address = self.listen(Speech::Faulty(Arc::clone(&self.tls), how), 0).await?;
+        Ok(format!("https://{}", reachable(address)))
+    }
+
+    /// Rotates the key of an org's app and returns the file of the new one.
+    ///
+    /// # Errors
+    /// When the key cannot be made or written.
+    pub fn new_jwt_key(&self, org: &Org) -> anyhow::Result<PathBuf> {
+        let number = self.keys.fetch_add(1, Ordering::Relaxed) + 1;
+        let file = self.dir.join(format!("jwt-key-{number}.pem"));
+        org.set_jwt_key(jwt_key(&file)?);
+        Ok(file)
     }
 
     /// How to reach an org.
@@ -119,6 +213,15 @@ impl Founder {
     }
 }
 
+/// An address that a client on this machine can use: one that stands for every interface is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        IpAddr::V4(_) | IpAddr::V6(_) => address,
+    }
+}
+
 /// Two characters that seeds spread over.
 fn pod_of(seed: u64) -> [u8; 2] {
     const LETTERS: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -133,7 +236,7 @@ pub struct Running {
     pub ready: Ready,
     /// The orgs, for tests in the same process.
     pub world: Arc<World>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Tasks,
     own_dir: Option<PathBuf>,
 }
 
@@ -151,12 +254,18 @@ impl Simulator {
             let name = format!("salesforce-sim-{}-{}", std::process::id(), secret(6));
             std::env::temp_dir().join(name)
         });
+        let clock = SimClock::new();
+        let born_later = options.anchor_ms.is_some_and(|anchor| anchor > clock.now_ms());
+        anyhow::ensure!(
+            !born_later,
+            "the anchor lies in the future; records are stamped up to it, so choose a past moment"
+        );
         let dir = options.dir.or_else(|| own_dir.clone()).expect("one of the two is given");
         std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
         let ca_file = dir.join("ca.pem");
-        let acceptor = tls::acceptor(&ca_file)?;
+        let tls = Arc::new(Tls::new(&ca_file, &options.tls_names, options.certificate.as_ref())?);
         let jwt_key_file = dir.join("jwt-key.pem");
-        let world = Arc::new(World::new(Arc::new(SimClock::new()), jwt_key(&jwt_key_file)?));
+        let world = Arc::new(World::new(Arc::new(clock), jwt_key(&jwt_key_file)?));
 
         let plain = TcpListener::bind(options.listen)
             .await
@@ -167,23 +276,36 @@ impl Simulator {
         let steering = TcpListener::bind(options.listen_control)
             .await
             .with_context(|| format!("listen on {}", options.listen_control))?;
-        let http = format!("http://{}", plain.local_addr()?);
-        let https = format!("https://{}", secure.local_addr()?);
-        let control_url = format!("http://{}", steering.local_addr()?);
+        let http = format!("http://{}", reachable(plain.local_addr()?));
+        let https = format!("https://{}", reachable(secure.local_addr()?));
+        let control_url = format!("http://{}", reachable(steering.local_addr()?));
 
+        let tasks = Tasks::default();
         let founder = Arc::new(Founder {
             world: Arc::clone(&world),
+            tls: Arc::clone(&tls),
+            http: http.clone(),
             https: https.clone(),
+            host: options.listen.ip(),
+            dir,
             jwt_key_file,
             anchor_ms: options.anchor_ms,
             founded: AtomicU64::new(0),
+            keys: AtomicU64::new(0),
+            doors: AtomicUsize::new(0),
+            options: Mutex::default(),
+            tasks: Arc::clone(&tasks),
         });
-        let orgs = options.orgs.iter().map(|org| founder.found(org)).collect();
-        let tasks = vec![
-            listen::spawn(plain, None, Arc::clone(&world)),
-            listen::spawn(secure, Some(acceptor), Arc::clone(&world)),
-            control::spawn(steering, founder),
-        ];
+        let orgs = options.orgs.iter().map(|org| founder.found(org)).collect::<Result<_, _>>();
+        let orgs = orgs.map_err(anyhow::Error::msg)?;
+        let router = control::router(&founder);
+        scenario::begin(&world, &options.steps).await?;
+        tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([
+            listen::spawn(plain, Speech::Plain, 0, Arc::clone(&world)),
+            listen::spawn(secure, Speech::Tls(tls), 0, Arc::clone(&world)),
+            control::spawn(steering, router),
+            tokio::spawn(scenario::go_on(Arc::clone(&world), options.steps)),
+        ]);
         let ready = Ready { http, https, ca_file, control: control_url, orgs };
         tracing::info!(at = %time::rfc3339(world.clock.now_ms()), "ready");
         Ok(Running { ready, world, tasks, own_dir })
@@ -192,8 +314,9 @@ impl Simulator {
 
 impl Running {
     /// Stops serving and closes all connections.
-    pub async fn stop(mut self) {
-        for task in std::mem::take(&mut self.tasks) {
+    pub async fn stop(self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             task.abort();
             // The only possible outcome is that it was cancelled.
             _ = task.await;
@@ -212,7 +335,7 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             task.abort();
         }
         if let Some(dir) = &self.own_dir {

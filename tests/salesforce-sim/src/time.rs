@@ -70,6 +70,22 @@ pub fn write_instant(out: &mut Vec<u8>, millis: i64) {
     out.extend_from_slice(b"+0000");
 }
 
+/// Appends `13:45:00.000Z`, from milliseconds since midnight.
+pub fn write_time(out: &mut Vec<u8>, millis: i64) {
+    for (unit, modulus) in [(3_600_000, 24), (60_000, 60), (1_000, 60)] {
+        push_digits(out, millis / unit % modulus, 2);
+        out.push(if unit == 1_000 { b'.' } else { b':' });
+    }
+    push_digits(out, millis % 1_000, 3);
+    out.push(b'Z');
+}
+
+/// Reads `13:45:00` with or without a fraction and a `Z` as milliseconds since midnight.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let time = chrono::NaiveTime::parse_from_str(text.trim_end_matches('Z'), "%H:%M:%S%.f").ok()?;
+    Some(time.signed_duration_since(chrono::NaiveTime::MIN).num_milliseconds())
+}
+
 /// RFC 3339 in UTC with milliseconds, the form of the control API.
 pub fn rfc3339(millis: i64) -> String {
     instant(millis).to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -121,6 +137,13 @@ mod tests {
         let mut out = Vec::new();
         write_instant(&mut out, 1_365_108_742_000);
         assert_eq!(String::from_utf8(out).unwrap(), "2013-04-04T20:52:22.000+0000");
+    }
+
+    #[test]
+    fn times_of_day_have_three_decimals() {
+        let mut out = Vec::new();
+        write_time(&mut out, parse_time("13:45:09.5Z").unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), "13:45:09.500Z");
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl World {
         let changed_at = org.clock.now_ms();
         let hiding =
             Permissions::hiding(&org.catalog(), &names(objects), &names(fields), changed_at).unwrap();
-        org.set_permissions(hiding);
+        org.set_permissions_of(org.identity.user_id, hiding);
     }
 
     /// The simulated org.
@@ -127,7 +127,17 @@ impl World {
             message: "Your query request was running for too long.".to_owned(),
         };
         let matches = Match { soql: Some(soql.to_owned()), ..Match::default() };
-        self.org().faults().plant(FaultRequest { matches, nth: 1, times, fault });
+        let org = self.org();
+        let request = FaultRequest {
+            matches,
+            nth: 1,
+            times: Some(times),
+            for_ms: None,
+            every: None,
+            chance: None,
+            fault,
+        };
+        org.faults().plant(request, org.clock.now_ms());
     }
 
     /// Runs due jobs, one at a time, until none is due; waits that a failure asked for are over at once.

@@ -12,7 +12,25 @@ use super::values::{moment, text};
 use crate::org::Org;
 
 /// Objects that are never at the upper end of a lookup that we read through, and are many.
-const NEVER_PARENTS: [&str; 4] = ["CaseComment", "EmailMessage", "CaseHistory", "Task"];
+const NEVER_PARENTS: [&str; 17] = [
+    "CaseComment",
+    "EmailMessage",
+    "EmailMessageRelation",
+    "CaseHistory",
+    "Task",
+    "Attachment",
+    "CaseFeed",
+    "FeedItem",
+    "FeedComment",
+    "FeedTrackedChange",
+    "ContentDocument",
+    "ContentDocumentLink",
+    "ContentVersion",
+    "ConversationEntry",
+    "ConversationParticipant",
+    "LiveChatTranscriptEvent",
+    "VoiceCallRecording",
+];
 /// Lookups with several targets: `Type` is then the parent's object, and `Name` whatever it goes by.
 const POLYMORPHIC: [&str; 4] = ["Owner", "Who", "What", "RelatedTo"];
 /// What objects without a field `Name` go by.

@@ -3,10 +3,17 @@
 //! Plain JSON over HTTP on a port of its own, without a password: it must listen on loopback only. It never
 //! goes through the front door, so nothing done here counts as a call.
 
+mod access;
+mod ageing;
 mod breaking;
+mod conversations;
+mod permissions;
 mod records;
+mod schema;
+mod steering;
 mod truth;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -21,6 +28,8 @@ use tokio::task::JoinHandle;
 
 use crate::options::OrgOptions;
 use crate::org::Org;
+use crate::schema::custom::NewObject;
+use crate::schema::make::{Feature, Wishes};
 use crate::simulator::{Founder, OrgEntry};
 use crate::time;
 
@@ -52,16 +61,31 @@ fn org(founder: &Founder, id: &str) -> Result<Arc<Org>, Refusal> {
     found.ok_or_else(|| Refusal::missing(format!("No org '{id}'. GET /orgs lists them.")))
 }
 
-/// Serves the control API in a task of its own.
-pub fn spawn(listener: TcpListener, founder: Arc<Founder>) -> JoinHandle<()> {
-    let orgs = Router::new().merge(records::routes()).merge(breaking::routes()).merge(truth::routes());
+/// The control API. Faults and scenarios can make its calls from now on.
+pub fn router(founder: &Arc<Founder>) -> Router {
+    let orgs = Router::new()
+        .merge(records::routes())
+        .merge(access::routes())
+        .merge(breaking::routes())
+        .merge(permissions::routes())
+        .merge(conversations::routes())
+        .merge(ageing::routes())
+        .merge(schema::routes())
+        .merge(truth::routes());
     let router = Router::new()
         .route("/orgs", get(org_list).post(org_create))
         .route("/clock", get(clock_read))
         .route("/clock/advance", post(clock_advance))
         .route("/gates/{name}/open", post(gate_open))
+        .merge(access::world_routes())
         .nest("/orgs/{org}", orgs)
-        .with_state(founder);
+        .with_state(Arc::clone(founder));
+    founder.world.set_steering(steering::through(router.clone()));
+    router
+}
+
+/// Serves the control API in a task of its own.
+pub fn spawn(listener: TcpListener, router: Router) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control API stopped");
@@ -86,6 +110,26 @@ struct NewOrg {
     session_minutes: Option<u32>,
     #[serde(default)]
     daily_max: Option<u64>,
+    /// Names of features; all when absent.
+    #[serde(default)]
+    features: Option<Vec<String>>,
+    /// Custom fields in all, by object.
+    #[serde(default)]
+    custom_fields: BTreeMap<String, usize>,
+    /// Custom objects.
+    #[serde(default)]
+    custom_objects: Vec<NewObject>,
+}
+
+impl NewOrg {
+    fn wishes(self) -> Result<Wishes, String> {
+        let features = match self.features {
+            None => Feature::all(),
+            Some(words) => words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?,
+        };
+        let custom_fields = self.custom_fields.into_iter().collect();
+        Ok(Wishes { features, custom_fields, custom_objects: self.custom_objects })
+    }
 }
 
 fn default_cases() -> usize {
@@ -101,11 +145,12 @@ async fn org_create(State(founder): Shared, Json(new): Json<NewOrg>) -> Result<J
         session_minutes: new.session_minutes.unwrap_or(defaults.session_minutes),
         daily_max: new.daily_max.unwrap_or(defaults.daily_max),
         mail_characters: defaults.mail_characters,
+        wishes: new.wishes().map_err(Refusal::bad)?,
     };
     // Generating a large org takes seconds of CPU; other orgs are served meanwhile.
     let made = tokio::task::spawn_blocking(move || founder.found(&options)).await;
-    made.map(Json)
-        .map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Generating the org failed.".to_owned()))
+    let failed = |_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Generating the org failed.".to_owned());
+    made.map_err(failed)?.map(Json).map_err(Refusal::bad)
 }
 
 async fn clock_read(State(founder): Shared) -> Json<Value> {

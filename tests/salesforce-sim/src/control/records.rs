@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
+use base64::Engine;
 use serde::Deserialize;
 use serde_json::{Map, Value as JsonValue, json};
 
@@ -12,7 +13,7 @@ use super::{Answered, Refusal, Shared, org};
 use crate::generate::edits;
 use crate::id::SfId;
 use crate::org::Org;
-use crate::schema::{Field, Kind, ObjectSchema};
+use crate::schema::{Field, Kind, ObjectSchema, Source};
 use crate::simulator::Founder;
 use crate::store::write::{When, whole_second};
 use crate::store::{Handle, State as RowState, Store};
@@ -110,9 +111,10 @@ fn slots(schema: &ObjectSchema, fields: &Map<String, JsonValue>) -> Result<Vec<(
         let field = schema
             .field(name)
             .ok_or_else(|| Refusal::bad(format!("{} has no field '{name}'.", schema.name)))?;
-        let slot = field.slot().ok_or_else(|| {
-            Refusal::bad(format!("{name} is computed and cannot be set; change what it comes from."))
-        })?;
+        let (Source::Slot(slot) | Source::Blob(slot)) = field.source else {
+            let why = format!("{name} is computed and cannot be set; change what it comes from.");
+            return Err(Refusal::bad(why));
+        };
         Ok((slot, value_of(field, value)?))
     };
     fields.iter().map(one).collect()
@@ -125,8 +127,8 @@ fn value_of(field: &Field, json: &JsonValue) -> Result<Value, Refusal> {
     let value = match (field.kind, json) {
         (_, JsonValue::Null) => Value::Null,
         (Kind::Boolean | Kind::AnyType, JsonValue::Bool(value)) => Value::Bool(*value),
-        (Kind::Int, JsonValue::Number(number)) => Value::Int(whole(number).ok_or_else(wrong)?),
-        (Kind::Double | Kind::Currency | Kind::AnyType, JsonValue::Number(number)) => {
+        (Kind::Int | Kind::Long, JsonValue::Number(number)) => Value::Int(whole(number).ok_or_else(wrong)?),
+        (Kind::Double | Kind::Percent | Kind::Currency | Kind::AnyType, JsonValue::Number(number)) => {
             Value::Double(number.as_f64().ok_or_else(wrong)?)
         }
         (Kind::Id | Kind::Reference, JsonValue::String(text)) => {
@@ -136,7 +138,12 @@ fn value_of(field: &Field, json: &JsonValue) -> Result<Value, Refusal> {
         (Kind::Datetime, JsonValue::String(text)) => {
             Value::Instant(whole_second(time::parse_instant(text).ok_or_else(wrong)?))
         }
-        (Kind::Boolean | Kind::Int | Kind::Double | Kind::Currency | Kind::Address, _) => return Err(wrong()),
+        (Kind::Time, JsonValue::String(text)) => Value::Time(time::parse_time(text).ok_or_else(wrong)?),
+        (Kind::Base64, JsonValue::String(text)) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| wrong())?;
+            Value::Blob(bytes.into())
+        }
+        (kind, _) if kind == Kind::Boolean || kind.is_number() || kind.is_compound() => return Err(wrong()),
         (_, JsonValue::String(text)) => Value::text(text),
         _ => return Err(wrong()),
     };
@@ -226,7 +233,7 @@ async fn mass_update(
     for handle in &chosen {
         store.update(object, *handle, &fields, true, when);
     }
-    let ids: Vec<&str> = chosen.iter().map(|handle| store.tables[object].row(*handle).id.as_str()).collect();
+    let ids: Vec<String> = chosen.iter().map(|handle| store.tables[object].id(*handle).to_string()).collect();
     Ok(Json(json!({"ids": ids})))
 }
 

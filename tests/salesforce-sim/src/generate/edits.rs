@@ -55,6 +55,9 @@ impl Editor<'_> {
 
     fn live(&mut self, object: usize) -> Option<Handle> {
         let table = &self.store.tables[object];
+        if table.is_empty() {
+            return None;
+        }
         for _ in 0..20 {
             let handle = Handle::try_from(self.random.below(table.len())).ok()?;
             if table.state(handle) == Some(State::Live) {
@@ -66,10 +69,9 @@ impl Editor<'_> {
 
     fn insert(&mut self, object: &str, fields: &[(&str, Value)]) -> SfId {
         let index = self.store.object(object);
-        let slots: Vec<(usize, Value)> = fields
-            .iter()
-            .map(|(name, value)| (self.store.tables[index].schema.slot(name), value.clone()))
-            .collect();
+        let schema = &self.store.catalog.objects[index];
+        let slots: Vec<(usize, Value)> =
+            fields.iter().map(|(name, value)| (schema.slot(name), value.clone())).collect();
         *self.edited.created.entry(object.to_owned()).or_default() += 1;
         self.store.insert(index, &slots, self.when)
     }
@@ -83,10 +85,10 @@ impl Editor<'_> {
 
     fn new_case(&mut self) {
         let contacts = self.store.object("Contact");
-        let contact = self.live(contacts).map(|handle| self.store.tables[contacts].row(handle).id);
+        let contact = self.live(contacts).map(|handle| self.store.tables[contacts].id(handle));
         let language = texts::language(&mut self.random);
         let subject = texts::subject(&mut self.random, language);
-        let description = texts::message(&mut self.random, language, false, None);
+        let description = texts::message(&mut self.random, language, false);
         let mut fields = vec![
             ("Subject", Value::text(&subject)),
             ("Description", Value::text(&description.chars().take(32_000).collect::<String>())),
@@ -105,14 +107,14 @@ impl Editor<'_> {
     fn reply_to_any(&mut self, object: &str) {
         let cases = self.store.object("Case");
         if let Some(handle) = self.live(cases) {
-            let case = self.store.tables[cases].row(handle).id;
+            let case = self.store.tables[cases].id(handle);
             self.reply(object, case);
         }
     }
 
     fn reply(&mut self, object: &str, case: SfId) {
         let language = texts::language(&mut self.random);
-        let text = texts::message(&mut self.random, language, true, None);
+        let text = texts::message(&mut self.random, language, true);
         if object == "CaseComment" {
             let body: String = text.chars().take(1_000).collect();
             self.insert(object, &[("ParentId", Value::Id(case)), ("CommentBody", Value::text(&body))]);
@@ -141,10 +143,7 @@ impl Editor<'_> {
     fn status(&mut self) {
         let cases = self.store.object("Case");
         let Some(handle) = self.live(cases) else { return };
-        let table = &self.store.tables[cases];
-        let slot = table.schema.slot("Status");
-        let now = table.row(handle).latest().map_or(Cell::Null, |version| version.cell(slot));
-        let next = match now {
+        let next = match self.store.latest_value(cases, handle, "Status").cell() {
             Cell::Text("Closed" | "New") => "Working",
             Cell::Text("Working") => *self.random.pick(&["Closed", "Escalated", "Waiting on Customer"]),
             _ => "Closed",

@@ -1,21 +1,15 @@
-//! The org itself, agents, queues, record types, accounts and contacts.
+//! Accounts, contacts and entitlements.
 
-use super::{DAYS, Generator};
+use std::ops::Range;
+
+use super::blueprint::{Blueprint, DAYS};
+use super::born::{Column, Kind};
+use super::random::Random;
+use super::{purpose, texts};
 use crate::id::SfId;
-use crate::store::{State, Version};
+use crate::store::Handle;
 use crate::time::DAY_MS;
 use crate::value::Value;
-
-/// A customer.
-#[derive(Clone, Debug)]
-pub(super) struct Person {
-    pub(super) id: SfId,
-    pub(super) account: Option<SfId>,
-    pub(super) name: String,
-    pub(super) email: String,
-    /// Index into the languages of [`super::texts`].
-    pub(super) language: usize,
-}
 
 const FIRST: [&str; 28] = [
     "Anna",
@@ -77,16 +71,6 @@ const LAST: [&str; 28] = [
     "Lindqvist",
     "D'Angelo",
 ];
-const QUEUES: [&str; 6] =
-    ["Tier 1 Support", "Tier 2 Support", "Billing Questions", "Escalations", "Spam Review", "VIP Desk"];
-const RECORD_TYPES: [(&str, &str, &str); 6] = [
-    ("Support Case", "Support_Case", "Case"),
-    ("Billing Case", "Billing_Case", "Case"),
-    ("Complaint", "Complaint", "Case"),
-    ("Internal Request", "Internal_Request", "Case"),
-    ("Customer", "Customer", "Contact"),
-    ("Incident", "Incident", "Escalation__c"),
-];
 const CITIES: [(&str, &str, &str); 7] = [
     ("Berlin", "10115", "Germany"),
     ("Lyon", "69001", "France"),
@@ -112,165 +96,220 @@ const COMPANIES: [&str; 12] = [
 ];
 const FORMS: [&str; 6] = ["GmbH & Co. KG", "Ltd.", "S.A.", "K.K.", "Inc.", "Sp. z o.o."];
 
-impl Generator<'_> {
-    pub(super) fn people(&mut self) {
-        let long_ago = self.now() - 800 * DAY_MS;
-        let profile = self.profile(long_ago);
-        self.users(profile, long_ago);
-        self.organization(long_ago);
-        for name in QUEUES {
-            let mut queue = self.draft("Group");
-            self.set(&mut queue, "Name", name);
-            self.set(&mut queue, "DeveloperName", name.replace(' ', "_").as_str());
-            self.set_word(&mut queue, "Type", "Queue");
-            self.audit(&mut queue, long_ago, long_ago, self.integration);
-            let id = self.keep(queue, long_ago);
-            self.queues.push(id);
-        }
-        for (name, developer_name, object) in RECORD_TYPES {
-            let mut record_type = self.draft("RecordType");
-            self.set(&mut record_type, "Name", name);
-            self.set(&mut record_type, "DeveloperName", developer_name);
-            self.set_word(&mut record_type, "SobjectType", object);
-            self.set(&mut record_type, "IsActive", true);
-            self.audit(&mut record_type, long_ago, long_ago, self.integration);
-            let id = self.keep(record_type, long_ago);
-            self.record_types.push(id);
-        }
-        self.accounts();
-        self.contacts();
+/// The name of a customer or agent.
+pub(super) fn name(random: &mut Random) -> (&'static str, &'static str) {
+    (random.pick::<&str>(&FIRST), random.pick::<&str>(&LAST))
+}
+
+/// The account of a contact, by its number.
+pub(super) fn account(plan: &Blueprint, contact: u32) -> Option<u32> {
+    let mut random = plan.stream(purpose::CONTACT_ACCOUNT, u64::from(contact));
+    random.chance(0.9).then(|| super::story::skewed(&mut random, plan.accounts))
+}
+
+/// The language of a contact, as an index into those of [`texts`].
+pub(super) fn language(plan: &Blueprint, contact: u32) -> usize {
+    texts::language(&mut plan.stream(purpose::CONTACT_LANGUAGE, u64::from(contact)))
+}
+
+/// A customer.
+#[derive(Debug)]
+pub(super) struct Contact {
+    pub(super) first: &'static str,
+    pub(super) last: &'static str,
+    pub(super) email: String,
+    pub(super) phone: String,
+}
+
+impl Contact {
+    pub(super) fn new(plan: &Blueprint, number: u32) -> Self {
+        let (first, last) = name(&mut plan.stream(purpose::CONTACT_NAME, u64::from(number)));
+        let email = format!("customer{number}@mail{}.example.com", number % 17);
+        Self { first, last, email, phone: format!("+49 30 555{number:07}") }
     }
 
-    fn profile(&mut self, at: i64) -> SfId {
-        let mut profile = self.draft("Profile");
-        self.set(&mut profile, "Name", "Support Agent");
-        self.set_word(&mut profile, "UserType", "Standard");
-        self.audit(&mut profile, at, at, self.integration);
-        self.keep(profile, at)
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.first, self.last)
+    }
+}
+
+/// An account or contact, with what its fields are drawn from.
+pub(super) struct Person<'b> {
+    plan: &'b Blueprint,
+    number: u32,
+    created: i64,
+    owner: SfId,
+    city: Option<(&'static str, &'static str, &'static str)>,
+}
+
+impl<'b> Person<'b> {
+    fn new(plan: &'b Blueprint, purpose: u64, number: u32) -> Self {
+        let mut random = plan.stream(purpose, u64::from(number));
+        let created = plan.moment(&mut random, DAYS);
+        let owner = random.pick(&plan.stored.agents).id;
+        let city = random.chance(0.7).then(|| *random.pick(&CITIES));
+        Self { plan, number, created, owner, city }
     }
 
-    fn users(&mut self, profile: SfId, at: i64) {
-        let count = (40 + self.recipe.cases / 250).min(200);
-        for number in 0..=count {
-            let (first, last) = (*self.random.pick(&FIRST), *self.random.pick(&LAST));
-            let is_integration = number == 0;
-            let (first, last) = if is_integration { ("Refrain", "Integration") } else { (first, last) };
-            let mut user = self.draft("User");
-            let mail = format!("agent{number}@support.example.com");
-            let username = if is_integration { self.recipe.username.clone() } else { format!("{mail}.prod") };
-            self.set(&mut user, "Username", username.as_str());
-            self.set(&mut user, "Email", mail.as_str());
-            self.set(&mut user, "FirstName", first);
-            self.set(&mut user, "LastName", last);
-            self.set(&mut user, "Name", format!("{first} {last}").as_str());
-            self.set(&mut user, "Alias", format!("agent{number}").as_str());
-            self.set(&mut user, "CommunityNickname", format!("agent{number}").as_str());
-            let left = self.random.chance(0.06);
-            self.set(&mut user, "IsActive", is_integration || !left);
-            self.set_word(&mut user, "TimeZoneSidKey", "Europe/Berlin");
-            self.set_word(&mut user, "LocaleSidKey", "en_US");
-            self.set_word(&mut user, "EmailEncodingKey", "UTF-8");
-            self.set_word(&mut user, "LanguageLocaleKey", "en_US");
-            self.set_word(
-                &mut user,
-                "UserType",
-                if is_integration { "CloudIntegrationUser" } else { "Standard" },
-            );
-            self.set_word(&mut user, "Department", "Support");
-            self.set(&mut user, "EmployeeNumber", format!("{number:06}").as_str());
-            self.set(&mut user, "ProfileId", profile);
-            let stamp = if number % 3 == 0 { self.moment(DAYS) } else { at };
-            self.audit(&mut user, at, stamp, self.integration);
-            let id = self.keep(user, stamp);
-            if is_integration {
-                self.integration = id;
-            } else {
-                self.agents.push(id);
-            }
-        }
+    fn stream(&self, purpose: u64) -> Random {
+        self.plan.stream(purpose, u64::from(self.number))
     }
 
-    /// The one row whose id is not numbered by its table: it is the org's own.
-    fn organization(&mut self, at: i64) {
-        let mut org = self.draft("Organization");
-        self.set(&mut org, "Name", format!("Simulated Org {}", self.recipe.seed).as_str());
-        self.set_word(&mut org, "Country", "DE");
-        self.set_word(&mut org, "PrimaryContact", "Refrain Integration");
-        self.set_word(&mut org, "DefaultLocaleSidKey", "en_US");
-        self.set_word(&mut org, "TimeZoneSidKey", "Europe/Berlin");
-        self.set_word(&mut org, "LanguageLocaleKey", "en_US");
-        self.set(&mut org, "FiscalYearStartMonth", Value::Int(1));
-        self.set_word(&mut org, "OrganizationType", "Enterprise Edition");
-        self.set_word(&mut org, "InstanceName", "DEU1S");
-        self.audit(&mut org, at, at, self.integration);
-        let now = self.now();
-        let object = self.store.object("Organization");
-        let version = Version::new(at, at, State::Live, org.into_values());
-        self.store.tables[object].append(self.recipe.org_id, version, now);
+    fn contact(&self) -> Contact {
+        Contact::new(self.plan, self.number)
     }
 
-    fn accounts(&mut self) {
-        for number in 0..self.recipe.cases / 8 + 3 {
-            let at = self.moment(DAYS);
-            let name = format!("{} {} {number}", self.random.pick(&COMPANIES), self.random.pick(&FORMS));
-            let city = *self.random.pick(&CITIES);
-            let kind = *self.random.pick(&["Customer", "Prospect", "Partner"]);
-            let industry = *self.random.pick(&["Retail", "Banking", "Energy", "Healthcare", "Technology"]);
-            let revenue = super::ratio(i64::try_from(self.random.below(90_000)).unwrap_or(0)) * 1_000.0;
-            let mut account = self.draft("Account");
-            self.set(&mut account, "Name", name.as_str());
-            self.set_word(&mut account, "Type", kind);
-            self.set_word(&mut account, "Industry", industry);
-            self.set_word(&mut account, "BillingCity", city.0);
-            self.set_word(&mut account, "BillingCountry", city.2);
-            self.set(&mut account, "AnnualRevenue", Value::Double(revenue));
-            let owner = *self.random.pick(&self.agents);
-            self.set(&mut account, "OwnerId", owner);
-            self.audit(&mut account, at, at, owner);
-            let id = self.keep(account, at);
-            self.accounts.push(id);
-        }
+    fn city(&self, part: impl Fn((&'static str, &'static str, &'static str)) -> &'static str) -> Value {
+        self.city.map_or(Value::Null, |city| Value::Word(part(city)))
+    }
+}
+
+/// `Contact`.
+pub(super) struct Contacts;
+
+impl Kind for Contacts {
+    type Row<'b> = Person<'b>;
+    const OBJECT: &'static str = "Contact";
+
+    fn near(plan: &Blueprint, parent: SfId) -> Option<Vec<Range<Handle>>> {
+        let contacts = plan.contacts_of(plan.account_of(parent)?);
+        Some(contacts.map(|contact| contact..contact + 1).collect())
     }
 
-    fn contacts(&mut self) {
-        for number in 0..self.recipe.cases * 3 / 5 + 2 {
-            let (first, last) = (*self.random.pick(&FIRST), *self.random.pick(&LAST));
-            let account =
-                if self.random.chance(0.9) { Some(*self.random.pick_skewed(&self.accounts)) } else { None };
-            let language = super::texts::language(&mut self.random);
-            let email = format!("customer{number}@mail{}.example.com", number % 17);
-            let city = *self.random.pick(&CITIES);
-            let at = self.moment(DAYS);
-            let mut contact = self.draft("Contact");
-            self.set(&mut contact, "FirstName", first);
-            self.set(&mut contact, "LastName", last);
-            let name = format!("{first} {last}");
-            self.set(&mut contact, "Name", name.as_str());
-            self.set(&mut contact, "Email", email.as_str());
-            self.set(&mut contact, "Phone", format!("+49 30 555{number:07}").as_str());
-            if let Some(account) = account {
-                self.set(&mut contact, "AccountId", account);
-            }
-            if self.random.chance(0.7) {
-                self.set(
-                    &mut contact,
-                    "MailingStreet",
-                    format!("Hauptstraße {}\r\nc/o Empfang", number % 200).as_str(),
-                );
-                self.set_word(&mut contact, "MailingCity", city.0);
-                self.set_word(&mut contact, "MailingPostalCode", city.1);
-                self.set_word(&mut contact, "MailingCountry", city.2);
-            }
-            self.set_word(&mut contact, "Language__c", super::texts::LANGUAGES[language].code);
-            if self.random.chance(0.2) {
-                self.set(&mut contact, "Birthdate", Value::Date(i64::try_from(number % 15_000).unwrap_or(0)));
-            }
-            let owner = *self.random.pick(&self.agents);
-            self.set(&mut contact, "OwnerId", owner);
-            self.set(&mut contact, "RecordTypeId", self.record_types[4]);
-            self.audit(&mut contact, at, at, owner);
-            let id = self.keep(contact, at);
-            self.contacts.push(Person { id, account, name, email, language });
-        }
+    fn count(plan: &Blueprint) -> Handle {
+        plan.contacts
     }
+
+    fn row(plan: &Blueprint, handle: Handle) -> Person<'_> {
+        Person::new(plan, purpose::CONTACT, handle)
+    }
+
+    fn stamp(row: &Person<'_>) -> i64 {
+        row.created
+    }
+
+    const COLUMNS: &'static [(&'static str, Column<Self>)] = &[
+        ("AccountId", |row| account(row.plan, row.number).map(|account| row.plan.account_id(account)).into()),
+        ("FirstName", |row| Value::Word(row.contact().first)),
+        ("LastName", |row| Value::Word(row.contact().last)),
+        ("Name", |row| row.contact().name().into()),
+        ("Email", |row| row.contact().email.into()),
+        ("Phone", |row| row.contact().phone.into()),
+        ("OwnerId", |row| row.owner.into()),
+        ("CreatedDate", |row| Value::Instant(row.created)),
+        ("CreatedById", |row| row.owner.into()),
+        ("LastModifiedDate", |row| Value::Instant(row.created)),
+        ("LastModifiedById", |row| row.owner.into()),
+        ("MailingStreet", |row| {
+            let street = format!("Hauptstraße {}\r\nc/o Empfang", row.number % 200);
+            row.city.map(|_| street).into()
+        }),
+        ("MailingCity", |row| row.city(|city| city.0)),
+        ("MailingPostalCode", |row| row.city(|city| city.1)),
+        ("MailingCountry", |row| row.city(|city| city.2)),
+        ("Language__c", |row| Value::Word(texts::LANGUAGES[language(row.plan, row.number)].code)),
+        ("Birthdate", |row| {
+            let known = row.stream(purpose::CONTACT_BIRTHDATE).chance(0.2);
+            if known { Value::Date(i64::from(row.number % 15_000)) } else { Value::Null }
+        }),
+        ("RecordTypeId", |row| row.plan.stored.record_types[4].into()),
+        ("MobilePhone", |row| {
+            let known = row.stream(purpose::CONTACT_MOBILE).chance(0.4);
+            known.then(|| format!("+49 170 555{:07}", row.number)).into()
+        }),
+    ];
+}
+
+/// `Account`.
+pub(super) struct Accounts;
+
+impl Kind for Accounts {
+    type Row<'b> = Person<'b>;
+    const OBJECT: &'static str = "Account";
+
+    fn count(plan: &Blueprint) -> Handle {
+        plan.accounts
+    }
+
+    fn row(plan: &Blueprint, handle: Handle) -> Person<'_> {
+        Person::new(plan, purpose::ACCOUNT, handle)
+    }
+
+    fn stamp(row: &Person<'_>) -> i64 {
+        row.created
+    }
+
+    const COLUMNS: &'static [(&'static str, Column<Self>)] = &[
+        ("Name", |row| {
+            let mut random = row.stream(purpose::ACCOUNT_NAME);
+            format!("{} {} {}", random.pick(&COMPANIES), random.pick(&FORMS), row.number).into()
+        }),
+        ("Type", |row| {
+            Value::Word(row.stream(purpose::ACCOUNT_TYPE).pick::<&str>(&["Customer", "Prospect", "Partner"]))
+        }),
+        ("Industry", |row| {
+            let industries = ["Retail", "Banking", "Energy", "Healthcare", "Technology"];
+            Value::Word(row.stream(purpose::ACCOUNT_INDUSTRY).pick::<&str>(&industries))
+        }),
+        ("OwnerId", |row| row.owner.into()),
+        ("CreatedDate", |row| Value::Instant(row.created)),
+        ("CreatedById", |row| row.owner.into()),
+        ("LastModifiedDate", |row| Value::Instant(row.created)),
+        ("LastModifiedById", |row| row.owner.into()),
+        ("BillingCity", |row| row.city(|city| city.0)),
+        ("BillingCountry", |row| row.city(|city| city.2)),
+        ("AnnualRevenue", |row| {
+            let thousands = row.stream(purpose::ACCOUNT_REVENUE).below(90_000);
+            Value::Double(super::ratio(i64::try_from(thousands).unwrap_or(0)) * 1_000.0)
+        }),
+        ("Margin__c", |row| {
+            let tenths = row.stream(purpose::ACCOUNT_MARGIN).below(1_000);
+            Value::Double(super::ratio(i64::try_from(tenths).unwrap_or(0)) / 10.0)
+        }),
+        ("Headquarters__Latitude__s", |row| row.city.map_or(Value::Null, |city| coordinates(city.0).0)),
+        ("Headquarters__Longitude__s", |row| row.city.map_or(Value::Null, |city| coordinates(city.0).1)),
+    ];
+}
+
+/// A made-up but steady place for a city.
+fn coordinates(city: &str) -> (Value, Value) {
+    let sum: u32 = city.bytes().map(u32::from).sum();
+    let degrees = |scale: u32| f64::from(sum % scale) / 10.0;
+    (Value::Double(35.0 + degrees(200)), Value::Double(degrees(1_500)))
+}
+
+/// `Entitlement`: what some accounts paid for.
+pub(super) struct Entitlements;
+
+impl Kind for Entitlements {
+    type Row<'b> = Person<'b>;
+    const OBJECT: &'static str = "Entitlement";
+
+    fn count(plan: &Blueprint) -> Handle {
+        plan.entitlements()
+    }
+
+    fn row(plan: &Blueprint, handle: Handle) -> Person<'_> {
+        Person::new(plan, purpose::ENTITLEMENT, handle)
+    }
+
+    fn stamp(row: &Person<'_>) -> i64 {
+        row.created
+    }
+
+    const COLUMNS: &'static [(&'static str, Column<Self>)] = &[
+        ("Name", |row| format!("Support Contract {:05}", row.number + 1).into()),
+        ("AccountId", |row| row.plan.account_id(row.number * 8).into()),
+        ("Type", |row| {
+            Value::Word(if row.number.is_multiple_of(2) { "Phone Support" } else { "Web Support" })
+        }),
+        ("StartDate", |row| Value::Date(row.created.div_euclid(DAY_MS))),
+        ("EndDate", |row| Value::Date(row.created.div_euclid(DAY_MS) + 365)),
+        ("Status", |_| Value::Word("Active")),
+        ("BusinessHoursId", |row| row.plan.stored.business_hours.into()),
+        ("CreatedDate", |row| Value::Instant(row.created)),
+        ("CreatedById", |row| row.owner.into()),
+        ("LastModifiedDate", |row| Value::Instant(row.created)),
+        ("LastModifiedById", |row| row.owner.into()),
+    ];
 }

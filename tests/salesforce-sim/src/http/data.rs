@@ -2,28 +2,42 @@
 
 use serde_json::{Map, Value, json};
 
+use std::sync::Arc;
+
+use super::replication::{self, Change};
 use super::request::Request;
-use super::{Answer, VERSIONS, composite, limits, query, sobjects};
+use super::versions::{self, Judgement};
+use super::{Answer, bulk, composite, conversations, limits, query, rows, sobjects};
 use crate::org::Org;
-use crate::org::sessions::SessionId;
+use crate::org::permissions::Permissions;
+use crate::org::sessions::Session;
 
 /// A request of a known session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     /// The org.
-    pub org: &'a Org,
+    pub org: &'a Arc<Org>,
     /// The session.
-    pub session: SessionId,
+    pub session: &'a Session,
     /// `v66.0`
     pub version: &'a str,
+    /// `66`
+    pub version_number: u32,
     /// Scheme and host that the client used.
     pub base_url: &'a str,
     /// Simulated time.
     pub now: i64,
 }
 
+impl Context<'_> {
+    /// What the session's user may see.
+    pub(super) fn permissions(&self) -> Arc<Permissions> {
+        self.org.permissions_of(self.session.grant.user)
+    }
+}
+
 /// A call to a resource: a whole request, or a part of a composite one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     /// HTTP method.
     pub method: &'a str,
@@ -31,29 +45,16 @@ pub(super) struct Call<'a> {
     pub steps: &'a [&'a str],
     /// Parameters.
     pub params: &'a std::collections::HashMap<String, String>,
-    /// `If-Modified-Since`.
-    pub modified_since: Option<&'a str>,
-    /// `Sforce-Query-Options`.
-    pub query_options: Option<&'a str>,
+    /// A header by its name in small letters.
+    pub headers: &'a dyn Fn(&str) -> Option<&'a str>,
     /// Body.
     pub body: &'a [u8],
-}
-
-/// The list of versions: no session needed, not counted.
-pub(super) fn versions() -> Answer {
-    const SEASONS: [&str; 3] = ["Spring", "Summer", "Winter"];
-    let entry = |version: u32| {
-        let season = SEASONS[(version as usize) % 3];
-        // Version 62 is Winter '25, and each winter release begins a year.
-        let year = 24 + (version + 1 - 60) / 3;
-        let url = format!("/services/data/v{version}.0");
-        json!({"label": format!("{season} '{year}"), "url": url, "version": format!("{version}.0")})
-    };
-    Answer::json(200, &Value::Array(VERSIONS.map(entry).collect()))
+    /// Whether it is a part of a composite request.
+    pub is_part: bool,
 }
 
 /// The live session of a request.
-pub(super) fn session(org: &Org, request: &Request) -> Option<SessionId> {
+pub(super) fn session(org: &Org, request: &Request) -> Option<Session> {
     let token = request.bearer()?;
     org.sessions().authenticate(token, org.clock.now_ms())
 }
@@ -69,28 +70,36 @@ pub(super) fn cursor_soql(org: &Org, request: &Request) -> Option<String> {
 }
 
 /// Answers a counted request.
-pub(super) fn handle(org: &Org, request: &Request, session: SessionId) -> Answer {
+pub(super) fn handle(org: &Arc<Org>, request: &Request, session: &Session) -> Answer {
     let steps = request.steps();
     let version = steps[2];
-    let number =
-        version.strip_prefix('v').and_then(|rest| rest.strip_suffix(".0")).and_then(|n| n.parse().ok());
-    if number.is_none_or(|number: u32| !VERSIONS.contains(&number)) {
-        return Answer::not_found();
-    }
+    let (version_number, warning) = match versions::judge(version, org.newest_version()) {
+        Judgement::Served(number) => (number, None),
+        Judgement::Deprecated(number) => (number, Some(versions::WARNING)),
+        Judgement::Retired => {
+            return Answer::error(410, "GONE", "The requested resource is no longer available");
+        }
+        Judgement::Unknown => return Answer::not_found(),
+    };
     let now = org.clock.now_ms();
-    let context = Context { org, session, version, base_url: &request.base_url, now };
+    let context = Context { org, session, version, version_number, base_url: &request.base_url, now };
+    let header = |name: &str| request.header(name);
     let call = Call {
         method: &request.method,
         steps: &steps[3..],
         params: &request.params,
-        modified_since: request.header("if-modified-since"),
-        query_options: request.header("sforce-query-options"),
+        headers: &header,
         body: &request.body,
+        is_part: false,
     };
-    if call.steps == ["composite"] {
-        return composite::composite(context, call);
-    }
-    dispatch(context, call)
+    let answer = match call.steps {
+        ["composite", "sobjects", _] => dispatch(context, call),
+        ["composite", rest @ ..] => composite::resource(context, call, rest),
+        ["jobs", "query", rest @ ..] => bulk::dispatch(context, call, rest),
+        ["jobs", "ingest"] if call.method == "GET" => bulk::dispatch(context, call, &[]),
+        _ => dispatch(context, call),
+    };
+    warning.into_iter().fold(answer, |answer, warning| answer.with("Warning", warning))
 }
 
 /// Finds the resource. Whatever can be a composite sub-request is here.
@@ -104,24 +113,38 @@ pub(super) fn dispatch(context: Context<'_>, call: Call<'_>) -> Answer {
         ["query"] => get_only(&|| query::first_page(context, call, false)),
         ["queryAll"] => get_only(&|| query::first_page(context, call, true)),
         ["query" | "queryAll", locator] => get_only(&|| query::next_page(context, call, locator)),
+        ["connect", "conversation", identifier, "entries"] => {
+            conversations::entries(context, call, identifier)
+        }
         ["limits"] => get_only(&|| limits::limits(context)),
         ["limits", "recordCount"] => get_only(&|| limits::record_count(context, call)),
         ["sobjects"] => get_only(&|| sobjects::global(context, call)),
         ["sobjects", object] => get_only(&|| sobjects::basic(context, object)),
         ["sobjects", object, "describe"] => get_only(&|| sobjects::describe(context, call, object)),
-        ["sobjects", object, id] => get_only(&|| sobjects::row(context, call, object, id)),
+        ["sobjects", object, "updated"] => {
+            get_only(&|| replication::changes(context, call, object, Change::Updated))
+        }
+        ["sobjects", object, "deleted"] => {
+            get_only(&|| replication::changes(context, call, object, Change::Deleted))
+        }
+        ["sobjects", object, id] => get_only(&|| rows::by_id(context, call, object, id)),
+        ["sobjects", object, second, third] => {
+            get_only(&|| rows::below(context, call, object, second, third))
+        }
+        ["composite", "sobjects", object] => composite::resource(context, call, &["sobjects", object]),
         _ => Answer::not_found(),
     }
 }
 
 fn resources(context: Context<'_>) -> Answer {
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "tooling",
         "metadata",
         "folders",
         "chatter",
         "tabs",
         "appMenu",
+        "flexiPage",
         "quickActions",
         "queryAll",
         "commerce",
@@ -143,25 +166,7 @@ fn resources(context: Context<'_>) -> Answer {
     ];
     let path = |name: &str| (name.to_owned(), json!(format!("/services/data/{}/{name}", context.version)));
     let mut map: Map<String, Value> = NAMES.iter().map(|name| path(name)).collect();
-    map.insert("identity".to_owned(), json!(super::identity::url(context.org, context.base_url)));
+    let identity = super::identity::url(context.org, context.base_url, context.session.grant.user);
+    map.insert("identity".to_owned(), json!(identity));
     Answer::json(200, &Value::Object(map))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn versions_carry_their_release() {
-        let body: serde_json::Value = serde_json::from_slice(&super::versions().body).unwrap();
-        let label = |version: &str| {
-            let all = body.as_array().unwrap();
-            all.iter().find(|entry| entry["version"] == version).unwrap()["label"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(label("60.0"), "Spring '24");
-        assert_eq!(label("62.0"), "Winter '25");
-        assert_eq!(label("65.0"), "Winter '26");
-        assert_eq!(label("66.0"), "Spring '26");
-    }
 }

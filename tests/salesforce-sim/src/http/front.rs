@@ -1,29 +1,37 @@
-//! From a connection to a handler and back: size limits, routing to the org, faults, allowance, headers.
+//! From a connection to a handler and back: size limits, routing to the org, faults, allowance, log.
 
-use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderValue, Response, header};
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures_util::StreamExt;
+use axum::http::{Response, header};
 
+use super::harm::{self, Before, Harmed};
 use super::request::{Request, decode};
-use super::{Answer, World, data, identity, oauth};
+use super::respond::{Manner, respond};
+use super::wire::Hand;
+use super::{Answer, World, data, identity, oauth, soap, status, versions};
 use crate::org::Org;
+use crate::org::allowance::Ticket;
 use crate::org::calls::Call;
-use crate::org::faults::Fault;
+use crate::org::faults::{Fault, Seen, Struck};
+use crate::org::home::OldAddress;
+use crate::org::sessions::Session;
 use crate::time;
 
 /// The platform's bound on a URI, and on a URI with all headers.
 const MOST_HEADER_BYTES: usize = 16_384;
 /// Largest request body read.
 const MOST_BODY_BYTES: usize = 50 << 20;
-/// Smaller bodies are not worth compressing.
-const LEAST_COMPRESSED: usize = 1_000;
+
+/// How a connection came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entrance {
+    /// Whether it is encrypted.
+    pub secure: bool,
+    /// Number of the address: 0, or that of an instance that orgs move to.
+    pub door: usize,
+}
 
 /// The connection is to be closed without an answer.
 #[derive(Debug)]
@@ -40,56 +48,119 @@ impl std::error::Error for Broken {}
 /// Answers one request. `Err` breaks the connection.
 pub(super) async fn serve(
     world: Arc<World>,
-    secure: bool,
+    entrance: Entrance,
+    hand: Hand,
     raw: hyper::Request<hyper::body::Incoming>,
 ) -> Result<Response<Body>, Broken> {
     let started = Instant::now();
     let arrived = world.clock.now_ms();
     let sizes = sizes(&raw);
     let gzip = accepts_gzip(raw.headers());
-    let request = read(raw, secure).await.ok_or(Broken)?;
-    let too_large = match sizes {
-        (uri, _) if uri > MOST_HEADER_BYTES => Some(Answer::html(414, "414 URI Too Long")),
-        (_, all) if all > MOST_HEADER_BYTES => Some(Answer::html(431, "431 Request Header Fields Too Large")),
-        _ => None,
+    let request = read(raw, entrance).await.ok_or(Broken)?;
+    let manner = Manner { now: arrived, gzip, cut: None };
+    let (org, area) = match unrouted(sizes).map_or_else(|| route(&world, &request), Err) {
+        Ok(found) => found,
+        Err(answer) => return Ok(respond(answer, manner, |_| ())),
     };
-    if let Some(answer) = too_large {
-        return Ok(respond(answer, arrived, gzip, None).0);
-    }
-    let steps = request.steps();
-    let org = match steps[..] {
-        ["services", "data"] => return Ok(respond(data::versions(), arrived, gzip, None).0),
-        ["services", "oauth2", ..] => oauth::org_of(&world, &request),
-        ["services", "data", ..] | ["id", ..] => request.bearer().and_then(|token| world.by_token(token)),
-        _ => return Ok(respond(Answer::html(404, "404 Not Found"), arrived, gzip, None).0),
-    };
-    let Some(org) = org else {
-        let answer =
-            if steps[1] == "oauth2" { oauth::unknown_client(&request) } else { unauthorized(&request) };
-        return Ok(respond(answer, arrived, gzip, None).0);
-    };
-    let outcome = handle(&world, &org, &request).await;
-    let (status, rows, bytes, result) = match outcome {
-        Some((answer, made_at, cut)) => {
-            let (status, rows) = (answer.status, answer.rows);
-            let (response, bytes) = respond(answer, made_at, gzip, cut);
-            (status, rows, bytes, Ok(response))
-        }
-        None => (0, 0, 0, Err(Broken)),
-    };
-    let call = Call {
+    let (user, outcome) = handle(&world, &org, &request, area).await;
+    let entry = Call {
         at: time::rfc3339(arrived),
         method: request.method.clone(),
         path: request.path.clone(),
         soql: soql_of(&org, &request),
-        user: request.bearer().map(|_| org.identity.username.clone()),
-        status,
-        rows,
-        bytes,
-        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        user,
+        status: outcome.as_ref().map_or(0, |harmed| harmed.answer.status),
+        rows: outcome.as_ref().map_or(0, |harmed| harmed.answer.rows),
+        bytes: 0,
+        ms: 0,
     };
-    org.calls().add(call);
-    result
+    let log = {
+        let org = Arc::clone(&org);
+        move |bytes: usize| {
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            org.calls().add(Call { bytes, ms, ..entry });
+        }
+    };
+    let Some(mut harmed) = outcome else {
+        log(0);
+        return Err(Broken);
+    };
+    if let Some(script) = harmed.script {
+        hand.take_over(script);
+        // Nothing sensible can follow on this connection.
+        harmed.answer.headers.push(("Connection".into(), "close".to_owned()));
+    }
+    let manner = Manner { now: harmed.made_at, cut: harmed.cut, ..manner };
+    Ok(respond(harmed.answer, manner, log))
+}
+
+/// Refusals by size, made before anybody looks at the request.
+fn unrouted((uri, all): (usize, usize)) -> Option<Answer> {
+    match (uri > MOST_HEADER_BYTES, all > MOST_HEADER_BYTES) {
+        (true, _) => Some(Answer::html(414, "414 URI Too Long")),
+        (false, true) => Some(Answer::html(431, "431 Request Header Fields Too Large")),
+        (false, false) => None,
+    }
+}
+
+/// The part of the platform that a path belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Area {
+    OAuth,
+    Soap,
+    Identity,
+    Data,
+}
+
+impl Area {
+    fn of(steps: &[&str]) -> Option<Self> {
+        match steps {
+            ["services", "oauth2", ..] => Some(Self::OAuth),
+            ["services", "Soap", "u" | "c", ..] => Some(Self::Soap),
+            ["id", ..] => Some(Self::Identity),
+            ["services", "data", _, ..] => Some(Self::Data),
+            _ => None,
+        }
+    }
+}
+
+/// The org that a request speaks to, or the answer of nobody in particular.
+fn route(world: &World, request: &Request) -> Result<(Arc<Org>, Area), Answer> {
+    let steps = request.steps();
+    let Some(area) = Area::of(&steps) else {
+        return Err(match steps[..] {
+            [] => status::page(world),
+            ["services", "data"] => versions::list(world.newest_version()),
+            ["setup", "secur", "RemoteAccessErrorPage.apexp"] => oauth::remote_access_error(request),
+            [".well-known", "openid-configuration"] => identity::discovery(request),
+            _ => Answer::html(404, "404 Not Found"),
+        });
+    };
+    let by_token = || request.bearer().and_then(|token| world.by_token(token));
+    let (org, nobody): (_, fn(&Request) -> Answer) = match area {
+        Area::OAuth => (oauth::org_of(world, request), oauth::unknown_client),
+        Area::Soap => (soap::org_of(world, request), soap::invalid_login),
+        Area::Identity => (by_token(), identity::refused_token),
+        Area::Data => (by_token(), unauthorized),
+    };
+    org.map(|org| (org, area)).ok_or_else(|| nobody(request))
+}
+
+/// What the old address says of an org that has moved. Logins stay where they were.
+fn moved(org: &Org, request: &Request, area: Area) -> Option<Answer> {
+    let home = org.home();
+    let new = home.elsewhere(request.door).filter(|_| matches!(area, Area::Data | Area::Identity))?;
+    Some(match new.old {
+        OldAddress::Redirect => {
+            let base = org.instance_url(&request.base_url);
+            Answer::empty(new.status).with("Location", format!("{base}{}", request.target()))
+        }
+        OldAddress::NoRoute => Answer::html(420, "We are setting things up"),
+        OldAddress::NotOwned => {
+            let message = "The organization is not on this instance of the server";
+            Answer::error(400, "ORG_NOT_OWNED_BY_INSTANCE", message)
+        }
+    })
 }
 
 fn sizes<B>(raw: &hyper::Request<B>) -> (usize, usize) {
@@ -104,18 +175,21 @@ fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
     accepted.is_some_and(|value| value.to_ascii_lowercase().contains("gzip"))
 }
 
-async fn read(raw: hyper::Request<hyper::body::Incoming>, secure: bool) -> Option<Request> {
+async fn read(raw: hyper::Request<hyper::body::Incoming>, entrance: Entrance) -> Option<Request> {
     let (parts, body) = raw.into_parts();
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    let scheme = if secure { "https" } else { "http" };
+    let scheme = if entrance.secure { "https" } else { "http" };
     let base_url = format!("{scheme}://{host}");
     let body = to_bytes(Body::new(body), MOST_BODY_BYTES).await.ok()?;
+    let query = parts.uri.query().unwrap_or_default();
     Some(Request {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
-        params: decode(parts.uri.query().unwrap_or_default().as_bytes()),
+        params: decode(query.as_bytes()),
+        query: query.to_owned(),
         headers: parts.headers,
         body,
+        door: entrance.door,
         base_url,
     })
 }
@@ -129,60 +203,51 @@ fn unauthorized(request: &Request) -> Answer {
     }
 }
 
-/// Runs a request of an org: the answer, when it was made, and after how many bytes its body is cut. `None` breaks
-/// the connection.
+/// Runs a request of an org: the user's name, and the answer. `None` breaks the connection.
 async fn handle(
-    world: &Arc<World>,
+    world: &World,
     org: &Arc<Org>,
     request: &Request,
-) -> Option<(Answer, i64, Option<usize>)> {
-    let is_token = request.path.starts_with("/services/oauth2/");
-    let is_data = request.path.starts_with("/services/data/");
-    let within = !is_data || org.allowance().enter();
-    let _leaving = is_data.then(|| Leaving(Arc::clone(org)));
+    area: Area,
+) -> (Option<String>, Option<Harmed>) {
+    let is_data = area == Area::Data;
+    let user = request.bearer().and_then(|token| org.user_of(token));
+    let entered = is_data.then(|| org.allowance().enter(Instant::now()));
+    let within = entered.is_none_or(|(_, within)| within);
+    let _leaving = entered.map(|(ticket, _)| Leaving(Arc::clone(org), ticket));
     let _claim = match oauth::claim(org, request) {
         Ok(claim) => claim,
-        Err(answer) => return Some((answer, world.clock.now_ms(), None)),
+        Err(answer) => return (user, Some(Harmed::not(answer, org.clock.now_ms()))),
     };
-    let soql = soql_of(org, request);
-    let fault = org.faults().strike(&request.method, &request.path, soql.as_deref());
-    let latency = org.latency_ms().max(if is_token { oauth::LATENCY_MS } else { 0 });
+    let struck = strike(org, request, user.as_deref());
+    let latency = org.latency_ms().max(if area == Area::OAuth { oauth::LATENCY_MS } else { 0 });
     if latency > 0 {
-        tokio::time::sleep(Duration::from_millis(latency)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(latency)).await;
     }
-    match &fault {
-        Some(Fault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
-        Some(Fault::Hold { gate }) => world.gates.pass(gate).await,
-        _ => {}
-    }
+    let before = harm::before(world, org, request, struck.as_ref()).await;
     let session = if is_data { data::session(org, request) } else { None };
     // A call that arrives with a good session counts, whatever becomes of it.
-    let spent = session.is_some() && spend(org);
-    let mut answer = match early(fault.as_ref(), is_token)? {
-        Some(answer) => answer,
-        None if is_token => oauth::handle(world, org, request),
-        None if !is_data => identity::identity(org, request),
-        None => match session {
-            None => unauthorized(request),
-            Some(_) if !spent => {
-                Answer::error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-            }
-            Some(_) if !within => {
-                let message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
-                Answer::error(403, "REQUEST_LIMIT_EXCEEDED", message)
-            }
-            Some(session) => data::handle(org, request, session),
+    let spent = session.is_some() && org.spend_call();
+    let answer = match before {
+        Before::Broken => return (user, None),
+        Before::Answered(answer) => answer,
+        Before::Unharmed => match (moved(org, request, area), area) {
+            (Some(answer), _) => answer,
+            (None, Area::OAuth) => oauth::handle(world, org, request),
+            (None, Area::Soap) => soap::handle(org, request),
+            (None, Area::Identity) => identity::identity(org, request),
+            (None, Area::Data) => data_answer(org, request, session.as_ref(), spent, within),
         },
     };
-    let cut = late(fault.as_ref(), &mut answer);
-    if session.is_some() && !matches!(fault, Some(Fault::Status { .. } | Fault::Html)) {
-        answer.headers.push(("Sforce-Limit-Info", usage(org)));
+    let mut harmed = harm::after(org, request, struck.as_ref(), answer);
+    if session.is_some() {
+        limit_info(org, struck.as_ref(), &mut harmed.answer);
     }
-    let made_at = world.clock.now_ms();
-    if let Some(Fault::HoldAnswer { gate }) = &fault {
+    if let Some(Struck { fault: Fault::HoldAnswer { gate }, .. }) = &struck {
         world.gates.pass(gate).await;
     }
-    Some((answer, made_at, cut))
+    let outcome = (!harmed.lost).then_some(harmed);
+    (user, outcome)
 }
 
 /// The statement that a call is about; a next page counts as its query.
@@ -190,131 +255,74 @@ fn soql_of(org: &Org, request: &Request) -> Option<String> {
     request.soql().map(str::to_owned).or_else(|| data::cursor_soql(org, request))
 }
 
-struct Leaving(Arc<Org>);
+fn strike(org: &Org, request: &Request, user: Option<&str>) -> Option<Struck> {
+    let soql = soql_of(org, request);
+    let seen = Seen {
+        method: &request.method,
+        path: &request.path,
+        soql: soql.as_deref(),
+        user,
+        now: org.clock.now_ms(),
+    };
+    org.faults().strike(seen)
+}
+
+fn data_answer(
+    org: &Arc<Org>,
+    request: &Request,
+    session: Option<&Session>,
+    spent: bool,
+    within: bool,
+) -> Answer {
+    let Some(session) = session else {
+        return unauthorized(request);
+    };
+    if let Some(refused) = refused_by_admin(org, session) {
+        return refused;
+    }
+    if !spent {
+        return Answer::total_requests_exceeded();
+    }
+    if !within {
+        let message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
+        return Answer::error(403, "REQUEST_LIMIT_EXCEEDED", message);
+    }
+    data::handle(org, request, session)
+}
+
+struct Leaving(Arc<Org>, Ticket);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.allowance().leave();
+        self.0.allowance().leave(self.1);
     }
 }
 
-fn spend(org: &Org) -> bool {
-    let spent = org.allowance().spend(org.clock.now_ms());
-    if spent {
-        org.calls().count_api();
+/// What an administrator can forbid a session.
+fn refused_by_admin(org: &Org, session: &Session) -> Option<Answer> {
+    let scope = &session.grant.scope;
+    if !scope.split(' ').any(|scope| matches!(scope, "api" | "full" | "web")) {
+        let message = "This session is not valid for use with the REST API";
+        return Some(Answer::error(401, "INVALID_SESSION_ID", message));
     }
-    spent
-}
-
-fn usage(org: &Org) -> String {
-    let mut allowance = org.allowance();
-    let used = allowance.used(org.clock.now_ms());
-    format!("api-usage={used}/{}", allowance.daily_max)
-}
-
-/// Faults that take the place of the handler. The outer `None` breaks the connection.
-#[expect(clippy::option_option, reason = "broken, answered and unharmed are three outcomes of one question")]
-fn early(fault: Option<&Fault>, is_token: bool) -> Option<Option<Answer>> {
-    Some(match fault {
-        Some(Fault::Close) => return None,
-        Some(Fault::Status { status, body, content_type }) => {
-            let content_type = content_type.clone().or_else(|| Some("text/plain".to_owned()));
-            Some(Answer {
-                status: *status,
-                content_type,
-                body: body.clone().into_bytes(),
-                headers: Vec::new(),
-                rows: 0,
-            })
-        }
-        Some(Fault::Error { status, code, message }) if is_token => {
-            Some(Answer::oauth_error(*status, code, message))
-        }
-        Some(Fault::Error { status, code, message }) => Some(Answer::error(*status, code, message)),
-        Some(Fault::Html) => Some(Answer::html(200, "Salesforce is down for maintenance")),
-        _ => None,
-    })
-}
-
-/// Faults that spoil a true answer. Returns where its body is cut.
-fn late(fault: Option<&Fault>, answer: &mut Answer) -> Option<usize> {
-    match fault {
-        Some(Fault::Truncate { after }) => return Some(*after),
-        Some(Fault::Malformed) => {
-            let half = answer.body.len() / 2;
-            answer.body.truncate(half);
-            answer.body.extend_from_slice(b",}");
-            answer.status = 200;
-        }
-        Some(Fault::BadRecord { field }) => spoil_record(answer, field.as_deref()),
-        _ => {}
+    if !org.app().api_enabled {
+        let message = "The REST API is not enabled for this Organization.";
+        return Some(Answer::error(403, "API_DISABLED_FOR_ORG", message));
     }
-    None
+    let may = org.logins().of(session.grant.user).is_none_or(|login| login.api_enabled);
+    (!may).then(|| Answer::error(403, "API_CURRENTLY_DISABLED", "API is disabled for this User"))
 }
 
-fn spoil_record(answer: &mut Answer, field: Option<&str>) {
-    let Ok(mut body) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
-        return;
+/// Adds what is used of the allowance, unless the answer comes from in front of the platform.
+fn limit_info(org: &Org, struck: Option<&Struck>, answer: &mut Answer) {
+    let text = match struck.map(|struck| &struck.fault) {
+        Some(fault) if harm::is_foreign(fault) => return,
+        Some(Fault::Usage { text: None }) => return,
+        Some(Fault::Usage { text: Some(text) }) => text.clone(),
+        _ => {
+            let mut allowance = org.allowance();
+            allowance.written(org.clock.now_ms())
+        }
     };
-    let records = body.get_mut("records").and_then(serde_json::Value::as_array_mut);
-    let Some(records) = records.filter(|records| !records.is_empty()) else {
-        return;
-    };
-    let middle = records.len() / 2;
-    if let Some(record) = records[middle].as_object_mut() {
-        match field {
-            Some(field) => _ = record.insert(field.to_owned(), serde_json::json!({"unexpected": ["shape"]})),
-            None => _ = record.remove("Id"),
-        }
-    }
-    answer.body = body.to_string().into_bytes();
-}
-
-/// Makes the bytes of an answer and tells how many there are.
-fn respond(answer: Answer, now: i64, gzip: bool, cut: Option<usize>) -> (Response<Body>, usize) {
-    let compress = gzip && answer.body.len() > LEAST_COMPRESSED;
-    let body = if compress { compressed(&answer.body) } else { Bytes::from(answer.body) };
-    let length = body.len();
-    let mut builder = Response::builder()
-        .status(answer.status)
-        .header(header::DATE, time::http_date(now))
-        .header(header::VARY, "Accept-Encoding")
-        .header(header::CACHE_CONTROL, "no-cache,must-revalidate,max-age=0,no-store,private");
-    if let Some(content_type) = answer.content_type {
-        builder = builder.header(header::CONTENT_TYPE, content_type);
-    }
-    if compress {
-        builder = builder.header(header::CONTENT_ENCODING, "gzip");
-    }
-    for (name, value) in answer.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            builder = builder.header(name, value);
-        }
-    }
-    let body = match cut {
-        Some(after) if after < length => {
-            builder = builder.header(header::CONTENT_LENGTH, length);
-            broken_off(body.slice(..after))
-        }
-        _ => Body::from(body),
-    };
-    (builder.body(body).expect("status and headers were valid when they were made"), length)
-}
-
-fn compressed(body: &[u8]) -> Bytes {
-    use std::io::Write;
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.expect("compressing into memory does not fail").into()
-}
-
-/// A body that sends its bytes and then breaks the connection. The pause lets what was sent reach the socket:
-/// a connection that breaks at once takes its buffers with it.
-fn broken_off(start: Bytes) -> Body {
-    let end = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Err(io::Error::from(io::ErrorKind::ConnectionReset))
-    };
-    let start = futures_util::stream::iter([Ok(start)]);
-    Body::from_stream(start.chain(futures_util::stream::once(end)))
+    answer.headers.push(("Sforce-Limit-Info".into(), text));
 }

@@ -7,15 +7,13 @@ use super::data::{Call, Context};
 use crate::store::State;
 
 /// Limits that this org never uses, with their maxima.
-const UNUSED: [(&str, u64); 22] = [
+const UNUSED: [(&str, u64); 20] = [
     ("ActiveScratchOrgs", 40),
     ("AnalyticsExternalDataSizeMB", 40_960),
     ("ConcurrentAsyncGetReportInstances", 200),
     ("ConcurrentSyncReportRuns", 20),
     ("DailyAsyncApexExecutions", 250_000),
     ("DailyBulkApiBatches", 15_000),
-    ("DailyBulkV2QueryFileStorageMB", 976_562),
-    ("DailyBulkV2QueryJobs", 10_000),
     ("DailyDeliveredPlatformEvents", 25_000),
     ("DailyDurableStreamingApiEvents", 10_000),
     ("DailyScratchOrgs", 80),
@@ -39,6 +37,12 @@ pub(super) fn limits(context: Context<'_>) -> Answer {
     let mut allowance = context.org.allowance();
     let (max, used) = (allowance.daily_max, allowance.used(context.now));
     all.insert("DailyApiRequests".to_owned(), json!({"Max": max, "Remaining": max.saturating_sub(used)}));
+    let mut jobs = context.org.jobs();
+    let (max, used) = (jobs.settings.daily_jobs, jobs.used_jobs(context.now));
+    all.insert("DailyBulkV2QueryJobs".to_owned(), json!({"Max": max, "Remaining": max.saturating_sub(used)}));
+    let (max, used) = (jobs.settings.daily_kb / 1_024, jobs.used_kb(context.now) / 1_024);
+    let storage = json!({"Max": max, "Remaining": max.saturating_sub(used)});
+    all.insert("DailyBulkV2QueryFileStorageMB".to_owned(), storage);
     // One limit nests others, as real answers do.
     let nested = json!({"Max": 1500, "Remaining": 1499, "CreateCustom": {"Max": 1000, "Remaining": 999}});
     all.insert("PermissionSets".to_owned(), nested);
@@ -48,20 +52,19 @@ pub(super) fn limits(context: Context<'_>) -> Answer {
 /// `/limits/recordCount?sObjects=Case,Task`: live rows; unknown objects are left out.
 pub(super) fn record_count(context: Context<'_>, call: Call<'_>) -> Answer {
     let store = context.org.records();
-    let permissions = context.org.permissions();
+    let permissions = context.permissions();
     let names: Vec<&str> =
         call.params.get("sObjects").map(|names| names.split(',').collect()).unwrap_or_default();
     let wanted =
         |name: &str| names.is_empty() || names.iter().any(|one| one.trim().eq_ignore_ascii_case(name));
-    let tables = store.tables.iter().enumerate();
-    let counted = tables.filter(|(index, table)| {
+    let counted = store.tables.iter().filter(|(index, table)| {
         permissions.object_visible(*index)
             && wanted(&table.schema.name)
             && !table.schema.name.ends_with("History")
     });
     let counts: Vec<Value> = counted
         .map(|(_, table)| {
-            let live = table.handles().filter(|handle| table.state(*handle) == Some(State::Live)).count();
+            let live = table.count(|state| state == State::Live);
             json!({"count": live, "name": table.schema.name})
         })
         .collect();

@@ -5,15 +5,28 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
 
+use super::front::Entrance;
+use super::tls::{Greeting, Tls, TlsFault};
+use super::wire::{Hand, Wire};
 use super::{World, front};
 
+/// What a listener speaks.
+#[derive(Clone, Debug)]
+pub enum Speech {
+    /// Plain HTTP.
+    Plain,
+    /// HTTPS, as well as the main address does now.
+    Tls(Arc<Tls>),
+    /// HTTPS with something wrong for good.
+    Faulty(Arc<Tls>, TlsFault),
+}
+
 /// Serves a listener in a task of its own. Aborting the task closes its connections.
-pub fn spawn(listener: TcpListener, tls: Option<TlsAcceptor>, world: Arc<World>) -> JoinHandle<()> {
+pub fn spawn(listener: TcpListener, speech: Speech, door: usize, world: Arc<World>) -> JoinHandle<()> {
     tokio::spawn(async move {
         // Dropped with this task, and then every connection is.
         let mut connections = JoinSet::new();
@@ -22,7 +35,7 @@ pub fn spawn(listener: TcpListener, tls: Option<TlsAcceptor>, world: Arc<World>)
                 accepted = listener.accept() => match accepted {
                     Ok((socket, _)) => {
                         _ = socket.set_nodelay(true);
-                        connections.spawn(connection(socket, tls.clone(), Arc::clone(&world)));
+                        connections.spawn(connection(socket, speech.clone(), door, Arc::clone(&world)));
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely: existing connections may end meanwhile.
@@ -36,18 +49,35 @@ pub fn spawn(listener: TcpListener, tls: Option<TlsAcceptor>, world: Arc<World>)
     })
 }
 
-async fn connection(socket: tokio::net::TcpStream, tls: Option<TlsAcceptor>, world: Arc<World>) {
-    match tls {
-        None => serve(socket, false, world).await,
-        Some(tls) => match tls.accept(socket).await {
-            Ok(stream) => serve(stream, true, world).await,
+async fn connection(mut socket: TcpStream, speech: Speech, door: usize, world: Arc<World>) {
+    let greeting = match &speech {
+        Speech::Plain => return serve(socket, Entrance { secure: false, door }, world).await,
+        Speech::Tls(tls) => tls.greeting(world.clock.now_ms()),
+        Speech::Faulty(tls, fault) => match tls.faulty_greeting(*fault) {
+            Ok(greeting) => greeting,
+            Err(error) => return tracing::error!(%error, "could not make a faulty certificate"),
+        },
+    };
+    match greeting {
+        Greeting::Handshake(acceptor) => match acceptor.accept(socket).await {
+            Ok(stream) => serve(stream, Entrance { secure: true, door }, world).await,
             Err(error) => tracing::debug!(%error, "a client did not finish the TLS handshake"),
         },
+        Greeting::Bytes(bytes) => {
+            // Whatever the client says first is read, so that closing does not destroy the answer.
+            let mut hello = [0; 4_096];
+            _ = socket.read(&mut hello).await;
+            _ = socket.write_all(bytes).await;
+            _ = socket.shutdown().await;
+        }
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, secure: bool, world: Arc<World>) {
-    let service = service_fn(move |request| front::serve(Arc::clone(&world), secure, request));
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, entrance: Entrance, world: Arc<World>) {
+    let hand = Hand::default();
+    let stream = Wire::new(stream, hand.clone());
+    let service =
+        service_fn(move |request| front::serve(Arc::clone(&world), entrance, hand.clone(), request));
     let served = http1::Builder::new()
         .title_case_headers(true)
         .max_buf_size(1 << 20)

@@ -23,12 +23,12 @@ pub(super) fn first_page(context: Context<'_>, call: Call<'_>, with_deleted: boo
     let Some(statement) = call.params.get("q") else {
         return Answer::error(400, "MALFORMED_QUERY", "SOQL statement can not be empty");
     };
-    let permissions = context.org.permissions();
+    let permissions = context.permissions();
     let store = context.org.records();
     let asker = Asker {
         catalog: &store.catalog,
         permissions: &permissions,
-        user: context.org.identity.user_id,
+        user: context.session.grant.user,
         now: context.now,
     };
     let parsed = soql::parse(statement).and_then(|query| soql::resolve(statement, &query, asker));
@@ -39,14 +39,18 @@ pub(super) fn first_page(context: Context<'_>, call: Call<'_>, with_deleted: boo
     let sight = Sight { reader: Reader::now(&store), permissions: &permissions, with_deleted };
     match &plan.shape {
         Shape::Count => {
-            let total = query::rows(&plan, sight).len();
+            let total = query::count(&plan, sight);
             Answer::bytes(200, format!("{{\"totalSize\":{total},\"done\":true,\"records\":[]}}").into_bytes())
         }
-        Shape::Grouped { .. } => grouped(&plan, sight),
+        Shape::Grouped(_) => grouped(&plan, sight),
         Shape::Rows(_) => {
             let rows = query::rows(&plan, sight);
+            if let Err(error) = query::rules::check(&plan, &rows, sight) {
+                return error.into();
+            }
             let soql: Arc<str> = Arc::from(statement.as_str());
-            let cursor = Cursor { session: context.session, plan, rows, with_deleted, soql, at: context.now };
+            let cursor =
+                Cursor { session: context.session.id, plan, rows, with_deleted, soql, at: context.now };
             page(context, call, sight, &cursor, 0, None)
         }
     }
@@ -58,7 +62,7 @@ pub(super) fn next_page(context: Context<'_>, call: Call<'_>, locator: &str) -> 
     let Some((cursor, offset)) = found else {
         return Answer::error(400, "INVALID_QUERY_LOCATOR", "invalid query locator");
     };
-    if cursor.session != context.session {
+    if cursor.session != context.session.id {
         // The cursor died with its session, and says so for ever, even to a fresh one.
         return if context.org.sessions().is_live(cursor.session, context.now) {
             Answer::error(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
@@ -66,7 +70,7 @@ pub(super) fn next_page(context: Context<'_>, call: Call<'_>, locator: &str) -> 
             Answer::session_invalid()
         };
     }
-    let permissions = context.org.permissions();
+    let permissions = context.permissions();
     let store = context.org.records();
     let with_deleted = cursor.with_deleted;
     let sight = Sight { reader: Reader::now(&store), permissions: &permissions, with_deleted };
@@ -87,7 +91,7 @@ fn page(
         plan: &cursor.plan,
         rows: &cursor.rows,
         from,
-        batch: batch_size(call.query_options).min(context.org.page_rows()),
+        batch: batch_size((call.headers)("sforce-query-options")).min(context.org.page_rows()),
         version: context.version,
     };
     let mut open = |plan: &Arc<Plan>, rows: Vec<Handle>, at: usize| {
@@ -136,9 +140,9 @@ fn batch_size(options: Option<&str>) -> usize {
 }
 
 fn explain(context: Context<'_>, statement: &str) -> Answer {
-    let permissions = context.org.permissions();
+    let permissions = context.permissions();
     let store = context.org.records();
-    let user = context.org.identity.user_id;
+    let user = context.session.grant.user;
     let asker = Asker { catalog: &store.catalog, permissions: &permissions, user, now: context.now };
     let plan = match soql::parse(statement).and_then(|query| soql::resolve(statement, &query, asker)) {
         Ok(plan) => plan,

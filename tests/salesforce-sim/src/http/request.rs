@@ -12,12 +12,16 @@ pub(super) struct Request {
     pub method: String,
     /// Path without the query string, percent-decoding undone per step by [`Request::steps`].
     pub path: String,
+    /// The query string as it came.
+    pub query: String,
     /// Parameters of the query string, decoded.
     pub params: HashMap<String, String>,
     /// Headers.
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// The door by which it came in: 0, or that of an instance that orgs move to.
+    pub door: usize,
     /// `https://host:port` as the client sees this server.
     pub base_url: String,
 }
@@ -46,6 +50,11 @@ impl Request {
     /// Non-empty steps of the path. Trailing slashes are accepted or absent freely.
     pub(super) fn steps(&self) -> Vec<&str> {
         self.path.split('/').filter(|step| !step.is_empty()).collect()
+    }
+
+    /// Path and query string as they came.
+    pub(super) fn target(&self) -> String {
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
     /// The statement asked for, if any.

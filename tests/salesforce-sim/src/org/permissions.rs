@@ -1,17 +1,56 @@
-//! What a user may see: hidden objects and hidden fields.
+//! What one user may see: objects, fields, and rows.
 //!
-//! There is one set now, for the user `default`; readers always ask through a value of this type, so a set for
-//! each user can be added without touching them.
+//! Readers always ask through a value of this type. It is made whole and replaced whole ([`super::access`]), so a
+//! reader sees one state of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use crate::id::SfId;
 use crate::schema::{Catalog, flag};
+use crate::store::Gate;
 
-/// What is hidden from a user.
+/// Which rows a user sees of objects whose records are private.
+#[derive(Clone, Debug, Default)]
+pub struct Sharing {
+    private: HashSet<usize>,
+    owners: HashSet<SfId>,
+    records: HashSet<SfId>,
+}
+
+impl Sharing {
+    /// Rows of the private objects are seen when one of these owns them, or when they are shared one by one.
+    pub fn new(private: HashSet<usize>, owners: HashSet<SfId>, records: HashSet<SfId>) -> Self {
+        Self { private, owners, records }
+    }
+
+    /// Whether the object's rows are private.
+    pub fn is_private(&self, object: usize) -> bool {
+        self.private.contains(&object)
+    }
+
+    /// Whether the user sees what this one owns.
+    pub fn sees_of(&self, owner: SfId) -> bool {
+        self.owners.contains(&owner)
+    }
+
+    /// Whether the record is shared by itself.
+    pub fn is_shared(&self, record: SfId) -> bool {
+        self.records.contains(&record)
+    }
+}
+
+/// What a user may see.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
     hidden_objects: HashSet<usize>,
     hidden_fields: HashSet<(usize, usize)>,
+    /// Private rows; `None` when the user sees all rows of all objects.
+    pub sharing: Option<Arc<Sharing>>,
+    /// View All Data.
+    pub views_all_data: bool,
+    /// Query All Files.
+    pub queries_all_files: bool,
     /// When this set came into force, in milliseconds since 1970; conditional describes compare with it.
     pub changed_at: i64,
 }
@@ -19,7 +58,7 @@ pub struct Permissions {
 impl Permissions {
     /// Everything may be seen.
     pub fn everything(changed_at: i64) -> Self {
-        Self { changed_at, ..Self::default() }
+        Self { changed_at, views_all_data: true, queries_all_files: true, ..Self::default() }
     }
 
     /// A set that hides the named objects and fields (`Case.Status`).
@@ -37,7 +76,13 @@ impl Permissions {
         };
         let hidden_objects = objects.iter().map(|name| object(name)).collect::<Result<_, _>>()?;
         let hidden_fields = fields.iter().map(|path| field(catalog, path)).collect::<Result<_, _>>()?;
-        Ok(Self { hidden_objects, hidden_fields, changed_at })
+        Ok(Self { hidden_objects, hidden_fields, ..Self::everything(changed_at) })
+    }
+
+    /// Hides the objects that need a permission of this name.
+    pub fn without(&mut self, catalog: &Catalog, permission: &str) {
+        let needs = |object: &usize| catalog.objects[*object].trait_value("permission") == Some(permission);
+        self.hidden_objects.extend((0..catalog.objects.len()).filter(needs));
     }
 
     /// Whether the object can be read.
@@ -48,6 +93,11 @@ impl Permissions {
     /// Whether the field can be read, given that its object can.
     pub fn field_visible(&self, object: usize, field: usize) -> bool {
         !self.hidden_fields.contains(&(object, field))
+    }
+
+    /// What decides about rows, for a user who does not see them all.
+    pub fn gate(&self) -> Option<&dyn Gate> {
+        self.sharing.as_deref().map(|sharing| sharing as &dyn Gate)
     }
 
     /// Whether any field is hidden at all.

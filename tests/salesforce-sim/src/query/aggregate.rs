@@ -1,53 +1,208 @@
-//! GROUP BY and aggregate functions. Results are at most one page: there is no cursor over them.
+//! GROUP BY, HAVING and aggregate functions. Results are at most one page: there is no cursor over them.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
-use super::filter::cell_at;
+use super::filter::cell_passes;
+use super::formatted::formatted;
+use super::term::with_term;
 use super::{Sight, access};
-use crate::soql::plan::{Aggregate, Column, FieldPath, Plan};
-use crate::store::Handle;
-use crate::value::{Value, write_text};
+use crate::soql::plan::{Aggregate, Column, Grouping, Having, Plan, Term};
+use crate::value::{Cell, Value, owned, write_text};
 
-/// The JSON objects of a grouped plan, in order of the keys.
-pub(super) fn rows(
-    plan: &Plan,
-    keys: &[FieldPath],
-    columns: &[(String, Column)],
-    sight: Sight<'_>,
-) -> Vec<Vec<u8>> {
+/// One group: its keys (none for those a subtotal leaves out) and what is gathered of its rows.
+struct Group {
+    keys: Vec<Option<Value>>,
+    gathered: Vec<Gathered>,
+}
+
+/// What an aggregate needs to know of the rows so far.
+#[derive(Clone, Default)]
+struct Gathered {
+    rows: usize,
+    present: usize,
+    sum: f64,
+    least: Option<Value>,
+    greatest: Option<Value>,
+    distinct: HashSet<String>,
+}
+
+/// The JSON objects of a grouped plan.
+pub(super) fn rows(plan: &Plan, grouping: &Grouping, sight: Sight<'_>) -> Vec<Vec<u8>> {
     let ungrouped = Plan { order: Vec::new(), limit: None, offset: 0, ..plan.clone() };
-    let read = |handle: Handle, path: &FieldPath| cell_at(sight.reader, plan.object, handle, path).to_value();
-    let mut groups: Vec<(Vec<Value>, Vec<Handle>)> = Vec::new();
-    if keys.is_empty() {
-        groups.push((Vec::new(), access::select(&ungrouped, sight, None)));
-    } else {
-        let mut keyed: Vec<(Vec<Value>, Handle)> = access::select(&ungrouped, sight, None)
-            .into_iter()
-            .map(|handle| (keys.iter().map(|key| read(handle, key)).collect(), handle))
-            .collect();
-        keyed.sort_by(|(a, _), (b, _)| compare_all(a, b));
-        for (key, handle) in keyed {
-            match groups.last_mut() {
-                Some((last, members)) if compare_all(last, &key) == Ordering::Equal => members.push(handle),
-                _ => groups.push((key, vec![handle])),
+    let found = access::select(&ungrouped, sight, None);
+    let terms = terms(grouping);
+    let mut groups: HashMap<String, Group> = HashMap::new();
+    if grouping.keys.is_empty() {
+        groups.insert(
+            String::new(),
+            Group { keys: Vec::new(), gathered: vec![Gathered::default(); terms.len()] },
+        );
+    }
+    for handle in found.iter() {
+        let Some(record) = sight.reader.record(plan.object, handle) else { continue };
+        let read = |term: &Term| with_term(sight.reader, plan.object, &record, term, owned);
+        let keys: Vec<Value> = grouping.keys.iter().map(read).collect();
+        let values: Vec<Value> = terms.iter().map(|(_, term)| term.map_or(Value::Bool(true), read)).collect();
+        for set in &grouping.sets {
+            let own: Vec<Option<Value>> =
+                keys.iter().zip(set).map(|(key, kept)| kept.then(|| key.clone())).collect();
+            let group = groups
+                .entry(identity(&own))
+                .or_insert_with(|| Group { keys: own, gathered: vec![Gathered::default(); terms.len()] });
+            for ((gathered, value), (function, _)) in group.gathered.iter_mut().zip(&values).zip(&terms) {
+                gathered.add(value, *function);
             }
         }
     }
-    let value = |column: &Column, key: &[Value], members: &[Handle]| match column {
-        Column::Key(place) => key[*place].clone(),
-        Column::Aggregate(function, path) => {
-            let values = members.iter().filter_map(|handle| path.as_ref().map(|path| read(*handle, path)));
-            aggregate(*function, values.filter(|value| *value != Value::Null).collect())
-        }
-    };
-    let limit = plan.limit.unwrap_or(usize::MAX);
-    let answered = groups.iter().skip(plan.offset).take(limit);
-    answered.map(|(key, members)| write(columns, |column| value(column, key, members))).collect()
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    let value = |group: &Group, column: &Column| value(group, column, &terms);
+    groups.retain(|group| grouping.having.as_ref().is_none_or(|having| holds(having, group, &value)));
+    groups.sort_by(|a, b| order(grouping, a, b, &value));
+    let answered = groups.iter().skip(plan.offset).take(plan.limit.unwrap_or(usize::MAX));
+    answered.map(|group| write(grouping, |column| value(group, column))).collect()
 }
 
-fn write(columns: &[(String, Column)], value: impl Fn(&Column) -> Value) -> Vec<u8> {
+/// Every aggregate of a statement, each once.
+fn terms(grouping: &Grouping) -> Vec<(Aggregate, Option<&Term>)> {
+    let mut all = Vec::new();
+    let columns = grouping.columns.iter().map(|(_, column)| column);
+    let ordered = grouping.order.iter().map(|(column, ..)| column);
+    columns.chain(ordered).for_each(|column| gather_column(column, &mut all));
+    grouping.having.iter().for_each(|having| gather_having(having, &mut all));
+    all
+}
+
+fn gather_column<'a>(column: &'a Column, all: &mut Vec<(Aggregate, Option<&'a Term>)>) {
+    match column {
+        Column::Aggregate(function, term) => {
+            let one = (*function, term.as_ref());
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        Column::Formatted(inner) => gather_column(inner, all),
+        Column::Key(_) | Column::Grouping(_) => {}
+    }
+}
+
+fn gather_having<'a>(having: &'a Having, all: &mut Vec<(Aggregate, Option<&'a Term>)>) {
+    match having {
+        Having::And(inner) | Having::Or(inner) => inner.iter().for_each(|one| gather_having(one, all)),
+        Having::Not(inner) => gather_having(inner, all),
+        Having::Test(column, _) => gather_column(column, all),
+    }
+}
+
+/// A text that equal keys share: text without regard to case, as everywhere.
+fn identity(keys: &[Option<Value>]) -> String {
+    let one = |key: &Option<Value>| match key {
+        None => "-".to_owned(),
+        Some(value) => same_text(value),
+    };
+    keys.iter().map(one).collect::<Vec<_>>().join("\u{1f}")
+}
+
+fn same_text(value: &Value) -> String {
+    match value.cell() {
+        Cell::Text(text) => format!("t{}", text.to_lowercase()),
+        other => {
+            let mut out = Vec::new();
+            other.write_json(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, value: &Value, function: Aggregate) {
+        self.rows += 1;
+        if *value == Value::Null {
+            return;
+        }
+        self.present += 1;
+        match function {
+            Aggregate::Sum | Aggregate::Avg => self.sum += number(value),
+            Aggregate::Min => keep(&mut self.least, value, Ordering::Less),
+            Aggregate::Max => keep(&mut self.greatest, value, Ordering::Greater),
+            Aggregate::CountDistinct => _ = self.distinct.insert(same_text(value)),
+            Aggregate::Count => {}
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "averages are doubles on the platform too")]
+    fn answer(&self, function: Aggregate) -> Value {
+        let count = |length: usize| Value::Int(i64::try_from(length).unwrap_or(i64::MAX));
+        match function {
+            Aggregate::Count => count(self.present),
+            Aggregate::CountDistinct => count(self.distinct.len()),
+            Aggregate::Min => self.least.clone().unwrap_or(Value::Null),
+            Aggregate::Max => self.greatest.clone().unwrap_or(Value::Null),
+            Aggregate::Sum | Aggregate::Avg if self.present == 0 => Value::Null,
+            Aggregate::Sum => Value::Double(self.sum),
+            Aggregate::Avg => Value::Double(self.sum / self.present as f64),
+        }
+    }
+}
+
+fn keep(best: &mut Option<Value>, value: &Value, wanted: Ordering) {
+    let better = best.as_ref().is_none_or(|best| value.cell().compare(best.cell()) == Some(wanted));
+    if better {
+        *best = Some(value.clone());
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sums are doubles on the platform too")]
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Int(number) => *number as f64,
+        Value::Double(number) => *number,
+        _ => 0.0,
+    }
+}
+
+/// The value of a column of a group.
+fn value(group: &Group, column: &Column, terms: &[(Aggregate, Option<&Term>)]) -> Value {
+    match column {
+        Column::Key(place) => group.keys[*place].clone().unwrap_or(Value::Null),
+        Column::Grouping(place) => Value::Int(i64::from(group.keys[*place].is_none())),
+        Column::Formatted(inner) => {
+            let plain = value(group, inner, terms);
+            formatted(plain.cell()).map_or(Value::Null, Value::from)
+        }
+        Column::Aggregate(function, term) => {
+            let wanted = (*function, term.as_ref());
+            let place = terms.iter().position(|one| *one == wanted);
+            place.map_or(Value::Null, |place| group.gathered[place].answer(*function))
+        }
+    }
+}
+
+fn holds(having: &Having, group: &Group, value: &impl Fn(&Group, &Column) -> Value) -> bool {
+    match having {
+        Having::And(all) => all.iter().all(|one| holds(one, group, value)),
+        Having::Or(all) => all.iter().any(|one| holds(one, group, value)),
+        Having::Not(inner) => !holds(inner, group, value),
+        Having::Test(column, filter) => cell_passes(filter, value(group, column).cell()),
+    }
+}
+
+/// The order asked for, and where that leaves ties the order of the keys.
+fn order(grouping: &Grouping, a: &Group, b: &Group, value: &impl Fn(&Group, &Column) -> Value) -> Ordering {
+    let asked = grouping.order.iter().map(|(column, descending, nulls_last)| {
+        super::access::compare_values(&value(a, column), &value(b, column), *descending, *nulls_last)
+    });
+    let by_keys = a.keys.iter().zip(&b.keys).map(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => super::access::compare_values(a, b, false, false),
+        // Subtotals come after what they sum up.
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    });
+    asked.chain(by_keys).fold(Ordering::Equal, Ordering::then)
+}
+
+fn write(grouping: &Grouping, value: impl Fn(&Column) -> Value) -> Vec<u8> {
     let mut out = br#"{"attributes":{"type":"AggregateResult"}"#.to_vec();
-    for (name, column) in columns {
+    for (name, column) in &grouping.columns {
         out.push(b',');
         write_text(&mut out, name);
         out.push(b':');
@@ -55,38 +210,4 @@ fn write(columns: &[(String, Column)], value: impl Fn(&Column) -> Value) -> Vec<
     }
     out.push(b'}');
     out
-}
-
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a == &Value::Null, b == &Value::Null) {
-        (false, false) => a.cell().compare(b.cell()).unwrap_or(Ordering::Equal),
-        (a_null, b_null) => b_null.cmp(&a_null),
-    }
-}
-
-fn compare_all(a: &[Value], b: &[Value]) -> Ordering {
-    a.iter().zip(b).map(|(a, b)| compare(a, b)).fold(Ordering::Equal, Ordering::then)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sums are doubles on the platform too")]
-fn aggregate(function: Aggregate, mut values: Vec<Value>) -> Value {
-    let number = |value: &Value| match value {
-        Value::Int(number) => *number as f64,
-        Value::Double(number) => *number,
-        _ => 0.0,
-    };
-    let count = |length: usize| Value::Int(i64::try_from(length).unwrap_or(i64::MAX));
-    match function {
-        Aggregate::Count => count(values.len()),
-        Aggregate::CountDistinct => {
-            values.sort_by(compare);
-            values.dedup_by(|a, b| compare(a, b) == Ordering::Equal);
-            count(values.len())
-        }
-        Aggregate::Min => values.into_iter().min_by(compare).unwrap_or(Value::Null),
-        Aggregate::Max => values.into_iter().max_by(compare).unwrap_or(Value::Null),
-        Aggregate::Sum | Aggregate::Avg if values.is_empty() => Value::Null,
-        Aggregate::Sum => Value::Double(values.iter().map(number).sum()),
-        Aggregate::Avg => Value::Double(values.iter().map(number).sum::<f64>() / values.len() as f64),
-    }
 }

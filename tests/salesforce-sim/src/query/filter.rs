@@ -4,11 +4,12 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use super::term::with_term;
 use super::{Sight, access};
 use crate::id::SfId;
 use crate::soql::ast::Operator;
-use crate::soql::plan::{End, FieldPath, Filter, Wild};
-use crate::store::{Handle, Reader};
+use crate::soql::plan::{Filter, Wild};
+use crate::store::{Reader, Record};
 use crate::value::{Cell, Value, compare_text};
 
 /// Runs the sub-selects in a filter once, before any row is looked at.
@@ -18,58 +19,49 @@ pub(super) fn prepare(filter: &Filter, sight: Sight<'_>) -> Filter {
         Filter::And(filters) => Filter::And(all(filters)),
         Filter::Or(filters) => Filter::Or(all(filters)),
         Filter::Not(inner) => Filter::Not(Box::new(prepare(inner, sight))),
-        Filter::InQuery(path, plan, field) => {
+        Filter::InQuery(term, plan, field) => {
             let rows = access::select(plan, sight, None);
-            let id = |row: &Handle| match sight.reader.cell(plan.object, *row, *field) {
-                Cell::Id(id) => Some(id),
-                _ => None,
-            };
-            Filter::InIds(path.clone(), rows.iter().filter_map(id).collect::<HashSet<SfId>>())
+            let id = |row| sight.reader.value(plan.object, row, *field).as_id();
+            Filter::InIds(term.clone(), rows.iter().filter_map(id).collect::<HashSet<SfId>>())
         }
         other => other.clone(),
     }
 }
 
-/// The value at the end of a path from a row.
-pub(super) fn cell_at<'a>(reader: Reader<'a>, object: usize, handle: Handle, path: &FieldPath) -> Cell<'a> {
-    let (mut object, mut handle) = (object, handle);
-    for hop in &path.hops {
-        match reader.parent(object, handle, *hop) {
-            Some((parent, row)) => (object, handle) = (parent, row),
-            None => return Cell::Null,
-        }
-    }
-    match &path.end {
-        End::Field(field) => reader.cell(object, handle, *field),
-        End::Named(name) if name == "Type" => Cell::Text(type_name(reader, object)),
-        End::Named(name) => match reader.store.tables[object].schema.named_field(name) {
-            Some(field) => reader.cell(object, handle, field),
-            None => Cell::Null,
-        },
-    }
-}
-
-/// What `Owner.Type` says of an object: queues are rows of `Group`.
-pub(super) fn type_name(reader: Reader<'_>, object: usize) -> &str {
-    let name = reader.store.tables[object].schema.name.as_str();
-    if name == "Group" { "Queue" } else { name }
-}
-
 /// Whether a row passes. The filter must have been through [`prepare`].
-pub(super) fn passes(filter: &Filter, reader: Reader<'_>, object: usize, handle: Handle) -> bool {
-    let cell = |path: &FieldPath| cell_at(reader, object, handle, path);
+pub(super) fn passes(filter: &Filter, reader: Reader<'_>, object: usize, record: &Record<'_>) -> bool {
+    let all = |filters: &[Filter], wanted: bool| {
+        filters.iter().any(|one| passes(one, reader, object, record) == wanted)
+    };
     match filter {
-        Filter::And(filters) => filters.iter().all(|one| passes(one, reader, object, handle)),
-        Filter::Or(filters) => filters.iter().any(|one| passes(one, reader, object, handle)),
-        Filter::Not(inner) => !passes(inner, reader, object, handle),
-        Filter::Compare(path, operator, value) => compare(cell(path), *operator, value),
-        Filter::Range(path, operator, from, to) => in_range(cell(path), *operator, *from, *to),
-        Filter::In(path, values) => values.iter().any(|value| equal(cell(path), value)),
-        Filter::InIds(path, ids) => matches!(cell(path), Cell::Id(id) if ids.contains(&id)),
-        Filter::Like(path, pattern) => matches!(cell(path), Cell::Text(text) if like(text, pattern)),
-        Filter::Includes(path, sets) => includes(cell(path), sets),
+        Filter::And(filters) => !all(filters, false),
+        Filter::Or(filters) => all(filters, true),
+        Filter::Not(inner) => !passes(inner, reader, object, record),
         Filter::Constant(value) => *value,
         Filter::InQuery(..) => false,
+        Filter::Compare(term, ..)
+        | Filter::Range(term, ..)
+        | Filter::In(term, _)
+        | Filter::InIds(term, _)
+        | Filter::Like(term, _)
+        | Filter::Includes(term, _) => {
+            with_term(reader, object, record, term, |cell| cell_passes(filter, cell))
+        }
+    }
+}
+
+/// Whether a value passes a filter about one value.
+pub(super) fn cell_passes(filter: &Filter, cell: Cell<'_>) -> bool {
+    match filter {
+        Filter::Compare(_, operator, value) => compare(cell, *operator, value),
+        Filter::Range(_, operator, from, to) => in_range(cell, *operator, *from, *to),
+        Filter::In(_, values) => values.iter().any(|value| equal(cell, value)),
+        Filter::InIds(_, ids) => matches!(cell, Cell::Id(id) if ids.contains(&id)),
+        Filter::Like(_, pattern) => matches!(cell, Cell::Text(text) if like(text, pattern)),
+        Filter::Includes(_, sets) => includes(cell, sets),
+        Filter::Constant(value) => *value,
+        Filter::Or(filters) => filters.iter().any(|one| cell_passes(one, cell)),
+        _ => false,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Sight, child_rows};
+use super::formatted::formatted;
+use super::term::{type_name, with_term};
+use super::{RowSet, Sight, child_rows, wanted};
 use crate::id::SfId;
 use crate::org::permissions::Permissions;
 use crate::schema::{Catalog, Source};
 use crate::soql::plan::{Output, Plan, Shape};
-use crate::store::Handle;
+use crate::store::{Handle, Record};
 
 /// Most child rows written inside one parent; the rest has its own cursor.
 pub const CHILD_PAGE: usize = 200;
@@ -25,7 +27,7 @@ pub struct PageRequest<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// All rows of the result.
-    pub rows: &'a [Handle],
+    pub rows: &'a RowSet,
     /// The first one of this page.
     pub from: usize,
     /// Rows wanted.
@@ -52,6 +54,8 @@ pub fn page(
     if huge {
         batch = batch.min(HUGE_TEXT_PAGE.0);
     }
+    let needed = wanted::by_outputs(request.plan.object, outputs, &sight.reader.store.catalog);
+    let sight = sight.wanting(&needed);
     let mut writer = Writer { sight, version: request.version, open, children: 0 };
     let mut rows = 0;
     let mut at = request.from;
@@ -60,16 +64,17 @@ pub fn page(
         if huge && out.len() - start >= HUGE_TEXT_PAGE.1 {
             break;
         }
-        let handle = request.rows[at];
+        let handle = request.rows.get(at);
         at += 1;
         // A row that vanished since the query began is left out: pages may be short.
         if !sight.sees(request.plan.object, handle) {
             continue;
         }
+        let Some(record) = sight.reader.record(request.plan.object, handle) else { continue };
         if rows > 0 {
             out.push(b',');
         }
-        writer.row(out, outputs, request.plan.object, handle, None);
+        writer.row(out, outputs, request.plan.object, &record, None);
         rows += 1;
     }
     (at, rows)
@@ -85,14 +90,17 @@ pub fn record(
     version: &str,
 ) {
     let mut no_cursor = |_: &Arc<Plan>, _: Vec<Handle>, _: usize| String::new();
+    let sight = sight.guarded();
     let mut writer = Writer { sight, version, open: &mut no_cursor, children: 0 };
-    writer.row(out, outputs, object, handle, None);
+    if let Some(record) = sight.reader.record(object, handle) {
+        writer.row(out, outputs, object, &record, None);
+    }
 }
 
 /// Outputs for every field of an object that may be seen.
 pub fn all_outputs(catalog: &Catalog, permissions: &Permissions, object: usize) -> Vec<Output> {
     let fields = catalog.objects[object].fields.iter().enumerate();
-    let visible = fields.filter(|(index, _)| permissions.field_visible(object, *index));
+    let visible = fields.filter(|(index, field)| field.exists() && permissions.field_visible(object, *index));
     visible
         .map(|(field, definition)| Output::Field {
             key: format!("\"{}\":", definition.name).into_bytes(),
@@ -108,68 +116,89 @@ struct Writer<'a, 'b> {
     children: usize,
 }
 
-impl Writer<'_, '_> {
+impl<'a> Writer<'a, '_> {
     fn row(
         &mut self,
         out: &mut Vec<u8>,
         outputs: &[Output],
         object: usize,
-        handle: Handle,
+        record: &Record<'a>,
         called: Option<&str>,
     ) {
-        let table = &self.sight.reader.store.tables[object];
-        let id = table.row(handle).id;
+        let name = &self.sight.reader.store.catalog.objects[object].name;
         out.extend_from_slice(b"{\"attributes\":{\"type\":\"");
-        out.extend_from_slice(called.unwrap_or(&table.schema.name).as_bytes());
-        out.extend_from_slice(b"\",\"url\":\"/services/data/");
-        out.extend_from_slice(self.version.as_bytes());
-        out.extend_from_slice(b"/sobjects/");
-        out.extend_from_slice(table.schema.name.as_bytes());
-        out.push(b'/');
-        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(called.unwrap_or(name).as_bytes());
+        out.extend_from_slice(b"\",\"url\":\"");
+        self.url(out, object, record.id);
         out.extend_from_slice(b"\"}");
         for output in outputs {
             out.push(b',');
-            self.output(out, output, object, handle, id);
+            self.output(out, output, object, record);
         }
         out.push(b'}');
     }
 
-    fn output(&mut self, out: &mut Vec<u8>, output: &Output, object: usize, handle: Handle, id: SfId) {
+    /// The path of a record.
+    fn url(&self, out: &mut Vec<u8>, object: usize, id: SfId) {
+        out.extend_from_slice(b"/services/data/");
+        out.extend_from_slice(self.version.as_bytes());
+        out.extend_from_slice(b"/sobjects/");
+        out.extend_from_slice(self.sight.reader.store.catalog.objects[object].name.as_bytes());
+        out.push(b'/');
+        out.extend_from_slice(id.as_bytes());
+    }
+
+    fn output(&mut self, out: &mut Vec<u8>, output: &Output, object: usize, record: &Record<'a>) {
         let reader = self.sight.reader;
         match output {
             Output::Field { key, field } => {
                 out.extend_from_slice(key);
-                match &reader.store.tables[object].schema.fields[*field].source {
-                    Source::Address(parts) => self.address(out, parts, object, handle),
-                    _ => reader.cell(object, handle, *field).write_json(out),
+                let definition = &reader.store.catalog.objects[object].fields[*field];
+                match &definition.source {
+                    Source::Compound(parts) => compound(out, parts, record),
+                    Source::Blob(_) => {
+                        // The bytes have a path of their own.
+                        out.push(b'"');
+                        self.url(out, object, record.id);
+                        out.push(b'/');
+                        out.extend_from_slice(definition.name.as_bytes());
+                        out.push(b'"');
+                    }
+                    _ => reader.with(object, record, *field, |cell| cell.write_json(out)),
                 }
             }
             Output::Parent { key, via, virtual_name, branches } => {
                 out.extend_from_slice(key);
-                let parent = reader.parent(object, handle, *via);
+                let parent = reader.parent(object, record, *via);
                 let branch = parent.and_then(|(parent, row)| {
                     let inner = branches.iter().find(|(object, _)| *object == parent)?;
                     Some((parent, row, &inner.1))
                 });
                 match branch {
                     Some((parent, row, inner)) => {
-                        self.row(out, inner, parent, row, virtual_name.then_some("Name"));
+                        self.row(out, inner, parent, &row, virtual_name.then_some("Name"));
                     }
                     None => out.extend_from_slice(b"null"),
                 }
             }
             Output::TypeName { key } => {
                 out.extend_from_slice(key);
-                crate::value::write_text(out, super::filter::type_name(reader, object));
+                crate::value::write_text(out, type_name(reader, object));
             }
             Output::Absent { key } => {
                 out.extend_from_slice(key);
                 out.extend_from_slice(b"null");
             }
+            Output::Computed { key, term, formatted: as_people_read } => {
+                out.extend_from_slice(key);
+                with_term(reader, object, record, term, |cell| match formatted(cell) {
+                    Some(text) if *as_people_read => crate::value::write_text(out, &text),
+                    _ => cell.write_json(out),
+                });
+            }
             Output::Children { key, field, plan } => {
                 out.extend_from_slice(key);
-                self.child_list(out, plan, *field, id);
+                self.child_list(out, plan, *field, record.id);
             }
         }
     }
@@ -190,31 +219,29 @@ impl Writer<'_, '_> {
         }
         out.extend_from_slice(b",\"records\":[");
         for (place, handle) in rows[..shown].iter().enumerate() {
+            let Some(record) = self.sight.reader.record(plan.object, *handle) else { continue };
             if place > 0 {
                 out.push(b',');
             }
-            self.row(out, outputs, plan.object, *handle, None);
+            self.row(out, outputs, plan.object, &record, None);
             self.children += 1;
         }
         out.extend_from_slice(b"]}");
     }
+}
 
-    fn address(&self, out: &mut Vec<u8>, parts: &[(&'static str, usize)], object: usize, handle: Handle) {
-        let Some(version) = self.sight.reader.version(object, handle) else {
-            out.extend_from_slice(b"null");
-            return;
-        };
-        if parts.iter().all(|(_, slot)| version.cell(*slot).is_null()) {
-            out.extend_from_slice(b"null");
-            return;
-        }
-        for (place, (key, slot)) in parts.iter().enumerate() {
-            out.push(if place == 0 { b'{' } else { b',' });
-            out.push(b'"');
-            out.extend_from_slice(key.as_bytes());
-            out.extend_from_slice(b"\":");
-            version.cell(*slot).write_json(out);
-        }
-        out.push(b'}');
+/// An address or location: an object of its parts, or null when all of them are.
+fn compound(out: &mut Vec<u8>, parts: &[(&'static str, usize)], record: &Record<'_>) {
+    if parts.iter().all(|(_, slot)| record.cell(*slot).is_null()) {
+        out.extend_from_slice(b"null");
+        return;
     }
+    for (place, (key, slot)) in parts.iter().enumerate() {
+        out.push(if place == 0 { b'{' } else { b',' });
+        out.push(b'"');
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":");
+        record.cell(*slot).write_json(out);
+    }
+    out.push(b'}');
 }

@@ -12,26 +12,85 @@ pub struct Path {
     pub at: Place,
 }
 
+/// A call of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Lower-case name.
+    pub name: String,
+    /// As written.
+    pub written: String,
+    /// What stands between the parentheses.
+    pub arguments: Vec<Argument>,
+    /// Where it starts.
+    pub at: Place,
+}
+
+/// What a function is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// A field or another call.
+    Expr(Expr),
+    /// `'mi'`
+    Text(String),
+    /// `37.775`
+    Number(f64),
+}
+
+/// Something that has a value for a row or a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// A field.
+    Path(Path),
+    /// `COUNT(Id)`, `CALENDAR_YEAR(CreatedDate)`.
+    Call(Call),
+}
+
+impl Expr {
+    /// Where it starts.
+    pub fn at(&self) -> Place {
+        match self {
+            Self::Path(path) => path.at,
+            Self::Call(call) => call.at,
+        }
+    }
+
+    /// The field itself, or the one that a call is about.
+    pub fn first_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Call(call) => call.arguments.iter().find_map(|argument| match argument {
+                Argument::Expr(inner) => inner.first_path(),
+                Argument::Text(_) | Argument::Number(_) => None,
+            }),
+        }
+    }
+
+    /// As an error message shows it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Path(path) => path.steps.join("."),
+            Self::Call(call) => {
+                let argument = |argument: &Argument| match argument {
+                    Argument::Expr(expr) => expr.shown(),
+                    Argument::Text(text) => format!("'{text}'"),
+                    Argument::Number(number) => number.to_string(),
+                };
+                let arguments: Vec<String> = call.arguments.iter().map(argument).collect();
+                format!("{}({})", call.written, arguments.join(", "))
+            }
+        }
+    }
+}
+
 /// One entry of a SELECT list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// A field.
-    Field {
+    /// A field or a call.
+    Value {
         /// Which one.
-        path: Path,
-        /// Name in the answer; only used in grouped queries.
-        alias: Option<String>,
-    },
-    /// `COUNT(Id) n`, `toLabel(Status)`.
-    Function {
-        /// Lower-case name.
-        name: String,
-        /// The argument, absent in `COUNT()`.
-        argument: Option<Path>,
+        expr: Expr,
         /// Name in the answer.
         alias: Option<String>,
-        /// Where it starts.
-        at: Place,
     },
     /// `(SELECT … FROM CaseComments)`.
     Children(Box<Query>),
@@ -90,14 +149,14 @@ pub enum Condition {
     Or(Vec<Condition>),
     /// It does not hold.
     Not(Box<Condition>),
-    /// `path op value`
-    Compare(Path, Operator, Literal),
-    /// `path [NOT] IN (…)`
-    In(Path, Vec<Literal>, bool),
+    /// `value op literal`
+    Compare(Expr, Operator, Literal),
+    /// `value [NOT] IN (…)`
+    In(Expr, Vec<Literal>, bool),
     /// `path [NOT] IN (SELECT …)`
     InQuery(Path, Box<Query>, bool),
-    /// `path LIKE 'a%'`
-    Like(Path, String),
+    /// `value LIKE 'a%'`
+    Like(Expr, String),
     /// `path INCLUDES (…)` (true) or `EXCLUDES` (false)
     Includes(Path, Vec<String>, bool),
 }
@@ -105,12 +164,34 @@ pub enum Condition {
 /// One key of ORDER BY.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderBy {
-    /// The field.
-    pub path: Path,
+    /// By what.
+    pub expr: Expr,
     /// `DESC`
     pub descending: bool,
     /// `NULLS LAST`
     pub nulls_last: bool,
+}
+
+/// GROUP BY.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupBy {
+    /// With which subtotals.
+    pub totals: Totals,
+    /// By what.
+    pub keys: Vec<Expr>,
+    /// HAVING.
+    pub having: Option<Condition>,
+}
+
+/// Subtotals of a grouped answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Totals {
+    /// None.
+    Plain,
+    /// `ROLLUP(a, b)`: also by a, and over all.
+    Rollup,
+    /// `CUBE(a, b)`: by every choice of keys.
+    Cube,
 }
 
 /// A whole statement or sub-query.
@@ -124,12 +205,16 @@ pub struct Query {
     pub from_at: Place,
     /// `FROM Case c`
     pub alias: Option<String>,
+    /// `FROM Contact c, c.Account a`: the path of each further alias, without the first one.
+    pub aliases: Vec<(Vec<String>, String)>,
     /// `USING SCOPE everything`, lower case.
     pub scope: Option<String>,
     /// WHERE.
     pub condition: Option<Condition>,
+    /// WITH DATA CATEGORY: where it stands.
+    pub data_category: Option<Place>,
     /// GROUP BY.
-    pub group_by: Vec<Path>,
+    pub group_by: Option<GroupBy>,
     /// ORDER BY.
     pub order_by: Vec<OrderBy>,
     /// LIMIT.

@@ -25,11 +25,6 @@ impl SoqlError {
         Self::new("MALFORMED_QUERY", format!("unexpected token: '{token}'"))
     }
 
-    /// Valid SOQL that this simulator does not answer. Loud on purpose: a test must notice.
-    pub fn unsupported(what: &str) -> Self {
-        Self::new("MALFORMED_QUERY", format!("{what} is not supported by the simulator"))
-    }
-
     /// A refusal that points at a place: excerpt, caret and position before the message.
     pub fn pointing(code: &'static str, statement: &str, at: Place, message: &str) -> Self {
         let (row, column, excerpt, caret) = locate(statement, at);

@@ -1,11 +1,13 @@
 //! SOQL: from text to a plan over the schema.
 //!
 //! `lexer` and `parser` know only grammar, `resolve` checks names against what the asking user may see
-//! and yields a [`plan`]. Running a plan is [`crate::query`]'s work. The grammar is what sync clients send;
-//! valid SOQL beyond it answers `MALFORMED_QUERY … is not supported by the simulator`.
+//! and yields a [`plan`]. Running a plan is [`crate::query`]'s work. The whole grammar of the REST API is read; what is
+//! refused is refused for a reason that the platform has too. Dates are in UTC, for the users live there, and the fiscal
+//! year is the calendar's.
 
 pub mod ast;
 pub mod errors;
+mod functions;
 mod lexer;
 mod literal;
 mod parser;

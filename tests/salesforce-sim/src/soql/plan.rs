@@ -24,6 +24,49 @@ pub enum End {
     Named(String),
 }
 
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Term {
+    /// A field.
+    Path(FieldPath),
+    /// A part of a date or time.
+    Part(DatePart, FieldPath),
+    /// How far a place is from a point.
+    Distance(Distance),
+}
+
+/// Parts of dates and times, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the functions")]
+pub enum DatePart {
+    CalendarYear,
+    CalendarQuarter,
+    CalendarMonth,
+    FiscalYear,
+    FiscalQuarter,
+    FiscalMonth,
+    DayInMonth,
+    DayInWeek,
+    DayInYear,
+    DayOnly,
+    HourInDay,
+    WeekInMonth,
+    WeekInYear,
+}
+
+/// `DISTANCE(place, GEOLOCATION(latitude, longitude), unit)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distance {
+    /// Latitude of the place, in degrees.
+    pub latitude: FieldPath,
+    /// Longitude of the place.
+    pub longitude: FieldPath,
+    /// The point.
+    pub from: (f64, f64),
+    /// In kilometres, not miles.
+    pub in_kilometres: bool,
+}
+
 /// One part of an answered row.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -55,6 +98,15 @@ pub enum Output {
         /// `"Email":`
         key: Vec<u8>,
     },
+    /// A computed or formatted value.
+    Computed {
+        /// `"expr0":`
+        key: Vec<u8>,
+        /// What is computed.
+        term: Term,
+        /// Written as people of the user's locale read it.
+        formatted: bool,
+    },
     /// A child list.
     Children {
         /// `"CaseComments":`
@@ -76,19 +128,19 @@ pub enum Filter {
     /// It does not hold.
     Not(Box<Filter>),
     /// Compared with one value.
-    Compare(FieldPath, Operator, Value),
+    Compare(Term, Operator, Value),
     /// Inside a half-open range of milliseconds (relative dates), with the operator that was used.
-    Range(FieldPath, Operator, i64, i64),
+    Range(Term, Operator, i64, i64),
     /// One of several values.
-    In(FieldPath, Vec<Value>),
+    In(Term, Vec<Value>),
     /// One of many ids.
-    InIds(FieldPath, HashSet<SfId>),
+    InIds(Term, HashSet<SfId>),
     /// One of the ids that another statement yields.
-    InQuery(FieldPath, Box<Plan>, usize),
+    InQuery(Term, Box<Plan>, usize),
     /// Text with wildcards.
-    Like(FieldPath, Vec<Wild>),
+    Like(Term, Vec<Wild>),
     /// Multi-picklist: any of these sets of values is contained whole.
-    Includes(FieldPath, Vec<Vec<String>>),
+    Includes(Term, Vec<Vec<String>>),
     /// Always or never true.
     Constant(bool),
 }
@@ -108,7 +160,7 @@ pub enum Wild {
 #[derive(Clone, Debug)]
 pub struct SortKey {
     /// By what.
-    pub path: FieldPath,
+    pub term: Term,
     /// Downwards.
     pub descending: bool,
     /// Nulls at the end; otherwise they lead.
@@ -116,12 +168,44 @@ pub struct SortKey {
 }
 
 /// A column of a grouped answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Column {
-    /// A grouping key, by its place in [`Shape::Grouped`].
+    /// A grouping key, by its place in [`Grouping::keys`].
     Key(usize),
-    /// An aggregate of a field; `None` counts rows.
-    Aggregate(Aggregate, Option<FieldPath>),
+    /// An aggregate of a value; `None` counts rows.
+    Aggregate(Aggregate, Option<Term>),
+    /// Whether this key was left out of the group: 1 in a subtotal.
+    Grouping(usize),
+    /// Another column as people read it.
+    Formatted(Box<Column>),
+}
+
+/// A condition on a group.
+#[derive(Clone, Debug)]
+pub enum Having {
+    /// All hold.
+    And(Vec<Having>),
+    /// One holds.
+    Or(Vec<Having>),
+    /// It does not hold.
+    Not(Box<Having>),
+    /// A column passes a filter; what the filter itself reads does not count.
+    Test(Column, Box<Filter>),
+}
+
+/// How rows are grouped.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    /// GROUP BY.
+    pub keys: Vec<Term>,
+    /// For each kind of group which keys it has; one kind unless there are subtotals.
+    pub sets: Vec<Vec<bool>>,
+    /// JSON key and content of each column.
+    pub columns: Vec<(String, Column)>,
+    /// HAVING.
+    pub having: Option<Having>,
+    /// ORDER BY: column, downwards, nulls at the end.
+    pub order: Vec<(Column, bool, bool)>,
 }
 
 /// Aggregate functions.
@@ -144,12 +228,7 @@ pub enum Shape {
     /// `SELECT COUNT()`.
     Count,
     /// Aggregate rows.
-    Grouped {
-        /// GROUP BY.
-        keys: Vec<FieldPath>,
-        /// JSON key and content of each column.
-        columns: Vec<(String, Column)>,
-    },
+    Grouped(Box<Grouping>),
 }
 
 /// A statement ready to run.
@@ -171,4 +250,6 @@ pub struct Plan {
     pub custom_long_texts: usize,
     /// How many very long texts are selected: two or more make small pages too.
     pub huge_texts: usize,
+    /// A file field that is selected: only one row may be answered then.
+    pub blob: Option<usize>,
 }

@@ -1,12 +1,15 @@
 //! Changes to records, with the side effects the platform has: audit fields, numbering, derived fields,
-//! history rows, cascades and re-parenting.
+//! history rows, cascades and re-parenting. What one write brings about elsewhere is in `effects`.
 //!
 //! Every change makes a new version; nothing is overwritten. Whether a change is visible at once is decided by
 //! its [`When`], never here.
 
+use std::sync::Arc;
+
+use super::derive::Pending;
 use super::{Handle, State, Store, Version, set_slot};
 use crate::id::SfId;
-use crate::value::{Cell, Value};
+use crate::value::Value;
 
 /// The two times of a change, and who makes it.
 #[derive(Clone, Copy, Debug)]
@@ -45,18 +48,28 @@ const TRACKED: [(&str, &str); 5] = [
 impl Store {
     /// Inserts a record with these values by slot over the object's defaults.
     pub fn insert(&mut self, object: usize, fields: &[(usize, Value)], when: When) -> SfId {
-        let mut values = self.tables[object].blank();
-        for (slot, value) in fields {
-            set_slot(&mut values, *slot, value.clone());
+        let object = self.catalog.storage(object);
+        let schema = Arc::clone(&self.catalog.objects[object]);
+        let id = self.tables[object].reserve_id();
+        let blank = self.tables[object].blank();
+        let before = |slot: usize| blank.get(slot).cloned().unwrap_or(Value::Null);
+        let changes = fields.to_vec();
+        let mut pending =
+            Pending { schema: &schema, id, stamp: when.stamp, before: &before, changes, is_new: true };
+        pending.tick();
+        pending.set_missing("CreatedDate", Value::Instant(when.stamp));
+        pending.set_missing("CreatedById", when.by);
+        pending.set_missing("OwnerId", when.by);
+        pending.set("LastModifiedDate", Value::Instant(when.stamp));
+        pending.set("LastModifiedById", when.by);
+        pending.derive();
+        let mut values = blank.clone();
+        for (slot, value) in pending.changes {
+            set_slot(&mut values, slot, value);
         }
-        let id = self.tables[object].reserve_id(0);
-        self.fill_audit(object, &mut values, when);
-        self.derive(object, id, &mut values, when.stamp);
         let version = Version::new(when.stamp, when.commit_at, State::Live, values);
-        self.tables[object].append(id, version, when.now);
-        if self.tables[object].schema.name == "Case" {
-            self.history(id, "created", "Text", [Value::Null, Value::Null], when);
-        }
+        let handle = self.tables[object].append(id, version, when.now);
+        self.after_insert(object, handle, when);
         id
     }
 
@@ -69,45 +82,51 @@ impl Store {
         touch: bool,
         when: When,
     ) {
-        let Some(before) = self.tables[object].row(handle).latest().cloned() else {
-            return;
-        };
-        let id = self.tables[object].row(handle).id;
-        let mut values = before.values();
-        for (slot, value) in fields {
-            set_slot(&mut values, *slot, value.clone());
-        }
-        self.derive(object, id, &mut values, when.stamp);
-        let stamp = if touch { when.stamp } else { before.stamp };
+        let object = self.catalog.storage(object);
+        let schema = Arc::clone(&self.catalog.objects[object]);
+        let Some(latest) = self.tables[object].latest(handle) else { return };
+        let (id, state, stamp) = (latest.id, latest.state(), latest.stamp());
+        let before = |slot: usize| latest.cell(slot).to_value();
+        let changes = fields.to_vec();
+        let mut pending =
+            Pending { schema: &schema, id, stamp: when.stamp, before: &before, changes, is_new: false };
+        pending.tick();
+        pending.derive();
         if touch {
-            self.fill_modified(object, &mut values, when);
+            pending.set("LastModifiedDate", Value::Instant(when.stamp));
+            pending.set("LastModifiedById", when.by);
         }
-        let after = Version::new(stamp, when.commit_at, before.state, values);
-        if touch && self.tables[object].schema.name == "Case" {
-            self.track(id, &before, &after, when);
+        let mut changes: Vec<(usize, Value)> = Vec::new();
+        for (slot, value) in pending.changes {
+            changes.retain(|(earlier, _)| *earlier != slot);
+            changes.push((slot, value));
         }
-        self.tables[object].put(handle, after, when.now);
+        let tracked: Vec<Change> =
+            if touch && schema.name == "Case" { tracked(&schema, &before, &changes) } else { Vec::new() };
+        drop(latest);
+        let stamp = if touch { when.stamp } else { stamp };
+        self.tables[object].change(handle, (stamp, when.commit_at), state, changes, when.now);
+        self.track(id, &tracked, when);
     }
 
     /// Puts a record and its cascading children into the recycle bin, or (`State::Live`) takes them out again,
     /// or (`State::Purged`) removes them for good.
     pub fn set_state(&mut self, object: usize, handle: Handle, state: State, when: When) {
-        let Some(before) = self.tables[object].row(handle).latest().cloned() else {
-            return;
-        };
-        if before.state == state {
+        let object = self.catalog.storage(object);
+        let Some(latest) = self.tables[object].latest(handle) else { return };
+        if latest.state() == state {
             return;
         }
-        let id = self.tables[object].row(handle).id;
+        let (id, stamp, committed_at) = (latest.id, latest.stamp(), latest.committed_at());
         for (child, field) in self.cascades(object) {
             for row in self.children(child, field, id) {
-                let version = self.tables[child].row(row).latest();
+                let version = self.tables[child].latest(row);
                 // Only what went into the bin together comes out together.
                 let together = version.is_some_and(|version| match state {
                     State::Live => {
-                        version.state == State::Deleted && version.committed_at == before.committed_at
+                        version.state() == State::Deleted && version.committed_at() == committed_at
                     }
-                    State::Deleted => version.state == State::Live,
+                    State::Deleted => version.state() == State::Live,
                     State::Purged => true,
                 });
                 if together {
@@ -115,28 +134,21 @@ impl Store {
                 }
             }
         }
-        let schema = &self.tables[object].schema;
-        let stamp = if schema.field("SystemModstamp").is_some() { when.stamp } else { before.stamp };
-        let after = Version::new(stamp, when.commit_at, state, before.values());
-        self.tables[object].put(handle, after, when.now);
+        let stamped = self.catalog.objects[object].field("SystemModstamp").is_some();
+        let stamp = if stamped { when.stamp } else { stamp };
+        self.tables[object].change(handle, (stamp, when.commit_at), state, Vec::new(), when.now);
     }
 
     /// Merges records: children of the losers move to the winner, the losers go to the recycle bin and name
     /// their master.
     pub fn merge(&mut self, object: usize, winner: Handle, losers: &[Handle], when: When) {
-        let winner_id = self.tables[object].row(winner).id;
-        let master = self.tables[object].schema.slot("MasterRecordId");
+        let winner_id = self.tables[object].id(winner);
+        let master = self.catalog.objects[object].slot("MasterRecordId");
         let links = self.links(object);
         for loser in losers {
-            let loser_id = self.tables[object].row(*loser).id;
+            let loser_id = self.tables[object].id(*loser);
             for (child, field) in &links {
-                // History stays with the record it tells of, and is deleted with it.
-                if self.tables[*child].schema.name == "CaseHistory" {
-                    continue;
-                }
-                let Some(slot) = self.tables[*child].schema.fields[*field].slot() else {
-                    continue;
-                };
+                let Some(slot) = self.catalog.objects[*child].fields[*field].slot() else { continue };
                 for row in self.children(*child, *field, loser_id) {
                     self.update(*child, row, &[(slot, Value::Id(winner_id))], true, when);
                 }
@@ -147,125 +159,42 @@ impl Store {
         self.update(object, winner, &[], true, when);
     }
 
-    /// Child tables and reference fields that can be traversed from an object.
+    /// Child tables and reference fields that can be traversed from an object and move in a merge. History and feed
+    /// stay with the record they tell of, and are deleted with it.
     fn links(&self, object: usize) -> Vec<(usize, usize)> {
-        let catalog = &self.catalog;
-        let links =
-            catalog.children(&catalog.objects[object].name).filter(|link| link.target.children.is_some());
-        links.map(|link| (link.object, link.field)).collect()
+        let tells = |child: usize| {
+            let schema = &self.catalog.objects[child];
+            schema.trait_value("history").is_some() || schema.trait_value("feed").is_some()
+        };
+        let links = self.catalog.children(&self.catalog.objects[object].name);
+        let traversed = links.filter(|link| link.target.children.is_some() && !tells(link.object));
+        traversed.map(|link| (link.object, link.field)).collect()
     }
 
     fn cascades(&self, object: usize) -> Vec<(usize, usize)> {
         let catalog = &self.catalog;
-        let links = catalog.children(&catalog.objects[object].name).filter(|link| link.target.cascade);
-        links.map(|link| (link.object, link.field)).collect()
+        let links = catalog.children(&catalog.objects[object].name);
+        let own = links.filter(|link| link.target.cascade && catalog.storage(link.object) == link.object);
+        own.map(|link| (link.object, link.field)).collect()
     }
 
-    fn fill_audit(&self, object: usize, values: &mut Vec<Value>, when: When) {
-        let schema = &self.tables[object].schema;
-        for (name, value) in
-            [("CreatedDate", Value::Instant(when.stamp)), ("CreatedById", Value::Id(when.by))]
-        {
-            let Some(slot) = schema.field(name).and_then(crate::schema::Field::slot) else {
-                continue;
-            };
-            if values.get(slot).is_none_or(|value| *value == Value::Null) {
-                set_slot(values, slot, value);
+    fn track(&mut self, case: SfId, changes: &[Change], when: When) {
+        for change in changes {
+            let (old, new) = (change.old.clone(), change.new.clone());
+            if let (Value::Id(before), Value::Id(after)) = (&old, &new) {
+                // The platform writes two rows for a reference: one with names, one with ids.
+                let names = [self.name_of(*before), self.name_of(*after)];
+                self.history(case, change.field, "Text", names, when);
             }
+            self.history(case, change.field, change.data_type, [old, new], when);
         }
-        let owner = schema.field("OwnerId").and_then(crate::schema::Field::slot);
-        if let Some(slot) = owner.filter(|slot| values.get(*slot).is_none_or(|value| *value == Value::Null)) {
-            set_slot(values, slot, Value::Id(when.by));
-        }
-        self.fill_modified(object, values, when);
-    }
-
-    fn fill_modified(&self, object: usize, values: &mut Vec<Value>, when: When) {
-        let schema = &self.tables[object].schema;
-        let modified =
-            [("LastModifiedDate", Value::Instant(when.stamp)), ("LastModifiedById", Value::Id(when.by))];
-        for (name, value) in modified {
-            if let Some(slot) = schema.field(name).and_then(crate::schema::Field::slot) {
-                set_slot(values, slot, value);
-            }
-        }
-    }
-
-    /// Fields that follow from others: person names, numbers, the closed flag.
-    fn derive(&self, object: usize, id: SfId, values: &mut Vec<Value>, stamp: i64) {
-        let schema = &self.tables[object].schema;
-        let text = |values: &[Value], name: &str| match values.get(schema.slot(name)).map(Value::cell) {
-            Some(Cell::Text(text)) => Some(text.to_owned()),
-            _ => None,
-        };
-        match schema.name.as_str() {
-            "Contact" | "User" => {
-                let parts = [text(values, "FirstName"), text(values, "LastName")];
-                let name = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-                set_slot(values, schema.slot("Name"), Value::text(&name));
-            }
-            "Case" => {
-                let closed = text(values, "Status").as_deref() == Some("Closed");
-                let was = values.get(schema.slot("IsClosed")) == Some(&Value::Bool(true));
-                set_slot(values, schema.slot("IsClosed"), Value::Bool(closed));
-                if closed != was {
-                    let at = if closed { Value::Instant(stamp) } else { Value::Null };
-                    set_slot(values, schema.slot("ClosedDate"), at);
-                }
-                if text(values, "CaseNumber").is_none() {
-                    set_slot(values, schema.slot("CaseNumber"), Value::text(&running_number(id, "")));
-                }
-            }
-            "EmailMessage" if text(values, "Name").is_none() => {
-                let subject = text(values, "Subject").unwrap_or_else(|| "(no subject)".to_owned());
-                let name: String = subject.chars().take(255).collect();
-                set_slot(values, schema.slot("Name"), Value::text(&name));
-            }
-            "Escalation__c" if text(values, "Name").is_none() => {
-                set_slot(values, schema.slot("Name"), Value::text(&running_number(id, "ESC-")));
-            }
-            "Task" => {
-                let closed = text(values, "Status").as_deref() == Some("Completed");
-                set_slot(values, schema.slot("IsClosed"), Value::Bool(closed));
-            }
-            _ => {}
-        }
-    }
-
-    fn track(&mut self, case: SfId, before: &Version, after: &Version, when: When) {
-        let schema = std::sync::Arc::clone(&self.table("Case").schema);
-        for (name, data_type) in TRACKED {
-            let slot = schema.slot(name);
-            let (old, new) = (before.cell(slot), after.cell(slot));
-            if old != new {
-                self.history(case, name, data_type, [old.to_value(), new.to_value()], when);
-            }
-        }
-        let owner = schema.slot("OwnerId");
-        if let (Some(old), Some(new)) = (before.id_at(owner), after.id_at(owner))
-            && old != new
-        {
-            // The platform writes two rows for a reference: one with names, one with ids.
-            let names = [self.name_of(old), self.name_of(new)];
-            self.history(case, "Owner", "Text", names, when);
-            self.history(case, "Owner", "EntityId", [Value::Id(old), Value::Id(new)], when);
-        }
-    }
-
-    /// The name of a user or queue, as history rows show it.
-    pub fn name_of(&self, id: SfId) -> Value {
-        let Some((object, handle)) = self.find(id) else {
-            return Value::Null;
-        };
-        let table = &self.tables[object];
-        let slot = table.schema.slot("Name");
-        table.row(handle).latest().map_or(Value::Null, |version| version.cell(slot).to_value())
+        self.tell(case, changes, when);
     }
 
     /// Writes a history row of a case.
     pub fn history(&mut self, case: SfId, field: &str, data_type: &str, change: [Value; 2], when: When) {
         let object = self.object("CaseHistory");
-        let schema = std::sync::Arc::clone(&self.tables[object].schema);
+        let schema = Arc::clone(&self.catalog.objects[object]);
         let [old, new] = change;
         let fields = [
             (schema.slot("CaseId"), Value::Id(case)),
@@ -278,15 +207,27 @@ impl Store {
     }
 }
 
-/// An auto-number derived from the id, so that it grows as ids do: `00001234` or `ESC-00001234`.
-fn running_number(id: SfId, prefix: &str) -> String {
-    let number = id.short().bytes().skip(6).fold(0_u64, |all, byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'A'..=b'Z' => byte - b'A' + 10,
-            _ => byte - b'a' + 36,
-        };
-        all * 62 + u64::from(digit)
-    });
-    format!("{prefix}{number:08}")
+/// A tracked field that changed.
+pub(super) struct Change {
+    pub(super) field: &'static str,
+    pub(super) data_type: &'static str,
+    pub(super) old: Value,
+    pub(super) new: Value,
+}
+
+fn tracked(
+    schema: &crate::schema::ObjectSchema,
+    before: &dyn Fn(usize) -> Value,
+    changes: &[(usize, Value)],
+) -> Vec<Change> {
+    let owner = [("OwnerId", "Owner", "EntityId")];
+    let plain = TRACKED.map(|(field, data_type)| (field, field, data_type));
+    let all = plain.into_iter().chain(owner);
+    let change = |(name, field, data_type)| {
+        let slot = schema.slot(name);
+        let new = changes.iter().find(|(changed, _)| *changed == slot)?.1.clone();
+        let old = before(slot);
+        (old != new).then_some(Change { field, data_type, old, new })
+    };
+    all.filter_map(change).collect()
 }

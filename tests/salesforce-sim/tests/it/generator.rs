@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use salesforce_sim::generate::{self, Recipe};
+use salesforce_sim::generate::{self, Recipe, edits};
 use salesforce_sim::id::SfId;
 use salesforce_sim::schema::Catalog;
+use salesforce_sim::store::write::When;
 use salesforce_sim::store::{State, Store};
 use salesforce_sim::value::Cell;
 
@@ -25,9 +26,12 @@ fn org_with_mails(cases: usize, seed: u64, mail_characters: usize) -> Store {
 }
 
 fn printed(store: &Store) -> String {
-    let tables = store.tables.iter().map(|table| {
-        let rows: Vec<String> = table.handles().map(|handle| format!("{:?}", table.row(handle))).collect();
-        rows.join("\n")
+    let tables = store.tables.iter().map(|(_, table)| {
+        let row = |handle| {
+            let record = table.record(handle).unwrap();
+            format!("{} {:?} {} {:?}", record.id, record.state(), record.stamp(), record.values())
+        };
+        table.handles().map(row).collect::<Vec<String>>().join("\n")
     });
     tables.collect::<Vec<_>>().join("\n")
 }
@@ -60,7 +64,7 @@ fn mails_are_as_long_as_wanted() {
     let bodies = |store: &Store| -> Vec<usize> {
         let mails = store.table("EmailMessage");
         let body = mails.schema.slot("TextBody");
-        let length = |handle| match mails.row(handle).current.as_ref().unwrap().cell(body) {
+        let length = |handle| match mails.record(handle).unwrap().cell(body) {
             Cell::Text(text) => text.len(),
             other => panic!("{other:?}"),
         };
@@ -72,6 +76,16 @@ fn mails_are_as_long_as_wanted() {
 }
 
 #[test]
+fn a_small_org_can_be_edited_though_it_lacks_some_objects() {
+    for seed in 1..20 {
+        let mut store = org(20, seed);
+        let when = When::at(NOW + 60_000, store.table("User").id(0));
+        let edited = edits::edit(&mut store, 200, seed, when);
+        assert!(edited.created.contains_key("Case"), "{seed}: {edited:?}");
+    }
+}
+
+#[test]
 fn one_second_holds_more_than_a_page() {
     for cases in [2_000, 2_500] {
         let store = org(cases, 3);
@@ -80,8 +94,7 @@ fn one_second_holds_more_than_a_page() {
             let table = store.table(name);
             let mut ties: HashMap<i64, usize> = HashMap::new();
             for handle in table.handles() {
-                let version = table.row(handle).current.as_ref().unwrap();
-                *ties.entry(version.stamp).or_default() += 1;
+                *ties.entry(table.record(handle).unwrap().stamp()).or_default() += 1;
             }
             largest = largest.max(ties.values().copied().max().unwrap());
         }
@@ -96,9 +109,9 @@ fn stamps_lie_in_the_past_and_sizes_are_skewed() {
     let parent = mails.schema.slot("ParentId");
     let mut sizes: HashMap<SfId, usize> = HashMap::new();
     for handle in mails.handles() {
-        let version = mails.row(handle).current.as_ref().unwrap();
-        assert!(version.stamp <= NOW && version.stamp % 1_000 == 0);
-        *sizes.entry(version.id_at(parent).unwrap()).or_default() += 1;
+        let mail = mails.record(handle).unwrap();
+        assert!(mail.stamp() <= NOW && mail.stamp() % 1_000 == 0);
+        *sizes.entry(mail.id_at(parent).unwrap()).or_default() += 1;
     }
     let largest = sizes.values().max().unwrap();
     assert!(*largest >= 20, "{largest}");

@@ -74,8 +74,9 @@ async fn versions_and_paths_are_checked() {
     for (path, status) in [
         ("/services/data/v60.0/", 200),
         ("/services/data/v66.0", 200),
-        ("/services/data/v59.0/", 404),
-        ("/services/data/v67.0/", 404),
+        ("/services/data/v31.0/", 200),
+        ("/services/data/v30.0/", 410),
+        ("/services/data/v68.0/", 404),
         ("/services/data/v66/", 404),
         ("/services/data/v66.0/nothing", 404),
         ("/services/data/v66.0/sobjects/Nope/describe", 404),
@@ -89,6 +90,9 @@ async fn versions_and_paths_are_checked() {
             );
         }
     }
+    let old = sim.request("/services/data/v40.0/").send().await.unwrap();
+    assert!(old.headers()["warning"].to_str().unwrap().starts_with("299 - "));
+    assert!(!sim.request("/services/data/v41.0/").send().await.unwrap().headers().contains_key("warning"));
     let answer =
         sim.http.get(sim.url(RESOURCES)).header("Authorization", "Bearer nonsense").send().await.unwrap();
     let (status, body) = read(answer).await;

@@ -1,41 +1,23 @@
 //! Tokens: every grant, rotation, refusals.
 
-use aws_lc_rs::digest;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use salesforce_sim::OrgOptions;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::browser::{Browser, CALLBACK, VERIFIER};
+use crate::jwt::{assertion, jwt};
 use crate::support::{Sim, read, small};
 
-async fn consent(sim: &Sim) -> String {
-    let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, b"verifier"));
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let parameters = [
-        ("response_type", "code"),
-        ("client_id", &sim.org.client_id),
-        ("redirect_uri", "https://app.example.com/callback"),
-        ("state", "s1"),
-        ("code_challenge", &challenge),
-        ("code_challenge_method", "S256"),
-    ];
-    let answer = client.get(sim.url("/services/oauth2/authorize")).query(&parameters).send().await.unwrap();
-    assert_eq!(answer.status(), 302);
-    let target = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
-    let value = |name: &str| target.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
-    assert_eq!(value("state"), "s1");
-    value("code")
+/// A person's approval, and the tokens for it.
+pub(crate) async fn exchange(sim: &Sim, verifier: &str) -> (u16, Value) {
+    let code = Browser::new(sim).code().await;
+    exchange_code(sim, &code, verifier).await
 }
 
-async fn exchange(sim: &Sim, verifier: &str) -> (u16, Value) {
-    let code = consent(sim).await;
+async fn exchange_code(sim: &Sim, code: &str, verifier: &str) -> (u16, Value) {
     let form = [
         ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", "https://app.example.com/callback"),
+        ("code", code),
+        ("redirect_uri", CALLBACK),
         ("code_verifier", verifier),
         ("client_id", &sim.org.client_id),
         ("client_secret", &sim.org.client_secret),
@@ -43,7 +25,8 @@ async fn exchange(sim: &Sim, verifier: &str) -> (u16, Value) {
     sim.token_request(&form).await
 }
 
-async fn refresh(sim: &Sim, token: &str) -> (u16, Value) {
+/// Fresh tokens for a refresh token.
+pub(crate) async fn refresh(sim: &Sim, token: &str) -> (u16, Value) {
     let form = [
         ("grant_type", "refresh_token"),
         ("refresh_token", token),
@@ -60,7 +43,7 @@ fn text(body: &Value, key: &str) -> String {
 #[tokio::test]
 async fn rotation_ends_the_old_token_and_reuse_ends_the_family() {
     let mut sim = Sim::with(OrgOptions { rotation: true, ..small() }).await;
-    let (_, first) = exchange(&sim, "verifier").await;
+    let (_, first) = exchange(&sim, VERIFIER).await;
     let (status, second) = refresh(&sim, &text(&first, "refresh_token")).await;
     assert_eq!(status, 200);
     assert_ne!(second["refresh_token"], first["refresh_token"]);
@@ -80,7 +63,7 @@ async fn rotation_ends_the_old_token_and_reuse_ends_the_family() {
 #[tokio::test]
 async fn without_rotation_no_new_refresh_token_comes() {
     let sim = Sim::start().await;
-    let (_, first) = exchange(&sim, "verifier").await;
+    let (_, first) = exchange(&sim, VERIFIER).await;
     let token = text(&first, "refresh_token");
     for _ in 0..2 {
         let (status, body) = refresh(&sim, &token).await;
@@ -92,7 +75,7 @@ async fn without_rotation_no_new_refresh_token_comes() {
 #[tokio::test]
 async fn two_refreshes_at_once_are_refused() {
     let sim = Sim::with(OrgOptions { rotation: true, ..small() }).await;
-    let token = text(&exchange(&sim, "verifier").await.1, "refresh_token");
+    let token = text(&exchange(&sim, VERIFIER).await.1, "refresh_token");
     let held = json!({"match": {"path": "/token"}, "fault": {"kind": "hold", "gate": "refresh"}});
     sim.control("/faults", held).await;
     let second = async {
@@ -109,24 +92,6 @@ async fn two_refreshes_at_once_are_refused() {
     assert_eq!(first.0, 200);
     assert_eq!(second.0, 400);
     assert_eq!(second.1["error_description"], "token request is already being processed");
-}
-
-fn assertion(sim: &Sim, audience: &str, seconds: u64, username: &str) -> String {
-    let pem = std::fs::read_to_string(&sim.org.jwt_key_file).unwrap();
-    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    let key = RsaKeyPair::from_pkcs8(&STANDARD.decode(body).unwrap()).unwrap();
-    let exp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
-    let claims = json!({"iss": sim.org.client_id, "sub": username, "aud": audience, "exp": exp});
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&json!({"alg": "RS256"})), part(&claims));
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
-async fn jwt(sim: &Sim, assertion: &str) -> (u16, Value) {
-    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-    sim.token_request(&[("grant_type", grant), ("assertion", assertion)]).await
 }
 
 #[tokio::test]

@@ -192,7 +192,7 @@ fn evaluated(soql: &str) -> Vec<String> {
         .unwrap_or_else(|why| panic!("{soql}: {why:?}"));
     let sight = Sight { reader: Reader::now(store), permissions: &permissions, with_deleted: true };
     let rows = query::rows(&plan, sight);
-    rows.iter().map(|handle| store.tables[plan.object].row(*handle).id.to_string()).collect()
+    rows.iter().map(|handle| store.tables[plan.object].id(handle).to_string()).collect()
 }
 
 fn expected(condition: &Naive, descending: bool) -> Vec<String> {

@@ -51,7 +51,7 @@ const REFUSALS: [(&str, &str, &str); 18] = [
     ("SELECT Id FROM Case ALL ROWS", "MALFORMED_QUERY", "unexpected token: 'ALL'"),
     ("SELECT Id FROM Case WHERE A = 1 AND B = 2 OR C = 3", "MALFORMED_QUERY", "unexpected token: 'OR'"),
     ("SELECT Id FROM Case WHERE Subject = :name", "MALFORMED_QUERY", "unexpected token: ':'"),
-    ("SELECT Id FROM Case HAVING COUNT(Id) > 1", "MALFORMED_QUERY", "not supported by the simulator"),
+    ("SELECT Id FROM Case HAVING COUNT(Id) > 1", "MALFORMED_QUERY", "unexpected token: 'HAVING'"),
 ];
 
 #[tokio::test]

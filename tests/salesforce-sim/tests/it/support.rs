@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, RequestBuilder, Response};
+use salesforce_sim::scenario::ScenarioStep;
 use salesforce_sim::{Options, OrgEntry, OrgOptions, Running, Simulator};
 use serde_json::{Value, json};
 
@@ -25,7 +26,15 @@ impl Sim {
     }
 
     pub(crate) async fn with(org: OrgOptions) -> Self {
-        let options = Options { orgs: vec![org], ..Options::default() };
+        Self::of(Options { orgs: vec![org], ..Options::default() }).await
+    }
+
+    /// A small org to which these things are done.
+    pub(crate) async fn with_steps(steps: Vec<ScenarioStep>) -> Self {
+        Self::of(Options { orgs: vec![small()], steps, ..Options::default() }).await
+    }
+
+    async fn of(options: Options) -> Self {
         let running = Simulator::start(options).await.expect("the simulator starts");
         let org = running.ready.orgs[0].clone();
         let mut sim = Self { running, http: Client::new(), org, token: String::new() };

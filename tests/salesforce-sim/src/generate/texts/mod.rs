@@ -81,7 +81,7 @@ pub(super) fn note(random: &mut Random, language: usize, by_agent: bool) -> Stri
 }
 
 /// A message as plain text with CRLF line ends; a few are very long.
-pub(super) fn message(random: &mut Random, language: usize, by_agent: bool, quoted: Option<&str>) -> String {
+pub(super) fn message(random: &mut Random, language: usize, by_agent: bool) -> String {
     let words = &LANGUAGES[language];
     let mut text = format!("{}\r\n\r\n{}\r\n", words.greeting, note(random, language, by_agent));
     let size = random.below(500);
@@ -93,11 +93,6 @@ pub(super) fn message(random: &mut Random, language: usize, by_agent: bool, quot
     text.push_str("\r\n");
     text.push_str(words.closing);
     text.push_str("\r\n-- \r\n");
-    if let Some(quoted) = quoted {
-        text.push_str("\r\n> ");
-        let start: String = quoted.chars().take(400).collect();
-        text.push_str(&start.replace("\r\n", "\r\n> "));
-    }
     text
 }
 
@@ -107,6 +102,13 @@ pub(super) fn lengthen(random: &mut Random, language: usize, text: &mut String, 
         text.push_str("\r\n\r\n");
         text.push_str(&note(random, language, false));
     }
+}
+
+/// Appends the start of what a message answers.
+pub(super) fn quote(text: &mut String, quoted: &str) {
+    text.push_str("\r\n> ");
+    let end = quoted.char_indices().nth(400).map_or(quoted.len(), |(end, _)| end);
+    text.push_str(&quoted[..end].replace("\r\n", "\r\n> "));
 }
 
 /// A pasted log, as customers send them.

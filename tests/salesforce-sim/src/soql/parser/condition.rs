@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::soql::SoqlError;
-use crate::soql::ast::{Condition, Literal, Operator, Path};
+use crate::soql::ast::{Condition, Expr, Literal, Operator};
 use crate::soql::lexer::Token;
 use crate::soql::literal;
 
@@ -38,29 +38,27 @@ impl Parser {
             self.expect_sign(")")?;
             return Ok(inner);
         }
-        let path = self.path()?;
-        if matches!(self.peek(), Token::Sign("(")) {
-            return Err(SoqlError::unsupported("a function in WHERE"));
-        }
-        self.comparison(path)
+        let expr = self.expr()?;
+        self.comparison(expr)
     }
 
-    fn comparison(&mut self, path: Path) -> Result<Condition, SoqlError> {
+    fn comparison(&mut self, expr: Expr) -> Result<Condition, SoqlError> {
         if self.take_word("NOT") {
             self.expect_word("IN")?;
-            return self.members(path, true);
+            return self.members(expr, true);
         }
         if self.take_word("IN") {
-            return self.members(path, false);
+            return self.members(expr, false);
         }
         if self.take_word("LIKE") {
             return match self.next() {
-                Token::Text(pattern) => Ok(Condition::Like(path, pattern)),
+                Token::Text(pattern) => Ok(Condition::Like(expr, pattern)),
                 other => Err(SoqlError::unexpected(&other.shown())),
             };
         }
         for (word, includes) in [("INCLUDES", true), ("EXCLUDES", false)] {
             if self.take_word(word) {
+                let Expr::Path(path) = expr else { return self.unexpected() };
                 return Ok(Condition::Includes(path, self.texts()?, includes));
             }
         }
@@ -73,12 +71,13 @@ impl Parser {
             Token::Sign(">=") => Operator::GreaterOrEqual,
             other => return Err(SoqlError::unexpected(&other.shown())),
         };
-        Ok(Condition::Compare(path, operator, self.literal()?))
+        Ok(Condition::Compare(expr, operator, self.literal()?))
     }
 
-    fn members(&mut self, path: Path, negated: bool) -> Result<Condition, SoqlError> {
+    fn members(&mut self, expr: Expr, negated: bool) -> Result<Condition, SoqlError> {
         self.expect_sign("(")?;
         if self.is_word("SELECT") {
+            let Expr::Path(path) = expr else { return self.unexpected() };
             let query = self.nested_query()?;
             return Ok(Condition::InQuery(path, Box::new(query), negated));
         }
@@ -87,7 +86,7 @@ impl Parser {
             values.push(self.literal()?);
         }
         self.expect_sign(")")?;
-        Ok(Condition::In(path, values, negated))
+        Ok(Condition::In(expr, values, negated))
     }
 
     fn texts(&mut self) -> Result<Vec<String>, SoqlError> {

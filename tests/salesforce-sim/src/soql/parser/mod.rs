@@ -1,9 +1,12 @@
-//! The grammar, by recursive descent. SELECT lists are in [`select`], conditions in [`condition`].
+//! The grammar, by recursive descent. SELECT lists are in [`select`], conditions in [`condition`], what follows them in
+//! [`clauses`], fields and calls in [`expr`].
 
+mod clauses;
 mod condition;
+mod expr;
 mod select;
 
-use super::ast::{OrderBy, Path, Place, Query};
+use super::ast::{Path, Place, Query};
 use super::errors::SoqlError;
 use super::lexer::{Token, tokens};
 
@@ -37,6 +40,10 @@ struct Parser {
 impl Parser {
     fn peek(&self) -> &Token {
         &self.tokens[self.at].0
+    }
+
+    fn after(&self) -> &Token {
+        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].0
     }
 
     fn place(&self) -> Place {
@@ -116,26 +123,75 @@ impl Parser {
         self.expect_word("FROM")?;
         let from_at = self.place();
         let from = self.object_name()?;
-        let alias = match self.peek() {
-            Token::Word(word) if !RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) => {
-                Some(self.name()?)
-            }
-            _ => None,
-        };
-        if matches!(self.peek(), Token::Sign(",")) {
-            return Err(SoqlError::unsupported("a FROM clause with several objects"));
-        }
+        let alias = self.alias_of_object()?;
+        let aliases = self.more_aliases(&from, alias.as_deref())?;
         let scope = self.scope()?;
         let condition = if self.take_word("WHERE") { Some(self.condition()?) } else { None };
-        if self.is_word("WITH") {
-            return Err(SoqlError::unsupported("a WITH clause"));
-        }
+        let data_category = self.data_category()?;
         let group_by = self.group_by()?;
         let order_by = self.order_by()?;
         let limit = self.count_after("LIMIT")?;
         let offset = self.count_after("OFFSET")?;
         self.trailer()?;
-        Ok(Query { items, from, from_at, alias, scope, condition, group_by, order_by, limit, offset })
+        Ok(Query {
+            items,
+            from,
+            from_at,
+            alias,
+            aliases,
+            scope,
+            condition,
+            data_category,
+            group_by,
+            order_by,
+            limit,
+            offset,
+        })
+    }
+
+    /// `c` or `AS c`. A lone OFFSET at the end is an alias too.
+    fn alias_of_object(&mut self) -> Result<Option<String>, SoqlError> {
+        let Token::Word(word) = self.peek().clone() else {
+            return Ok(None);
+        };
+        let lone_offset = word.eq_ignore_ascii_case("OFFSET") && matches!(self.after(), Token::End);
+        if lone_offset {
+            self.next();
+            return Ok(Some(word));
+        }
+        if self.take_word("AS") {
+            return self.name().map(Some);
+        }
+        if RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) {
+            return Ok(None);
+        }
+        self.name().map(Some)
+    }
+
+    /// `, c.Account a, a.Owner u`
+    fn more_aliases(
+        &mut self,
+        from: &str,
+        alias: Option<&str>,
+    ) -> Result<Vec<(Vec<String>, String)>, SoqlError> {
+        let mut aliases: Vec<(Vec<String>, String)> = Vec::new();
+        while self.take_sign(",") {
+            let mut steps = self.path()?.steps;
+            let first = steps.remove(0);
+            let is_self = first.eq_ignore_ascii_case(from)
+                || alias.is_some_and(|alias| first.eq_ignore_ascii_case(alias));
+            let before = aliases.iter().find(|(_, name)| name.eq_ignore_ascii_case(&first));
+            let whole: Vec<String> = match (is_self, before) {
+                (true, _) => steps,
+                (false, Some((path, _))) => path.iter().cloned().chain(steps).collect(),
+                (false, None) => return Err(SoqlError::unexpected(&first)),
+            };
+            let Some(name) = self.alias_of_object()?.filter(|_| !whole.is_empty()) else {
+                return self.unexpected();
+            };
+            aliases.push((whole, name));
+        }
+        Ok(aliases)
     }
 
     /// An object may be called like a keyword: `FROM Order`.
@@ -148,90 +204,6 @@ impl Parser {
             name = format!("{name}.{}", self.name()?);
         }
         Ok(name)
-    }
-
-    fn scope(&mut self) -> Result<Option<String>, SoqlError> {
-        if !self.take_word("USING") {
-            return Ok(None);
-        }
-        self.expect_word("SCOPE")?;
-        Ok(Some(self.name()?.to_lowercase()))
-    }
-
-    fn group_by(&mut self) -> Result<Vec<Path>, SoqlError> {
-        let mut paths = Vec::new();
-        if self.take_word("GROUP") {
-            self.expect_word("BY")?;
-            loop {
-                paths.push(self.path()?);
-                if matches!(self.peek(), Token::Sign("(")) {
-                    return Err(SoqlError::unsupported("a function in GROUP BY"));
-                }
-                if !self.take_sign(",") {
-                    break;
-                }
-            }
-        }
-        if self.is_word("HAVING") {
-            return Err(SoqlError::unsupported("HAVING"));
-        }
-        Ok(paths)
-    }
-
-    fn order_by(&mut self) -> Result<Vec<OrderBy>, SoqlError> {
-        let mut keys = Vec::new();
-        if !self.take_word("ORDER") {
-            return Ok(keys);
-        }
-        self.expect_word("BY")?;
-        loop {
-            let path = self.path()?;
-            if matches!(self.peek(), Token::Sign("(")) {
-                return Err(SoqlError::unsupported("a function in ORDER BY"));
-            }
-            let descending = self.take_word("DESC");
-            if !descending {
-                self.take_word("ASC");
-            }
-            let mut nulls_last = false;
-            if self.take_word("NULLS") {
-                nulls_last = self.take_word("LAST");
-                if !nulls_last {
-                    self.expect_word("FIRST")?;
-                }
-            }
-            keys.push(OrderBy { path, descending, nulls_last });
-            if !self.take_sign(",") {
-                return Ok(keys);
-            }
-        }
-    }
-
-    fn count_after(&mut self, word: &str) -> Result<Option<usize>, SoqlError> {
-        if !self.take_word(word) {
-            return Ok(None);
-        }
-        match self.next() {
-            Token::Int(number) if number >= 0 => Ok(Some(usize::try_from(number).unwrap_or(usize::MAX))),
-            other => Err(SoqlError::unexpected(&other.shown())),
-        }
-    }
-
-    /// `FOR VIEW` and its like change nothing that a reader sees here; `ALL ROWS` is Apex only.
-    fn trailer(&mut self) -> Result<(), SoqlError> {
-        if self.take_word("FOR") {
-            let known = ["VIEW", "REFERENCE", "UPDATE"].iter().any(|word| self.take_word(word));
-            if !known {
-                return self.unexpected();
-            }
-        }
-        if self.take_word("UPDATE") {
-            let known = ["TRACKING", "VIEWSTAT"].iter().any(|word| self.take_word(word));
-            if !known {
-                return self.unexpected();
-            }
-        }
-        Ok(())
     }
 }
 

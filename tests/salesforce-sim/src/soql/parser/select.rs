@@ -14,12 +14,12 @@ impl Parser {
         if self.is_word("TYPEOF") {
             return self.type_of();
         }
-        let path = self.path()?;
-        if !matches!(self.peek(), Token::Sign("(")) {
-            let alias = self.alias()?;
-            return Ok(Item::Field { path, alias });
+        if self.is_word("FIELDS") && matches!(self.after(), Token::Sign("(")) {
+            return self.all_fields();
         }
-        self.function(&path)
+        let expr = self.expr()?;
+        let alias = self.alias()?;
+        Ok(Item::Value { expr, alias })
     }
 
     /// An alias must be followed by the next item or by FROM; otherwise it is a misspelt keyword.
@@ -54,24 +54,16 @@ impl Parser {
         Ok(())
     }
 
-    fn function(&mut self, path: &Path) -> Result<Item, SoqlError> {
-        let name = path.steps.join(".").to_lowercase();
+    fn all_fields(&mut self) -> Result<Item, SoqlError> {
+        let at = self.place();
+        self.next();
         self.expect_sign("(")?;
-        if name == "fields" {
-            let which = self.name_or_all()?.to_uppercase();
-            self.expect_sign(")")?;
-            if !["ALL", "STANDARD", "CUSTOM"].contains(&which.as_str()) {
-                return Err(SoqlError::unexpected(&which));
-            }
-            return Ok(Item::AllFields(which, path.at));
-        }
-        let argument = if matches!(self.peek(), Token::Sign(")")) { None } else { Some(self.path()?) };
-        if !matches!(self.peek(), Token::Sign(")")) {
-            return Err(SoqlError::unsupported(&format!("the function {name} in this form")));
-        }
+        let which = self.name_or_all()?.to_uppercase();
         self.expect_sign(")")?;
-        let alias = self.alias()?;
-        Ok(Item::Function { name, argument, alias, at: path.at })
+        if !["ALL", "STANDARD", "CUSTOM"].contains(&which.as_str()) {
+            return Err(SoqlError::unexpected(&which));
+        }
+        Ok(Item::AllFields(which, at))
     }
 
     fn name_or_all(&mut self) -> Result<String, SoqlError> {

@@ -1,17 +1,21 @@
-//! WHERE: literals get the type of the field they are compared with.
+//! WHERE: literals get the type of the value they are compared with.
 
 use std::collections::HashSet;
 
 use super::Scope;
+use super::term::Typed;
 use crate::id::SfId;
-use crate::schema::{Field, Kind, flag};
+use crate::schema::{Kind, flag};
 use crate::soql::SoqlError;
-use crate::soql::ast::{Condition, Literal, Operator, Path, Query};
+use crate::soql::ast::{Condition, Expr, Literal, Operator, Path, Place};
 use crate::soql::literal;
-use crate::soql::plan::{End, FieldPath, Filter, Output, Shape, Wild};
+use crate::soql::plan::{Filter, Term, Wild};
 use crate::value::Value;
 
-impl Scope<'_> {
+/// Longest text that a value may be compared with, in characters.
+const LONGEST_TEXT: usize = 4_000;
+
+impl<'a> Scope<'a> {
     pub(super) fn filter(&self, condition: &Condition) -> Result<Filter, SoqlError> {
         let all = |conditions: &[Condition]| {
             conditions.iter().map(|one| self.filter(one)).collect::<Result<_, _>>()
@@ -20,77 +24,129 @@ impl Scope<'_> {
             Condition::And(conditions) => all(conditions).map(Filter::And),
             Condition::Or(conditions) => all(conditions).map(Filter::Or),
             Condition::Not(inner) => Ok(Filter::Not(Box::new(self.filter(inner)?))),
-            Condition::Compare(path, operator, literal) => self.compare(path, *operator, literal),
-            Condition::In(path, literals, negated) => Ok(negate(self.members(path, literals)?, *negated)),
+            Condition::Compare(expr, ..) | Condition::Like(expr, _) => self.leaf_of(condition, expr),
+            Condition::In(expr, _, negated) => Ok(negate(self.leaf_of(condition, expr)?, *negated)),
             Condition::InQuery(path, query, negated) => Ok(negate(self.semi_join(path, query)?, *negated)),
-            Condition::Like(path, pattern) => {
-                let (resolved, field) = self.filterable(path)?;
-                if let Some(field) = field.filter(|field| !is_text(field.kind)) {
-                    let message = format!("invalid operator on {} field", type_name(field));
-                    return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, &message));
-                }
-                Ok(Filter::Like(resolved, wildcards(pattern)))
-            }
             Condition::Includes(path, sets, includes) => {
-                let (resolved, field) = self.filterable(path)?;
-                if field.is_none_or(|field| field.kind != Kind::MultiPicklist) {
+                let typed = self.filterable(&Expr::Path(path.clone()))?;
+                if typed.kind != Kind::MultiPicklist {
                     let message = "INCLUDES and EXCLUDES need a multipicklist field";
                     return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, message));
                 }
                 let split = |set: &String| set.split(';').map(str::to_lowercase).collect();
-                let filter = Filter::Includes(resolved, sets.iter().map(split).collect());
+                let filter = Filter::Includes(typed.term, sets.iter().map(split).collect());
                 Ok(negate(filter, !*includes))
             }
         }
     }
 
-    fn filterable(&self, path: &Path) -> Result<(FieldPath, Option<&Field>), SoqlError> {
-        let (resolved, field) = self.field_path(path)?;
-        if let Some(field) = field.filter(|field| !field.has(flag::FILTER) || field.kind == Kind::Address) {
-            let message = format!("field '{}' can not be filtered in a query call", field.name);
-            return Err(SoqlError::pointing("INVALID_FIELD", self.statement, path.at, &message));
+    /// A condition on one value of a row.
+    fn leaf_of(&self, condition: &Condition, expr: &Expr) -> Result<Filter, SoqlError> {
+        let typed = self.filterable(expr)?;
+        if let (Term::Distance(_), Condition::Compare(_, operator, _)) = (&typed.term, condition)
+            && !matches!(operator, Operator::Less | Operator::Greater)
+        {
+            let message = "DISTANCE can only be compared with < or >";
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, expr.at(), message));
         }
-        Ok((resolved, field))
+        self.leaf(condition, expr.at(), &typed.name, typed.kind, &typed.term)
     }
 
-    fn compare(&self, path: &Path, operator: Operator, literal: &Literal) -> Result<Filter, SoqlError> {
-        let (resolved, field) = self.filterable(path)?;
+    /// A comparison of a value whose type is known. Negation of IN is left to the caller.
+    pub(super) fn leaf(
+        &self,
+        condition: &Condition,
+        at: Place,
+        name: &str,
+        kind: Kind,
+        term: &Term,
+    ) -> Result<Filter, SoqlError> {
+        let checked = Checked { scope: self, at, name, kind };
+        match condition {
+            Condition::Compare(_, operator, literal) => checked.compare(term, *operator, literal),
+            Condition::In(_, literals, _) => checked.members(term, literals),
+            Condition::Like(_, pattern) => {
+                if !kind.is_text() {
+                    let message = format!("invalid operator on {} field", type_name(kind));
+                    return Err(SoqlError::pointing("INVALID_FIELD", self.statement, at, &message));
+                }
+                Ok(Filter::Like(term.clone(), wildcards(pattern)))
+            }
+            _ => Err(SoqlError::new("MALFORMED_QUERY", "This operator can not be used here")),
+        }
+    }
+
+    pub(super) fn filterable(&self, expr: &Expr) -> Result<Typed<'a>, SoqlError> {
+        let typed = self.term(expr)?;
+        let own = matches!(typed.term, Term::Path(_) | Term::Part(..));
+        let refused = |field: &crate::schema::Field| !field.has(flag::FILTER) || field.kind.is_compound();
+        if let Some(field) = typed.field.filter(|field| own && refused(field)) {
+            let message = format!("field '{}' can not be filtered in a query call", field.name);
+            return Err(SoqlError::pointing("INVALID_FIELD", self.statement, expr.at(), &message));
+        }
+        Ok(typed)
+    }
+
+    pub(super) fn filterable_path(&self, path: &Path) -> Result<Typed<'a>, SoqlError> {
+        self.filterable(&Expr::Path(path.clone()))
+    }
+}
+
+/// A value that literals are compared with.
+struct Checked<'s, 'a> {
+    scope: &'s Scope<'a>,
+    at: Place,
+    name: &'s str,
+    kind: Kind,
+}
+
+impl Checked<'_, '_> {
+    fn compare(&self, term: &Term, operator: Operator, literal: &Literal) -> Result<Filter, SoqlError> {
         if let Literal::Relative(word, count) = literal {
-            let range = literal::range(word, *count, self.asker.now);
-            let (from, to) = range.ok_or_else(|| SoqlError::unexpected(word))?;
-            return Ok(Filter::Range(resolved, operator, from, to));
+            let (from, to) = self.range(word, *count)?;
+            return Ok(Filter::Range(term.clone(), operator, from, to));
         }
         // Seen in recordings: an empty id is allowed and matches nothing.
-        let empty_id = |field: &Field| {
-            matches!(field.kind, Kind::Id | Kind::Reference) && *literal == Literal::Text(String::new())
-        };
-        if field.is_some_and(empty_id) {
+        if self.kind.is_id() && *literal == Literal::Text(String::new()) {
             return Ok(Filter::Constant(operator == Operator::NotEqual));
         }
-        let value = self.value(path, field, &resolved, literal)?;
-        if value == Value::Null && !matches!(operator, Operator::Equal | Operator::NotEqual) {
+        let value = self.value(literal)?;
+        let ordered = !matches!(operator, Operator::Equal | Operator::NotEqual);
+        if ordered && (self.kind == Kind::Boolean || self.kind == Kind::MultiPicklist) {
+            let message = format!("invalid operator on {} field", type_name(self.kind));
+            return Err(SoqlError::pointing("INVALID_FIELD", self.scope.statement, self.at, &message));
+        }
+        if value == Value::Null && ordered {
             return Ok(Filter::Constant(false));
         }
-        Ok(Filter::Compare(resolved, operator, value))
+        Ok(Filter::Compare(term.clone(), operator, value))
     }
 
-    fn members(&self, path: &Path, literals: &[Literal]) -> Result<Filter, SoqlError> {
-        let (resolved, field) = self.filterable(path)?;
+    fn range(&self, word: &str, count: Option<i64>) -> Result<(i64, i64), SoqlError> {
+        if !matches!(self.kind, Kind::Date | Kind::Datetime) {
+            return Err(self.wrong_type());
+        }
+        let range = literal::range(word, count, self.scope.asker.now);
+        range.ok_or_else(|| SoqlError::unexpected(word))
+    }
+
+    fn members(&self, term: &Term, literals: &[Literal]) -> Result<Filter, SoqlError> {
         let mut values = Vec::with_capacity(literals.len());
         let mut ranges = Vec::new();
         for literal in literals {
-            if let Literal::Relative(word, count) = literal {
-                let range = literal::range(word, *count, self.asker.now);
-                let (from, to) = range.ok_or_else(|| SoqlError::unexpected(word))?;
-                ranges.push(Filter::Range(resolved.clone(), Operator::Equal, from, to));
-            } else {
-                values.push(self.value(path, field, &resolved, literal)?);
+            match literal {
+                Literal::Relative(word, count) => {
+                    let (from, to) = self.range(word, *count)?;
+                    ranges.push(Filter::Range(term.clone(), Operator::Equal, from, to));
+                }
+                Literal::Text(text) if self.kind.is_id() && text.is_empty() => {}
+                literal => values.push(self.value(literal)?),
             }
         }
         let ids: Option<HashSet<SfId>> = values.iter().map(Value::as_id).collect();
         let plain = match ids {
-            Some(ids) if !values.is_empty() => Filter::InIds(resolved, ids),
-            _ => Filter::In(resolved, values),
+            Some(ids) if self.kind.is_id() => Filter::InIds(term.clone(), ids),
+            _ => Filter::In(term.clone(), values),
         };
         if ranges.is_empty() {
             return Ok(plain);
@@ -99,45 +155,13 @@ impl Scope<'_> {
         Ok(Filter::Or(ranges))
     }
 
-    fn semi_join(&self, path: &Path, query: &Query) -> Result<Filter, SoqlError> {
-        let (resolved, field) = self.filterable(path)?;
-        let is_id = |field: &Field| matches!(field.kind, Kind::Id | Kind::Reference);
-        let plan = super::resolve(self.statement, query, self.asker)?;
-        let selected = match &plan.shape {
-            Shape::Rows(outputs) if outputs.len() == 1 => match outputs[0] {
-                Output::Field { field, .. } => Some(field),
-                _ => None,
-            },
-            _ => None,
-        };
-        let inner_is_id = |index: &usize| is_id(&self.asker.catalog.objects[plan.object].fields[*index]);
-        match selected.filter(inner_is_id) {
-            Some(selected) if field.is_none_or(is_id) => {
-                Ok(Filter::InQuery(resolved, Box::new(plan), selected))
-            }
-            _ => {
-                let message = "Semi join sub-selects must select one id or reference field";
-                Err(SoqlError::new("MALFORMED_QUERY", message))
-            }
-        }
-    }
-
-    fn value(
-        &self,
-        path: &Path,
-        field: Option<&Field>,
-        resolved: &FieldPath,
-        literal: &Literal,
-    ) -> Result<Value, SoqlError> {
-        let kind = match (field, &resolved.end) {
-            (Some(field), _) => field.kind,
-            (None, End::Named(name)) if name == "Id" || name.ends_with("Id") => Kind::Reference,
-            (None, End::Named(name)) if name == "IsActive" => Kind::Boolean,
-            (None, _) => Kind::String,
-        };
-        let name = field.map_or_else(|| path.steps.join("."), |field| field.name.clone());
-        let value = match (kind, literal) {
+    fn value(&self, literal: &Literal) -> Result<Value, SoqlError> {
+        let value = match (self.kind, literal) {
             (_, Literal::Null) => Value::Null,
+            (_, Literal::Text(text)) if text.chars().count() > LONGEST_TEXT => {
+                let message = format!("A text in a filter can have at most {LONGEST_TEXT} characters");
+                return Err(SoqlError::new("MALFORMED_QUERY", message));
+            }
             (Kind::Id | Kind::Reference, Literal::Text(text)) => {
                 let id = SfId::parse(text).ok_or_else(|| {
                     SoqlError::new("INVALID_QUERY_FILTER_OPERATOR", format!("invalid ID field: {text}"))
@@ -145,29 +169,32 @@ impl Scope<'_> {
                 Value::Id(id)
             }
             (Kind::Boolean, Literal::Bool(value)) => Value::Bool(*value),
-            (Kind::Int | Kind::Double | Kind::Currency, Literal::Int(value)) => Value::Int(*value),
-            (Kind::Int | Kind::Double | Kind::Currency, Literal::Double(value)) => Value::Double(*value),
+            (kind, Literal::Int(value)) if kind.is_number() => Value::Int(*value),
+            (kind, Literal::Double(value)) if kind.is_number() => Value::Double(*value),
             (Kind::Date, Literal::Date(day)) => Value::Date(*day),
             (Kind::Datetime, Literal::Instant(at)) => Value::Instant(*at),
-            (kind, Literal::Text(text)) if is_text(kind) => Value::Text(text.as_str().into()),
-            (kind, _) => return Err(self.wrong_type(path, &name, kind)),
+            (kind, Literal::Text(text)) if kind.is_text() => Value::Text(text.as_str().into()),
+            _ => return Err(self.wrong_type()),
         };
         Ok(value)
     }
 
-    fn wrong_type(&self, path: &Path, name: &str, kind: Kind) -> SoqlError {
-        let (wanted, quotes) = match kind {
+    fn wrong_type(&self) -> SoqlError {
+        let (wanted, quotes) = match self.kind {
             Kind::Boolean => ("boolean", "should not"),
             Kind::Int => ("int", "should not"),
-            Kind::Double | Kind::Currency => ("double", "should not"),
+            Kind::Long => ("long", "should not"),
+            Kind::Double | Kind::Percent | Kind::Currency => ("double", "should not"),
             Kind::Date => ("date", "should not"),
             Kind::Datetime => ("dateTime", "should not"),
+            Kind::Time => ("time", "should not"),
             _ => ("string", "should"),
         };
         let message = format!(
-            "value of filter criterion for field '{name}' must be of type {wanted} and {quotes} be enclosed in quotes"
+            "value of filter criterion for field '{}' must be of type {wanted} and {quotes} be enclosed in quotes",
+            self.name
         );
-        SoqlError::pointing("INVALID_FIELD", self.statement, path.at, &message)
+        SoqlError::pointing("INVALID_FIELD", self.scope.statement, self.at, &message)
     }
 }
 
@@ -175,22 +202,8 @@ fn negate(filter: Filter, negated: bool) -> Filter {
     if negated { Filter::Not(Box::new(filter)) } else { filter }
 }
 
-fn is_text(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::String
-            | Kind::Textarea
-            | Kind::Email
-            | Kind::Phone
-            | Kind::Url
-            | Kind::Picklist
-            | Kind::MultiPicklist
-            | Kind::Combobox
-    )
-}
-
-fn type_name(field: &Field) -> &'static str {
-    crate::schema::describe::type_name(field.kind)
+fn type_name(kind: Kind) -> &'static str {
+    crate::schema::describe::type_name(kind)
 }
 
 fn wildcards(pattern: &str) -> Vec<Wild> {

@@ -1,25 +1,12 @@
-//! SELECT lists: the tree of outputs, and grouped answers.
+//! SELECT lists: the tree of outputs.
 
 use std::sync::Arc;
 
 use super::{MAX_HOPS, Scope};
-use crate::schema::{Kind, flag};
 use crate::soql::SoqlError;
-use crate::soql::ast::{Item, Path, Query};
-use crate::soql::plan::{Aggregate, Column, Output, Shape};
-
-/// The aggregate function of this (lower-case) name.
-pub(super) fn aggregate(name: &str) -> Option<Aggregate> {
-    Some(match name {
-        "count" => Aggregate::Count,
-        "count_distinct" => Aggregate::CountDistinct,
-        "min" => Aggregate::Min,
-        "max" => Aggregate::Max,
-        "sum" => Aggregate::Sum,
-        "avg" => Aggregate::Avg,
-        _ => return None,
-    })
-}
+use crate::soql::ast::{Argument, Call, Expr, Item, Path, Query};
+use crate::soql::functions;
+use crate::soql::plan::{Output, Shape, Term};
 
 /// Fields of the row itself among the outputs.
 pub(super) fn own_fields(outputs: &[Output]) -> Vec<usize> {
@@ -43,6 +30,7 @@ fn output_key(output: &Output) -> &[u8] {
         | Output::Parent { key, .. }
         | Output::TypeName { key }
         | Output::Absent { key }
+        | Output::Computed { key, .. }
         | Output::Children { key, .. } => key,
     }
 }
@@ -52,16 +40,13 @@ impl Scope<'_> {
         let mut outputs = Vec::new();
         for item in &self.query.items {
             match item {
-                Item::Field { path, alias: None } => self.add(&mut outputs, path)?,
-                Item::Field { alias: Some(_), .. } => {
+                Item::Value { expr: Expr::Path(path), alias: None } => self.add(&mut outputs, path)?,
+                Item::Value { expr: Expr::Path(_), alias: Some(_) } => {
                     let message = "only aggregate expressions use field aliasing";
                     return Err(SoqlError::new("MALFORMED_QUERY", message));
                 }
-                Item::Function { name, argument: Some(path), alias: None, .. } if name == "tolabel" => {
-                    self.add(&mut outputs, path)?;
-                }
-                Item::Function { name, .. } => {
-                    return Err(SoqlError::unsupported(&format!("the function {name} in a SELECT list")));
+                Item::Value { expr: Expr::Call(call), alias } => {
+                    self.add_call(&mut outputs, call, alias.as_deref())?;
                 }
                 Item::Children(query) => self.add_children(&mut outputs, query)?,
                 Item::TypeOf { path, branches, otherwise } => {
@@ -73,8 +58,43 @@ impl Scope<'_> {
         Ok(outputs)
     }
 
+    /// `toLabel(Status)`, `FORMAT(Amount) shown`, `DISTANCE(…) far`.
+    fn add_call(&self, outputs: &mut Vec<Output>, call: &Call, alias: Option<&str>) -> Result<(), SoqlError> {
+        if let ("tolabel" | "convertcurrency", [Argument::Expr(Expr::Path(path))], None) =
+            (call.name.as_str(), &call.arguments[..], alias)
+        {
+            self.term(&Expr::Call(call.clone()))?;
+            return self.add(outputs, path);
+        }
+        let whole = Expr::Call(call.clone());
+        if functions::date_part(&call.name).is_some() {
+            let message = format!("Field must be grouped or aggregated: {}", whole.shown());
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, call.at, &message));
+        }
+        let formatted = call.name == "format";
+        let typed = match (&call.arguments[..], formatted) {
+            ([Argument::Expr(inner)], true) => self.term(inner)?,
+            (_, true) => return Err(SoqlError::unexpected(&call.written)),
+            (_, false) => self.term(&whole)?,
+        };
+        let name = match (alias, &typed.term) {
+            (Some(alias), _) => alias.to_owned(),
+            (None, Term::Path(_)) => typed.name,
+            (None, _) => {
+                let unnamed = outputs.iter().filter(|output| output_key(output).starts_with(b"\"expr"));
+                format!("expr{}", unnamed.count())
+            }
+        };
+        let key = key(&name);
+        if has_key(outputs, &key) {
+            return Err(SoqlError::new("MALFORMED_QUERY", format!("duplicate alias: {name}")));
+        }
+        outputs.push(Output::Computed { key, term: typed.term, formatted });
+        Ok(())
+    }
+
     fn add(&self, outputs: &mut Vec<Output>, path: &Path) -> Result<(), SoqlError> {
-        let steps = self.own_steps(path);
+        let steps = &self.own_steps(path)[..];
         if steps.len() > MAX_HOPS + 1 {
             return Err(SoqlError::new("MALFORMED_QUERY", "Relationship paths may have at most 5 levels."));
         }
@@ -102,9 +122,13 @@ impl Scope<'_> {
             outputs.push(Output::Parent { key: wanted.clone(), via: step.via, virtual_name, branches });
         }
         let found = outputs.iter_mut().find(|output| output_key(output) == wanted);
-        let Some(Output::Parent { branches, .. }) = found else {
+        // TYPEOF has the parent for itself.
+        let Some(Output::Parent { branches, virtual_name, .. }) = found else {
             return Err(SoqlError::new("INVALID_FIELD", format!("duplicate field selected: {relationship}")));
         };
+        if step.reference.polymorphic != *virtual_name {
+            return Err(SoqlError::new("INVALID_FIELD", format!("duplicate field selected: {relationship}")));
+        }
         if !step.reference.polymorphic {
             let (target, inner) = &mut branches[0];
             return self.add_steps(inner, *target, rest, at);
@@ -124,15 +148,21 @@ impl Scope<'_> {
     }
 
     fn add_all(&self, outputs: &mut Vec<Output>, which: &str) -> Result<(), SoqlError> {
-        if which != "STANDARD" && self.query.limit.is_none_or(|limit| limit > 200) {
+        if which != "STANDARD" && !self.is_narrow() {
             let message = "The SOQL FIELDS function must have a LIMIT of at most 200";
             return Err(SoqlError::new("MALFORMED_QUERY", message));
         }
+        let before = outputs.len();
         for (index, field) in self.schema().fields.iter().enumerate() {
             let wanted = which == "ALL" || (which == "CUSTOM") == field.is_custom();
-            if wanted && self.asker.permissions.field_visible(self.object, index) {
+            let visible = field.exists() && self.asker.permissions.field_visible(self.object, index);
+            if wanted && visible {
                 push_field(outputs, &field.name, index)?;
             }
+        }
+        if outputs.len() == before {
+            let message = format!("The object {} has no fields for FIELDS({which})", self.schema().name);
+            return Err(SoqlError::new("INVALID_FIELD", message));
         }
         Ok(())
     }
@@ -144,10 +174,22 @@ impl Scope<'_> {
         branches: &[(String, Vec<Path>)],
         otherwise: &[Path],
     ) -> Result<(), SoqlError> {
-        let [relationship] = self.own_steps(path) else {
-            return Err(SoqlError::unsupported("TYPEOF on a longer path"));
+        let steps = self.own_steps(path);
+        let [relationship] = &steps[..] else {
+            let message = "TYPEOF takes a relationship of the queried object";
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, message));
         };
         let step = self.expect_step(self.object, relationship, path.at)?;
+        if !step.reference.polymorphic {
+            let message = format!("{relationship} is no polymorphic relationship: TYPEOF can not be used");
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message));
+        }
+        for (object, _) in branches {
+            let name = step.targets.iter().map(|target| &self.asker.catalog.objects[*target].name);
+            if !name.into_iter().any(|name| name.eq_ignore_ascii_case(object)) {
+                return Err(SoqlError::no_such_object(self.statement, path.at, object));
+            }
+        }
         let mut written = Vec::new();
         for target in &step.targets {
             let name = &self.asker.catalog.objects[*target].name;
@@ -163,13 +205,20 @@ impl Scope<'_> {
             written.push((*target, inner));
         }
         let key = key(step.reference.relationship.as_deref().unwrap_or_default());
+        if has_key(outputs, &key) {
+            return Err(SoqlError::new("INVALID_FIELD", format!("duplicate field selected: {relationship}")));
+        }
         outputs.push(Output::Parent { key, via: step.via, virtual_name: false, branches: written });
         Ok(())
     }
 
     fn add_children(&self, outputs: &mut Vec<Output>, query: &Query) -> Result<(), SoqlError> {
-        let visible = |link: &crate::schema::ChildLink<'_>| {
-            link.target.children.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&query.from))
+        // `FROM Account.Contacts` names the same list as `FROM Contacts`.
+        let own = format!("{}.", self.schema().name).to_lowercase();
+        let wanted = query.from.to_lowercase();
+        let wanted = wanted.strip_prefix(&own).unwrap_or(&wanted);
+        let visible = |link: &&crate::schema::ChildLink| {
+            link.target.children.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(wanted))
                 && self.asker.permissions.object_visible(link.object)
                 && self.asker.permissions.field_visible(link.object, link.field)
         };
@@ -182,74 +231,19 @@ impl Scope<'_> {
             );
             return Err(SoqlError::pointing("INVALID_TYPE", self.statement, query.from_at, &message));
         };
-        let inner = Scope { object: link.object, query, ..*self };
+        let inner = Scope { object: link.object, query, depth: self.depth + 1, ..*self };
         let plan = Arc::new(inner.plan()?);
         if !matches!(plan.shape, Shape::Rows(_)) {
-            return Err(SoqlError::unsupported("an aggregate in a sub-query"));
+            let message = "Only root queries support aggregate expressions";
+            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, query.from_at, message));
         }
         let key = key(link.target.children.as_deref().unwrap_or_default());
+        if has_key(outputs, &key) {
+            let message = format!("duplicate relationship selected: {}", query.from);
+            return Err(SoqlError::new("MALFORMED_QUERY", message));
+        }
         outputs.push(Output::Children { key, field: link.field, plan });
         Ok(())
-    }
-
-    pub(super) fn grouped(&self) -> Result<Shape, SoqlError> {
-        let mut keys = Vec::new();
-        let mut names = Vec::new();
-        for path in &self.query.group_by {
-            let (resolved, field) = self.field_path(path)?;
-            if let Some(field) = field.filter(|field| !field.has(flag::GROUP)) {
-                let message = format!("field '{}' can not be grouped in a query call", field.name);
-                return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message));
-            }
-            names.push(field.map_or_else(|| path.steps.join("."), |field| field.name.clone()));
-            keys.push(resolved);
-        }
-        let mut columns = Vec::new();
-        let mut unnamed = 0;
-        for item in &self.query.items {
-            match item {
-                Item::Field { path, alias } => {
-                    let (resolved, _) = self.field_path(path)?;
-                    let place = keys.iter().position(|key| *key == resolved).ok_or_else(|| {
-                        let message =
-                            format!("Field must be grouped or aggregated: {}", path.steps.join("."));
-                        SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message)
-                    })?;
-                    let name = alias.clone().unwrap_or_else(|| names[place].clone());
-                    columns.push((name, Column::Key(place)));
-                }
-                Item::Function { name, argument: Some(path), alias, .. } => {
-                    let function = aggregate(name).ok_or_else(|| {
-                        SoqlError::unsupported(&format!("the function {name} in a grouped query"))
-                    })?;
-                    let resolved = self.aggregated_path(function, path)?;
-                    let name = alias.clone().unwrap_or_else(|| {
-                        unnamed += 1;
-                        format!("expr{}", unnamed - 1)
-                    });
-                    columns.push((name, Column::Aggregate(function, Some(resolved))));
-                }
-                _ => return Err(SoqlError::unsupported("this element of a grouped query")),
-            }
-        }
-        Ok(Shape::Grouped { keys, columns })
-    }
-
-    fn aggregated_path(
-        &self,
-        function: Aggregate,
-        path: &Path,
-    ) -> Result<crate::soql::plan::FieldPath, SoqlError> {
-        let (resolved, field) = self.field_path(path)?;
-        let numeric =
-            field.is_some_and(|field| matches!(field.kind, Kind::Int | Kind::Double | Kind::Currency));
-        if matches!(function, Aggregate::Sum | Aggregate::Avg) && !numeric {
-            let name = path.steps.join(".");
-            let message =
-                format!("field {name} does not support aggregate operator {function:?}").to_uppercase();
-            return Err(SoqlError::pointing("MALFORMED_QUERY", self.statement, path.at, &message));
-        }
-        Ok(resolved)
     }
 }
 
