@@ -111,7 +111,10 @@ async fn repetition(
         ensure!(rows == synced.records, "the bare client read {rows} records, Refrain {}", synced.records);
     }
     let parts = limits::pages::prepare(&database, "pglz").await?;
-    let drain = limits.measure(limits::pages::drain(&source, parts, options.streams)).await?;
+    // Every stream reads everything: a load of few slices would leave cores idle.
+    let parts = std::iter::repeat_n(parts, options.streams as usize).flatten().collect();
+    let (drain, _) = limits.measure(limits::pages::drain(&source, parts, options.streams)).await?;
+    let drain = drain.of_one(options.streams);
     let bytes = async |streams| {
         let rows = limits::bytes::prepare(&database, streams).await?;
         limits.measure(limits::bytes::copy(&installation, rows, streams)).await

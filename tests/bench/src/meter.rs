@@ -74,6 +74,23 @@ pub(crate) struct Cost {
     pub(crate) calls: u64,
 }
 
+impl Cost {
+    /// The cost of one of several equal stretches that ran together.
+    pub(crate) fn of_one(self, among: u32) -> Self {
+        let among = among.max(1);
+        let cpu = self.cpu;
+        let cpu = Cpu {
+            workers: cpu.workers / among,
+            scheduler: cpu.scheduler / among,
+            simulator: cpu.simulator / among,
+            postgres: cpu.postgres / among,
+            bench: cpu.bench / among,
+        };
+        let (wal, calls) = (self.wal / u64::from(among), self.calls / u64::from(among));
+        Self { wall: self.wall / among, cpu, wal, calls }
+    }
+}
+
 /// A stretch of work being measured.
 pub(crate) struct Meter<'a> {
     watched: &'a Watched,

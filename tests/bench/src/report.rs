@@ -13,6 +13,8 @@ use crate::sync::Synced;
 pub(crate) const OF_A: f64 = 0.4;
 pub(crate) const OF_B: f64 = 0.6;
 pub(crate) const PEAK_MB: f64 = 150.0;
+/// How many times faster than Refrain the simulator must be, lest a measurement be one of the simulator.
+pub(crate) const AHEAD: f64 = 5.0;
 
 /// Everything of one repetition.
 #[derive(Debug, Clone)]
@@ -24,7 +26,8 @@ pub(crate) struct Repetition {
     /// Several streams, and lz4 for A: the best that we know how to get out of the machine.
     pub(crate) best_a: (Cost, Sum),
     pub(crate) best_b: (Cost, Sum),
-    pub(crate) drain: (Cost, Sum),
+    /// Pages that nobody does anything with, in several streams.
+    pub(crate) drain: Cost,
 }
 
 /// A load's repetitions.
@@ -50,7 +53,7 @@ const LINES: [(&str, &str, Pick, Client); 7] = [
     ("limit B: our bytes by COPY", "limit_b", |it| &it.limit_b.0, Client::Bench),
     ("A in streams, with lz4", "best_a", |it| &it.best_a.0, Client::Bench),
     ("B in streams", "best_b", |it| &it.best_b.0, Client::Bench),
-    ("the simulator's pages alone", "drain", |it| &it.drain.0, Client::Bench),
+    ("the simulator's pages alone", "drain", |it| &it.drain, Client::Bench),
 ];
 
 impl Loaded {
@@ -134,12 +137,15 @@ impl Loaded {
         let verdict = |kept: bool| if kept { "kept" } else { "MISSED" };
         let (of_a, of_b) = (self.share(|it| &it.limit_a.0), self.share(|it| &it.limit_b.0));
         let peak = self.peak_megabytes();
+        let ahead = 1.0 / self.share(|it| &it.drain);
         format!(
             "goals: {of_a:.2} of A (at least {OF_A}): {}; {of_b:.2} of B (at least {OF_B}): {}; \
-             {peak:.0} MB a worker (below {PEAK_MB:.0}): {}",
+             {peak:.0} MB a worker (below {PEAK_MB:.0}): {}; the simulator alone is {ahead:.1} times as fast (at least \
+             {AHEAD:.0}): {}",
             verdict(of_a >= OF_A),
             verdict(of_b >= OF_B),
-            verdict(peak < PEAK_MB)
+            verdict(peak < PEAK_MB),
+            verdict(ahead >= AHEAD)
         )
     }
 
@@ -170,6 +176,7 @@ impl Loaded {
             "of_b": self.share(|it| &it.limit_b.0),
             "of_best_a": self.share(|it| &it.best_a.0),
             "of_best_b": self.share(|it| &it.best_b.0),
+            "simulator_ahead": 1.0 / self.share(|it| &it.drain),
             "peak_rss_megabytes": self.peak_megabytes(),
             "first_page_seconds": self.median(|it| it.synced.first_page.as_secs_f64()),
             "hourly_seconds": self.median(|it| it.synced.hourly.wall.as_secs_f64()),
