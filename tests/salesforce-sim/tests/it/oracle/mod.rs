@@ -1,5 +1,7 @@
 //! The evaluator against a second, naive one that knows neither plans nor indexes.
 
+mod grouped;
+
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
@@ -48,6 +50,7 @@ fn records(store: &Store) -> Vec<Value> {
 enum Naive {
     Compare(&'static str, &'static str, Value),
     In(&'static str, Vec<Value>, bool),
+    Like(&'static str, String),
     And(Vec<Naive>),
     Or(Vec<Naive>),
     Not(Box<Naive>),
@@ -76,6 +79,9 @@ impl Naive {
                 let not = if *negated { "NOT " } else { "" };
                 format!("{field} {not}IN ({})", values.join(", "))
             }
+            Self::Like(field, pattern) => {
+                format!("{field} LIKE {}", literal(field, &Value::from(pattern.as_str())))
+            }
             Self::And(all) => join(all, " AND "),
             Self::Or(all) => join(all, " OR "),
             Self::Not(one) => format!("NOT ({})", one.soql()),
@@ -88,11 +94,27 @@ impl Naive {
             Self::In(field, values, negated) => {
                 values.iter().any(|value| equal(&record[*field], value)) != *negated
             }
+            Self::Like(field, pattern) => record[*field].as_str().is_some_and(|text| like(text, pattern)),
             Self::And(all) => all.iter().all(|one| one.holds(record)),
             Self::Or(all) => all.iter().any(|one| one.holds(record)),
             Self::Not(one) => !one.holds(record),
         }
     }
+}
+
+/// `%` stands for any characters, `_` for one; case does not count.
+fn like(text: &str, pattern: &str) -> bool {
+    fn rest(text: &[char], pattern: &[char]) -> bool {
+        match pattern {
+            [] => text.is_empty(),
+            ['%', after @ ..] => (0..=text.len()).any(|skipped| rest(&text[skipped..], after)),
+            [one, after @ ..] => text
+                .split_first()
+                .is_some_and(|(first, more)| (*one == '_' || one == first) && rest(more, after)),
+        }
+    }
+    let chars = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
+    rest(&chars(text), &chars(pattern))
 }
 
 fn equal(left: &Value, right: &Value) -> bool {
@@ -149,7 +171,15 @@ fn leaf() -> impl Strategy<Value = Naive> {
                 .prop_map(move |values| Naive::In(field, values, negated))
         },
     );
-    prop_oneof![3 => ordered, 2 => equated, 1 => members]
+    let patterns = (prop::sample::select(vec!["Status", "CaseNumber", "Reason"]), "[%_]?", 0_usize..3, "%?")
+        .prop_flat_map(|(field, before, skipped, after)| {
+            value_of(field).prop_map(move |value| {
+                let text = value.as_str().unwrap_or("x");
+                let middle: String = text.chars().skip(skipped).take(4).collect();
+                Naive::Like(field, format!("{before}{middle}{after}"))
+            })
+        });
+    prop_oneof![3 => ordered, 2 => equated, 1 => members, 1 => patterns]
 }
 
 fn condition() -> impl Strategy<Value = Naive> {
