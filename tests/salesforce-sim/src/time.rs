@@ -91,6 +91,11 @@ pub fn rfc3339(millis: i64) -> String {
     instant(millis).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// `2026-11-23T10:00:00Z`, as user information has it.
+pub fn rfc3339_seconds(millis: i64) -> String {
+    instant(millis).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 /// The form of HTTP's `Date` and `Last-Modified` headers (whole seconds).
 pub fn http_date(millis: i64) -> String {
     instant(millis).format("%a, %d %b %Y %H:%M:%S GMT").to_string()

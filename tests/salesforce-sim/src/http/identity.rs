@@ -77,7 +77,7 @@ pub(super) fn user_info(org: &Org, request: &Request) -> Answer {
             "language": "en_US",
             "locale": "en_US",
             "utcOffset": 0,
-            "updated_at": time::rfc3339(org.permissions().changed_at),
+            "updated_at": time::rfc3339_seconds(org.permissions().changed_at),
             "is_app_installed": true,
         }),
     )
@@ -130,7 +130,7 @@ pub(super) fn identity(org: &Org, request: &Request) -> Answer {
             "is_lightning_login_user": false, "status": {"created_date": null, "body": null},
             "urls": addresses(org, base), "active": login.active, "user_type": "STANDARD",
             "language": "en_US", "locale": "en_US", "utcOffset": 0,
-            "last_modified_date": time::rfc3339(org.permissions().changed_at), "is_app_installed": true,
+            "last_modified_date": time::rfc3339_seconds(org.permissions().changed_at), "is_app_installed": true,
         }),
     )
 }

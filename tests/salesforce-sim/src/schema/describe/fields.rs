@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::into_map;
-use crate::schema::{Field, Kind, Source, flag};
+use crate::schema::{Field, Kind, flag};
 
 /// One entry of `fields`.
 pub(super) fn describe(field: &Field) -> Value {
@@ -100,7 +100,7 @@ fn field_abilities(field: &Field) -> Map<String, Value> {
 fn default_value(field: &Field) -> Value {
     match (&field.default, field.kind) {
         (Some(value), _) => json!(value),
-        (None, Kind::Boolean) if !matches!(field.source, Source::Deleted) => json!(false),
+        (None, Kind::Boolean) => json!(false),
         _ => Value::Null,
     }
 }
