@@ -5,10 +5,11 @@ pub mod describe;
 pub mod field_set;
 pub mod linked;
 pub mod registry;
+mod standard;
 
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};
 pub use linked::{Parents, Walk, walk};
 pub use registry::{
-    MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields, ticket_kinds,
+    Condition, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields, ticket_kinds,
 };

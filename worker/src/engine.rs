@@ -9,16 +9,15 @@ pub mod parse;
 pub mod reader;
 pub mod transform;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
-use refrain_shared::ids::ObjectId;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
 use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::checkpoints::PlanInputs;
+use refrain_shared::storage::page_commit::ParentObjects;
 use refrain_shared::storage::records::ObjectKey;
 use refrain_shared::ticket::ProjectionPlan;
 use tokio::time::Instant;
@@ -46,8 +45,8 @@ pub struct ReadPlan {
     pub label: &'static str,
     /// How its pages become rows.
     pub transform: TransformPlan,
-    /// The connection's ticket objects by key prefix.
-    pub ticket_objects: HashMap<String, ObjectId>,
+    /// What its messages may belong to.
+    pub parents: ParentObjects,
 }
 
 impl ReadPlan {
@@ -60,15 +59,17 @@ impl ReadPlan {
             lane: Arc::clone(lane),
             api_name: inputs.api_name.clone(),
             label: label(&inputs.api_name),
-            ticket_objects: inputs.ticket_objects.clone(),
+            parents: inputs.parents.clone(),
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },
                 cursor: inputs.checkpoint.cursor_field.clone()?,
                 fields: inputs.field_set.clone()?,
                 projection: ProjectionPlan {
-                    projection: standard.map_or(Projection::None, |object| object.projection),
-                    ticket_kinds: ticket_kinds(inputs.ticket_objects.keys()),
+                    projection: inputs.role.map_or(Projection::None, |role| {
+                        Projection::of(&inputs.api_name, role, &inputs.settings)
+                    }),
+                    ticket_kinds: ticket_kinds(inputs.parents.tickets.keys()),
                     facets: inputs.settings.facets.clone(),
                 },
                 identities: standard.map_or(&[], |object| object.identities),

@@ -1,11 +1,14 @@
 //! The standard objects, as data: which role each plays and which of its fields carry the meaning.
 //!
-//! A custom object gets the same description from its object sync's settings, so nothing past this table
-//! may ask for an object by name.
+//! A custom object gets the same description from its object sync's settings, so nothing past the
+//! [table](super::standard) may ask for an object by name.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+
+use super::standard::STANDARD_OBJECTS;
+use crate::job::ObjectSettings;
 
 /// What an object is to a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +35,18 @@ impl Role {
             Self::Reference => "reference",
         }
     }
+
+    /// Reads the closed word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ticket, Self::Message, Self::Event, Self::Reference]
+            .into_iter()
+            .find(|role| role.word() == word)
+    }
 }
 
 /// How records of an object become rows that QA works with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Projection {
     /// A row of `tickets`.
     Ticket(TicketFields),
@@ -49,46 +60,124 @@ pub enum Projection {
     None,
 }
 
+impl Projection {
+    /// How an object is projected in this role: as the standard objects are, or as its settings say.
+    ///
+    /// A standard object in another role than its own is projected by its settings alone, like a custom one; a role
+    /// for which nothing is known keeps the records and shows no rows.
+    #[must_use]
+    pub fn of(api_name: &str, role: Role, settings: &ObjectSettings) -> Self {
+        let standard = StandardObject::find(api_name).filter(|object| object.role == role);
+        match role {
+            Role::Ticket => settings.ticket.clone().map(Self::Ticket),
+            Role::Message | Role::Event => settings.message.clone().map(Self::Message),
+            Role::Reference => None,
+        }
+        .or_else(|| standard.map(|object| object.projection.clone()))
+        .unwrap_or(Self::None)
+    }
+}
+
 /// Which paths of a ticket object feed the standard columns of a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TicketFields {
-    /// Human number; falls back to the id.
-    pub number: Option<&'static str>,
+    /// Human number; people see the id where there is none.
+    pub number: Option<String>,
     /// Subject line; opened from the sealed record.
-    pub subject: &'static str,
+    pub subject: Option<String>,
     /// Opening text; opened from the sealed record.
-    pub body: &'static str,
+    pub body: Option<String>,
     /// Status as the org names it.
-    pub status: &'static str,
+    pub status: Option<String>,
     /// Priority as the org names it.
-    pub priority: &'static str,
+    pub priority: Option<String>,
     /// Channel by which it came.
-    pub channel: Option<&'static str>,
+    pub channel: Option<String>,
     /// Moment of closing.
-    pub closed_at: &'static str,
+    pub closed_at: Option<String>,
     /// Who is the customer's contact.
-    pub contact: &'static str,
+    pub contact: Option<String>,
+}
+
+impl TicketFields {
+    /// The paths that are read for these columns.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        let Self { number, subject, body, status, priority, channel, closed_at, contact } = self;
+        [number, subject, body, status, priority, channel, closed_at, contact].into_iter().flatten()
+    }
 }
 
 /// Which paths of a message or event object feed a row of the conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MessageFields {
     /// What kind of item it is.
     pub kind: MessageKind,
-    /// Paths that may name the ticket, first match wins.
-    pub parents: &'static [&'static str],
+    /// Records of which this holds are events whatever `kind` says.
+    #[serde(default)]
+    pub event: Option<Condition>,
+    /// Paths that may name the ticket, or an item that belongs to one; first match wins.
+    pub parents: Vec<String>,
     /// When it was said, first non-null wins.
-    pub sent_at: &'static [&'static str],
+    #[serde(default = "created_date")]
+    pub sent_at: Vec<String>,
     /// Who said it.
-    pub author: &'static str,
+    #[serde(default = "created_by")]
+    pub author: String,
     /// The text as plain text, first non-null wins.
-    pub text: &'static [&'static str],
+    #[serde(default)]
+    pub text: Vec<String>,
     /// The text as HTML, if there is one.
-    pub html: Option<&'static str>,
-    /// A boolean path that is true when the customer sent it.
-    pub incoming: Option<&'static str>,
-    /// A boolean path that is true when the customer may read it.
-    pub public: Option<&'static str>,
+    #[serde(default)]
+    pub html: Option<String>,
+    /// The subject line, if there is one.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// What ties messages of one thread together.
+    #[serde(default)]
+    pub thread: Option<String>,
+    /// Holds when the customer sent it.
+    #[serde(default)]
+    pub incoming: Option<Condition>,
+    /// Holds when the customer may read it; without it, the customer always may.
+    #[serde(default)]
+    pub public: Option<Condition>,
+    /// Names the record that says the same in another object: while that one is here, this is not shown.
+    #[serde(default)]
+    pub same_as: Option<String>,
+    /// Items of other objects belong to it, and through it to its ticket: a session, a call, a chat.
+    #[serde(default)]
+    pub holds: bool,
+}
+
+fn created_date() -> Vec<String> {
+    vec!["CreatedDate".to_owned()]
+}
+
+fn created_by() -> String {
+    "CreatedById".to_owned()
+}
+
+impl MessageFields {
+    /// The paths that are read for these columns.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        let conditions = [&self.event, &self.incoming, &self.public].into_iter().flatten();
+        let singles = [&self.html, &self.subject, &self.thread, &self.same_as].into_iter().flatten();
+        let lists = [&self.parents, &self.sent_at, &self.text].into_iter().flatten();
+        lists.chain(singles).chain([&self.author]).chain(conditions.map(|condition| &condition.path))
+    }
+}
+
+/// A test of one value of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The path of the value.
+    pub path: String,
+    /// Holds when the value is one of these; without any, when it is true.
+    #[serde(default)]
+    pub is: Vec<String>,
 }
 
 /// What an item of a conversation is.
@@ -99,24 +188,40 @@ pub enum MessageKind {
     Comment,
     /// An e-mail.
     Email,
-    /// A change of the ticket.
+    /// A post of the ticket's feed, or an answer to one.
+    Post,
+    /// A chat, as one transcript.
+    Chat,
+    /// What one side said in a messaging session or a call.
+    Entry,
+    /// A telephone call.
+    Call,
+    /// A change of the ticket, or something else that happened to it.
     Event,
 }
 
 impl MessageKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Comment, Self::Email, Self::Post, Self::Chat, Self::Entry, Self::Call, Self::Event];
+
     /// The closed word in SQL and the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Comment => "comment",
             Self::Email => "email",
+            Self::Post => "post",
+            Self::Chat => "chat",
+            Self::Entry => "entry",
+            Self::Call => "call",
             Self::Event => "event",
         }
     }
 }
 
 /// A standard object that Refrain knows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StandardObject {
     /// API name.
     pub api_name: &'static str,
@@ -142,138 +247,6 @@ impl StandardObject {
     }
 }
 
-/// Per-viewer stamps: they move when somebody looks, which is no change of the record.
-const VIEWER_FIELDS: &[&str] = &["LastViewedDate", "LastReferencedDate"];
-
-/// The standard objects in the order in which a first sync is most useful to people.
-pub const STANDARD_OBJECTS: &[StandardObject] = &[
-    StandardObject {
-        api_name: "Case",
-        role: Role::Ticket,
-        projection: Projection::Ticket(TicketFields {
-            number: Some("CaseNumber"),
-            subject: "Subject",
-            body: "Description",
-            status: "Status",
-            priority: "Priority",
-            channel: Some("Origin"),
-            closed_at: "ClosedDate",
-            contact: "ContactId",
-        }),
-        linked: &["Owner.Name", "Owner.Type", "Contact.Name", "Account.Name", "RecordType.DeveloperName"],
-        // `Comments` is a write-only convenience that reads as null.
-        excluded: &["Comments", "LastViewedDate", "LastReferencedDate"],
-        identities: &[
-            "ContactId",
-            "SuppliedEmail",
-            "SuppliedPhone",
-            "ContactEmail",
-            "ContactPhone",
-            "ContactMobile",
-        ],
-        key_prefix: "500",
-    },
-    StandardObject {
-        api_name: "CaseComment",
-        role: Role::Message,
-        projection: Projection::Message(MessageFields {
-            kind: MessageKind::Comment,
-            parents: &["ParentId"],
-            sent_at: &["CreatedDate"],
-            author: "CreatedById",
-            text: &["CommentBody"],
-            html: None,
-            incoming: None,
-            public: Some("IsPublished"),
-        }),
-        linked: &["CreatedBy.Name"],
-        excluded: &[],
-        identities: &["CreatedById"],
-        key_prefix: "00a",
-    },
-    StandardObject {
-        api_name: "EmailMessage",
-        role: Role::Message,
-        projection: Projection::Message(MessageFields {
-            kind: MessageKind::Email,
-            parents: &["ParentId", "RelatedToId", "ActivityId"],
-            sent_at: &["MessageDate", "CreatedDate"],
-            author: "FromAddress",
-            text: &["TextBody", "Subject"],
-            html: Some("HtmlBody"),
-            incoming: Some("Incoming"),
-            public: Some("IsExternallyVisible"),
-        }),
-        linked: &[],
-        excluded: VIEWER_FIELDS,
-        identities: &["FromAddress", "ToAddress", "CcAddress", "BccAddress"],
-        key_prefix: "02s",
-    },
-    StandardObject {
-        api_name: "CaseHistory",
-        role: Role::Event,
-        projection: Projection::Message(MessageFields {
-            kind: MessageKind::Event,
-            parents: &["CaseId"],
-            sent_at: &["CreatedDate"],
-            author: "CreatedById",
-            text: &["Field"],
-            html: None,
-            incoming: None,
-            public: None,
-        }),
-        linked: &[],
-        excluded: &[],
-        identities: &["CreatedById"],
-        key_prefix: "017",
-    },
-    StandardObject {
-        api_name: "Contact",
-        role: Role::Reference,
-        projection: Projection::Customer,
-        linked: &["Account.Name"],
-        excluded: VIEWER_FIELDS,
-        identities: &["Id", "Email", "Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPhone"],
-        key_prefix: "003",
-    },
-    StandardObject {
-        api_name: "User",
-        role: Role::Reference,
-        projection: Projection::Agent,
-        linked: &["Profile.Name", "Manager.Name"],
-        excluded: &["LastViewedDate", "LastReferencedDate", "LastLoginDate", "NumberOfFailedLogins"],
-        identities: &["Id", "Email", "Username", "Phone", "MobilePhone"],
-        key_prefix: "005",
-    },
-    StandardObject {
-        api_name: "Task",
-        role: Role::Ticket,
-        projection: Projection::Ticket(TicketFields {
-            number: None,
-            subject: "Subject",
-            body: "Description",
-            status: "Status",
-            priority: "Priority",
-            channel: Some("TaskSubtype"),
-            closed_at: "CompletedDateTime",
-            contact: "WhoId",
-        }),
-        linked: &["Owner.Name", "Who.Name", "Who.Type", "What.Name", "What.Type"],
-        excluded: VIEWER_FIELDS,
-        identities: &["WhoId", "OwnerId"],
-        key_prefix: "00T",
-    },
-    StandardObject {
-        api_name: "RecordType",
-        role: Role::Reference,
-        projection: Projection::None,
-        linked: &[],
-        excluded: &[],
-        identities: &[],
-        key_prefix: "012",
-    },
-];
-
 /// Key prefixes of everything a message may belong to: the standard ticket objects, whether they are synced yet or not,
 /// and a connection's `own` ticket objects. So a message names the same record whichever object is enabled first.
 #[must_use]
@@ -288,11 +261,25 @@ mod tests {
 
     #[test]
     fn every_object_is_found_by_its_name_and_no_prefix_stands_twice() {
-        for object in STANDARD_OBJECTS {
+        for object in STANDARD_OBJECTS.iter() {
             assert_eq!(StandardObject::find(object.api_name).map(|o| o.key_prefix), Some(object.key_prefix));
             let same = STANDARD_OBJECTS.iter().filter(|o| o.key_prefix == object.key_prefix).count();
             assert_eq!(same, 1, "{}", object.api_name);
+            let own = Projection::of(object.api_name, object.role, &ObjectSettings::default());
+            assert_eq!(own, object.projection);
         }
         assert!(StandardObject::find("case").is_none());
+    }
+
+    #[test]
+    fn settings_decide_where_they_say_something_and_in_a_role_that_is_not_an_objects_own() {
+        let mut settings = ObjectSettings::default();
+        assert_eq!(Projection::of("Ping__c", Role::Ticket, &settings), Projection::None);
+        assert_eq!(Projection::of("LiveChatTranscript", Role::Ticket, &settings), Projection::None);
+        let fields = TicketFields { subject: Some("Name".to_owned()), ..TicketFields::default() };
+        settings.ticket = Some(fields.clone());
+        assert_eq!(Projection::of("Ping__c", Role::Ticket, &settings), Projection::Ticket(fields.clone()));
+        assert_eq!(Projection::of("Case", Role::Ticket, &settings), Projection::Ticket(fields));
+        assert_eq!(Projection::of("Ping__c", Role::Reference, &settings), Projection::None);
     }
 }

@@ -3,6 +3,7 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::{MessageFields, TicketFields};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::FieldSetId;
@@ -15,6 +16,12 @@ pub struct ObjectSettings {
     pub linked: Vec<String>,
     /// Mapped fields by which tickets can be filtered.
     pub facets: Vec<Facet>,
+    /// Which paths feed a ticket's columns, where the object has the role of a ticket; the standard objects know theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketFields>,
+    /// Which paths feed an item of a conversation, where the object has the role of a message or an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageFields>,
     /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
@@ -24,7 +31,14 @@ pub struct ObjectSettings {
 impl Default for ObjectSettings {
     /// One minute and a quarter of an hour: a transaction of the platform's API lasts up to ten minutes.
     fn default() -> Self {
-        Self { linked: Vec::new(), facets: Vec::new(), settle_s: 60, overlap_s: 900 }
+        Self {
+            linked: Vec::new(),
+            facets: Vec::new(),
+            ticket: None,
+            message: None,
+            settle_s: 60,
+            overlap_s: 900,
+        }
     }
 }
 

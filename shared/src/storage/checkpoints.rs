@@ -1,13 +1,13 @@
 //! What a job needs to plan, and the moves of a checkpoint that are not part of a page.
 
-use std::collections::HashMap;
-
+use serde::Deserialize;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
-use crate::catalog::{Field, FieldSet, ObjectDescribe, StandardObject};
+use crate::catalog::{Field, FieldSet, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -38,6 +38,8 @@ pub struct ConnectionFacts {
 pub struct PlanInputs {
     /// API name of the object.
     pub api_name: String,
+    /// What it is to a ticket; `None` for a word that this build does not know.
+    pub role: Option<Role>,
     /// Whether people want it.
     pub enabled: bool,
     /// How often, in seconds.
@@ -52,12 +54,19 @@ pub struct PlanInputs {
     pub field_set: Option<FieldSet>,
     /// The paths that people wanted read along when the object was described last; `None` before.
     pub described_for: Option<Vec<String>>,
-    /// The connection's ticket objects by key prefix: a standard one's is known before it was ever described.
-    pub ticket_objects: HashMap<String, ObjectId>,
+    /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
+    pub parents: ParentObjects,
 }
 
-/// API name, described key prefix and id of an object whose records are tickets.
-type TicketObject = (String, Option<String>, i32);
+/// An object of the connection to which others may belong.
+#[derive(Deserialize)]
+struct ParentObject {
+    id: i32,
+    api_name: String,
+    key_prefix: Option<String>,
+    role: String,
+    settings: ObjectSettings,
+}
 
 /// Reads a job's plan inputs in one transaction of its tenant.
 pub async fn plan_inputs(
@@ -70,9 +79,10 @@ pub async fn plan_inputs(
                c.connection_id, c.login_url, c.auth_method, c.client_id, c.username, c.state = 'active',
                p.state, p.ask, p.generation, p.cursor_field, p.field_set_id, p.watermark_at, p.window_hi,
                p.position_stamp, p.position_id, f.fields,
-               (SELECT jsonb_agg(jsonb_build_array(s.api_name, t.key_prefix, s.object_id))
+               (SELECT jsonb_agg(jsonb_build_object('id', s.object_id, 'api_name', s.api_name, 'role', s.role,
+                                                    'key_prefix', t.key_prefix, 'settings', s.settings))
                   FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
-                 WHERE s.connection_id = o.connection_id AND s.role = 'ticket'), d.linked
+                 WHERE s.connection_id = o.connection_id AND s.role IN ('ticket', 'message', 'event')), d.linked, o.role
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -92,10 +102,12 @@ pub async fn plan_inputs(
         .map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
     let field_set_id = row.get::<_, Option<i32>>(14).map(FieldSetId);
     let fields: Option<Json<Vec<Field>>> = row.get(19);
-    let tickets: Option<Json<Vec<TicketObject>>> = row.get(20);
+    let others: Option<Json<Vec<ParentObject>>> =
+        row.try_get(20).map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
     let described_for: Option<Json<Vec<String>>> = row.get(21);
     Ok(PlanInputs {
         api_name: row.get(0),
+        role: Role::from_word(row.get(22)),
         enabled: row.get(1),
         interval_s: row.get(2),
         settings,
@@ -119,15 +131,28 @@ pub async fn plan_inputs(
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),
-        ticket_objects: tickets
-            .into_iter()
-            .flat_map(|tickets| tickets.0)
-            .filter_map(|(api_name, described, id)| {
-                let known = || StandardObject::find(&api_name).map(|object| object.key_prefix.to_owned());
-                Some((described.or_else(known)?, ObjectId(id)))
-            })
-            .collect(),
+        parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
+}
+
+fn parents(objects: Vec<ParentObject>) -> ParentObjects {
+    let mut parents = ParentObjects::default();
+    for object in objects {
+        let known = || StandardObject::find(&object.api_name).map(|object| object.key_prefix.to_owned());
+        let (Some(prefix), Some(role)) =
+            (object.key_prefix.clone().or_else(known), Role::from_word(&object.role))
+        else {
+            continue;
+        };
+        match Projection::of(&object.api_name, role, &object.settings) {
+            Projection::Ticket(_) => parents.tickets.insert(prefix, ObjectId(object.id)),
+            Projection::Message(fields) if fields.holds => {
+                parents.holders.insert(prefix, ObjectId(object.id))
+            }
+            Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
+        };
+    }
+    parents
 }
 
 fn position(stamp: Option<Timestamp>, id: Option<String>) -> Option<Position> {

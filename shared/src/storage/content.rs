@@ -3,6 +3,7 @@
 //! Every function takes the tenant's scope and runs in one transaction of the tenant role; row-level security
 //! stands behind each WHERE. Nothing here writes. Text is opened from the sealed records, never from a copy.
 
+mod authors;
 pub mod changes;
 pub mod conversation;
 pub mod opened;

@@ -61,6 +61,15 @@ pub struct QuarantineRow {
     pub payload: Vec<u8>,
 }
 
+/// The connection's objects to which messages belong, by the beginnings of their ids.
+#[derive(Debug, Clone, Default)]
+pub struct ParentObjects {
+    /// Ticket objects: a message whose ticket is not here yet makes a shell of one of them.
+    pub tickets: HashMap<String, ObjectId>,
+    /// Objects whose items hold items of others: sessions, calls, chats.
+    pub holders: HashMap<String, ObjectId>,
+}
+
 /// What becomes of the job with this commit.
 #[derive(Debug)]
 pub enum JobStep {
@@ -83,8 +92,8 @@ pub struct PageCommit<'a> {
     pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
-    /// The connection's ticket objects by key prefix: a message whose ticket is not here yet makes a shell of one of them.
-    pub ticket_objects: &'a HashMap<String, ObjectId>,
+    /// What the page's messages may belong to.
+    pub parents: &'a ParentObjects,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
     /// The first response's Date.
@@ -133,7 +142,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.ticket_objects).await?;
+    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.parents).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)

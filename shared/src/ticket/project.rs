@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalog::{MessageFields, MessageKind, Projection, TicketFields};
+use crate::catalog::{Condition, MessageFields, MessageKind, Projection, TicketFields};
 use crate::clock::Timestamp;
 use crate::ids::SalesforceId;
 use crate::job::checkpoint::{Facet, FacetKind};
@@ -91,6 +91,10 @@ pub struct MessageRow {
     pub sent_at: Timestamp,
     /// Length of its text in characters.
     pub characters: i32,
+    /// The record that says the same in another object: while that one is here, this is not shown.
+    pub same_as: Option<String>,
+    /// Items of other objects belong to it, and through it to its ticket.
+    pub holds: bool,
 }
 
 /// The columns of an agent or a customer.
@@ -107,10 +111,11 @@ pub struct PersonRow {
 /// Projects one record. `stamp` is its cursor value, used where a time of its own is missing.
 #[must_use]
 pub fn project(plan: &ProjectionPlan, record: &CanonicalRecord<'_>, stamp: Timestamp) -> Projected {
-    match plan.projection {
-        Projection::Ticket(fields) => Projected::Ticket(ticket(&fields, &plan.facets, record, stamp)),
-        Projection::Message(fields) => message(&fields, &plan.ticket_kinds, record, stamp)
-            .map_or(Projected::Unlinked, Projected::Message),
+    match &plan.projection {
+        Projection::Ticket(fields) => Projected::Ticket(ticket(fields, &plan.facets, record, stamp)),
+        Projection::Message(fields) => {
+            message(fields, &plan.ticket_kinds, record, stamp).map_or(Projected::Unlinked, Projected::Message)
+        }
         Projection::Agent => Projected::Agent(PersonRow {
             active: record.boolean("IsActive").unwrap_or(true),
             account_id: None,
@@ -132,16 +137,17 @@ fn ticket(
     stamp: Timestamp,
 ) -> TicketRow {
     let opened_at = record.instant("CreatedDate");
-    let closed_at = record.instant(fields.closed_at);
+    let value = |path: &Option<String>| path.as_deref().and_then(|path| owned(record, path));
+    let closed_at = fields.closed_at.as_deref().and_then(|path| record.instant(path));
     // Not the stamp: mass updates move it on tickets that nobody touched.
     let record_at = [opened_at, closed_at, record.instant("LastModifiedDate")].into_iter().flatten().max();
     TicketRow {
-        number: fields.number.and_then(|path| owned(record, path)),
-        status: owned(record, fields.status),
-        priority: owned(record, fields.priority),
-        channel: fields.channel.and_then(|path| owned(record, path)),
+        number: value(&fields.number),
+        status: value(&fields.status),
+        priority: value(&fields.priority),
+        channel: value(&fields.channel),
         owner_id: owned(record, "OwnerId"),
-        contact_id: owned(record, fields.contact),
+        contact_id: value(&fields.contact),
         opened_at,
         closed_at,
         record_at: record_at.unwrap_or(stamp),
@@ -178,25 +184,55 @@ fn message(
     let parents = || fields.parents.iter().filter_map(|path| SalesforceId::parse(&record.text(path)?).ok());
     let ticket_record =
         parents().find(|id| ticket_kinds.contains(id.key_prefix())).or_else(|| parents().next())?;
-    let author = owned(record, fields.author);
-    let public = fields.public.is_none_or(|path| record.boolean(path).unwrap_or(false));
-    let direction = match (fields.kind, fields.incoming.and_then(|path| record.boolean(path))) {
-        (MessageKind::Event, _) => "internal",
-        (_, Some(true)) => "inbound",
-        (_, Some(false)) => "outbound",
-        (MessageKind::Comment | MessageKind::Email, None) if public => "outbound",
-        (MessageKind::Comment | MessageKind::Email, None) => "internal",
-    };
+    let is_event = fields.event.as_ref().is_some_and(|condition| holds(condition, record) == Some(true));
+    let kind = if is_event { MessageKind::Event } else { fields.kind };
+    let public = fields.public.as_ref().is_none_or(|condition| holds(condition, record).unwrap_or(false));
+    let incoming = fields.incoming.as_ref().and_then(|condition| holds(condition, record));
     let text = fields.text.iter().find_map(|path| record.text(path));
+    let is_record = |id: &String| SalesforceId::parse(id).is_ok();
     Some(MessageRow {
         ticket_record,
-        kind: fields.kind,
-        direction,
-        public: public && fields.kind != MessageKind::Event,
-        author_id: author.filter(|id| SalesforceId::parse(id).is_ok()),
+        kind,
+        direction: direction(kind, incoming, public),
+        public: public && kind != MessageKind::Event,
+        author_id: owned(record, &fields.author).filter(is_record),
         sent_at: fields.sent_at.iter().find_map(|path| record.instant(path)).unwrap_or(stamp),
         characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
+        same_as: fields.same_as.as_deref().and_then(|path| owned(record, path)).filter(is_record),
+        holds: fields.holds,
     })
+}
+
+/// Whether a condition holds; `None` where the record says nothing about it.
+fn holds(condition: &Condition, record: &CanonicalRecord<'_>) -> Option<bool> {
+    if condition.is.is_empty() {
+        record.boolean(&condition.path)
+    } else {
+        record.text(&condition.path).map(|value| condition.is.iter().any(|one| **one == *value))
+    }
+}
+
+/// Whose words an item holds. What does not say is from us, but for a chat, which customers begin.
+fn direction(kind: MessageKind, incoming: Option<bool>, public: bool) -> &'static str {
+    match (kind, incoming) {
+        (MessageKind::Event, _) => "internal",
+        (_, Some(true)) | (MessageKind::Chat, None) => "inbound",
+        (_, Some(false)) => "outbound",
+        (
+            MessageKind::Comment
+            | MessageKind::Email
+            | MessageKind::Post
+            | MessageKind::Entry
+            | MessageKind::Call,
+            None,
+        ) => {
+            if public {
+                "outbound"
+            } else {
+                "internal"
+            }
+        }
+    }
 }
 
 fn owned(record: &CanonicalRecord<'_>, path: &str) -> Option<String> {

@@ -17,7 +17,7 @@ fn projected(object: &str, fields: &[(&str, FieldType)], record: &str, facets: V
     let mut page = PageRecords::new(&set);
     canonicalize(raw, &set, &mut page).unwrap();
     let plan = ProjectionPlan {
-        projection: StandardObject::find(object).unwrap().projection,
+        projection: StandardObject::find(object).unwrap().projection.clone(),
         ticket_kinds: ticket_kinds(std::iter::empty()),
         facets,
     };

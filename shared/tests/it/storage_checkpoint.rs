@@ -198,6 +198,6 @@ async fn a_standard_ticket_object_is_known_before_it_is_described() {
     ] {
         store.owner().await.batch_execute(forget).await.unwrap();
         let inputs = plan_inputs(&acme.db, &acme.scope, acme.comment.id).await.unwrap();
-        assert_eq!(inputs.ticket_objects, acme.ticket_objects, "{forget}");
+        assert_eq!(inputs.parents.tickets, acme.parents.tickets, "{forget}");
     }
 }

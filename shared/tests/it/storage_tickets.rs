@@ -66,7 +66,7 @@ async fn messages_that_came_before_their_object_was_a_ticket_belong_to_it_all_th
     early.store(early.comment, comments(&early)).await;
 
     let mut alone = late.clone();
-    alone.ticket_objects.clear();
+    alone.parents.tickets.clear();
     alone.store(alone.comment, comments(&alone)).await;
     assert_eq!(tickets(&late).await, Vec::<Value>::new(), "nothing is a ticket yet");
     late.store(late.case, vec![late.case_row(1, 10), late.case_row(2, 15)]).await;

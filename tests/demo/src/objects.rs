@@ -5,14 +5,24 @@ use serde_json::json;
 use crate::refrain::NewObject;
 
 /// What is read, in the order in which it is most useful, and the role of what Refrain does not know by itself.
-pub const OBJECTS: [(&str, Option<&str>); 9] = [
+pub const OBJECTS: [(&str, Option<&str>); 19] = [
     ("Case", None),
     ("CaseComment", None),
     ("EmailMessage", None),
+    ("CaseFeed", None),
+    ("FeedComment", None),
+    ("LiveChatTranscript", None),
+    ("LiveChatTranscriptEvent", None),
+    ("MessagingSession", None),
+    ("ConversationEntry", None),
+    ("VoiceCall", None),
+    ("VoiceCallRecording", None),
     ("CaseHistory", None),
     ("Contact", None),
     ("User", None),
     ("Task", None),
+    ("Account", None),
+    ("Group", None),
     ("RecordType", None),
     ("Escalation__c", Some("reference")),
 ];

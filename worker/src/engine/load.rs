@@ -144,7 +144,7 @@ pub async fn commit(
             lease: &plan.lease,
             gate: plan.transform.view.gate,
             field_set: plan.transform.fields.id,
-            ticket_objects: &plan.ticket_objects,
+            parents: &plan.parents,
             rows: prepared.transformed.rows,
             quarantined: prepared.transformed.quarantined,
             read_at: prepared.read_at,

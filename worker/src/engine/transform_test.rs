@@ -52,7 +52,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
         cursor: "SystemModstamp".to_owned(),
         fields: FieldSet::new(FieldSetId(1), fields),
         projection: ProjectionPlan {
-            projection: contact.projection,
+            projection: contact.projection.clone(),
             ticket_kinds: HashSet::new(),
             facets: Vec::new(),
         },

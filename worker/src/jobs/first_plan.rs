@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
-use refrain_shared::catalog::{ObjectDescribe, Parents, StandardObject, Walk, walk};
+use refrain_shared::catalog::{
+    MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
+};
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
 use refrain_shared::job::ObjectSettings;
@@ -234,10 +236,13 @@ async fn store(
     tx.commit().await.map_err(failed)
 }
 
-/// The paths that people asked for: linked fields, and facets that walk to a parent.
+/// The paths that people asked for: linked fields, and whatever else of their settings walks to a parent.
 pub fn wanted_paths(settings: &ObjectSettings) -> Vec<String> {
-    let facets = settings.facets.iter().map(|facet| facet.path.clone()).filter(|path| path.contains('.'));
-    settings.linked.iter().cloned().chain(facets).collect()
+    let facets = settings.facets.iter().map(|facet| &facet.path);
+    let ticket = settings.ticket.iter().flat_map(TicketFields::paths);
+    let message = settings.message.iter().flat_map(MessageFields::paths);
+    let walking = facets.chain(ticket).chain(message).filter(|path| path.contains('.'));
+    settings.linked.iter().chain(walking).cloned().collect()
 }
 
 async fn stop_absent(job: &Job<'_>) -> Result<Planned, JobError> {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use refrain_shared::catalog::registry::StandardObject;
+use refrain_shared::catalog::{Projection, Role, StandardObject};
 use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::storage::control::connections::connection_get;
@@ -28,7 +28,7 @@ pub struct ObjectSync {
     pub connection_id: ConnectionId,
     /// The object's API name.
     pub api_name: String,
-    /// `ticket`, `message`, `event`, `reference` or `file`.
+    /// `ticket`, `message`, `event` or `reference`.
     pub role: String,
     /// Whether it is wanted now.
     pub enabled: bool,
@@ -99,7 +99,7 @@ pub struct Triggered {
 }
 
 const HOURLY: i32 = 3600;
-const ROLES: [&str; 5] = ["ticket", "message", "event", "reference", "file"];
+const ROLES: [&str; 4] = ["ticket", "message", "event", "reference"];
 
 /// The connection's object syncs.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/connections/{connection}/objects",
@@ -128,8 +128,10 @@ pub(in crate::api) async fn create(
     ApiPath((_, connection)): ApiPath<(TenantId, ConnectionId)>,
     ApiJson(new): ApiJson<NewObjectSync>,
 ) -> Result<(StatusCode, Json<ObjectSync>), ApiError> {
+    let role = role(&new.api_name, new.role)?;
+    check_projection(&new.api_name, role, new.settings.as_ref())?;
     let new = store::NewObjectSync {
-        role: role(&new.api_name, new.role)?,
+        role: role.word().to_owned(),
         api_name: checked_api_name(new.api_name)?,
         interval_s: checked_interval(new.interval_s)?.unwrap_or(HOURLY),
         settings: checked_settings(new.settings)?.unwrap_or_default(),
@@ -180,18 +182,40 @@ pub(in crate::api) async fn sync_now(
     Ok((StatusCode::ACCEPTED, Json(Triggered { outcome: outcome.to_owned() })))
 }
 
-fn role(api_name: &str, given: Option<String>) -> Result<String, ApiError> {
-    let known = StandardObject::find(api_name).map(|object| object.role.word().to_owned());
-    match given.or(known) {
-        Some(role) if ROLES.contains(&role.as_str()) => Ok(role),
-        Some(role) => Err(ApiError::invalid(
-            format!("{role:?} is no role."),
-            format!("Use one of {}.", ROLES.join(", ")),
-        )),
-        None => Err(ApiError::invalid(
-            format!("{api_name} has no role by itself."),
-            format!("Say what it is to a ticket: one of {}.", ROLES.join(", ")),
-        )),
+fn role(api_name: &str, given: Option<String>) -> Result<Role, ApiError> {
+    let known = StandardObject::find(api_name).map(|object| object.role);
+    match given {
+        Some(word) => Role::from_word(&word).ok_or_else(|| {
+            ApiError::invalid(format!("{word:?} is no role."), format!("Use one of {}.", ROLES.join(", ")))
+        }),
+        None => known.ok_or_else(|| {
+            ApiError::invalid(
+                format!("{api_name} has no role by itself."),
+                format!("Say what it is to a ticket: one of {}.", ROLES.join(", ")),
+            )
+        }),
+    }
+}
+
+/// Refuses a role that nothing could be shown in: which fields make a ticket or a message is known of standard objects
+/// in their own role only.
+fn check_projection(api_name: &str, role: Role, settings: Option<&ObjectSettings>) -> Result<(), ApiError> {
+    let settings = settings.cloned().unwrap_or_default();
+    let refuse = |what: &str, fix: &str| Err(ApiError::invalid(format!("{api_name} {what}"), fix));
+    match (role, Projection::of(api_name, role, &settings)) {
+        (Role::Ticket, Projection::None) => refuse(
+            "does not say which fields make a ticket.",
+            "Give settings.ticket, like {\"number\": \"Name\", \"subject\": \"Title__c\", \"status\": \"Status__c\"}.",
+        ),
+        (Role::Message | Role::Event, Projection::None) => refuse(
+            "does not say which fields make a message.",
+            "Give settings.message, like {\"kind\": \"comment\", \"parents\": [\"Case__c\"], \"text\": [\"Body__c\"]}.",
+        ),
+        (_, Projection::Message(fields)) if fields.parents.is_empty() => refuse(
+            "does not say which field names the ticket.",
+            "Give at least one path in settings.message.parents, like [\"Case__c\"].",
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -9,8 +9,9 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 
 use super::RecordKey;
+use super::authors::Authors;
 use super::opened::{Opener, record_key, sealed};
-use crate::catalog::registry::{MessageFields, Projection, StandardObject};
+use crate::catalog::{MessageFields, Projection};
 use crate::crypto::TenantKeys;
 use crate::record::canonical::CanonicalRecord;
 use crate::storage::{Database, StoreError, TenantTx};
@@ -22,7 +23,7 @@ pub struct Item {
     /// Its own record.
     #[serde(skip)]
     pub key: RecordKey,
-    /// `comment`, `email` or `event`.
+    /// `comment`, `email`, `post`, `chat`, `entry`, `call` or `event`.
     pub kind: String,
     /// `inbound`, `outbound` or `internal`.
     pub direction: String,
@@ -32,10 +33,20 @@ pub struct Item {
     pub author_id: Option<String>,
     /// The author as the record says: a name or an address.
     pub author: Option<String>,
+    /// `agent` or `customer`, where the author is known as one.
+    pub author_is: Option<&'static str>,
     /// When it was said.
     pub sent_at: DateTime<Utc>,
+    /// The session, call or chat that it is a part of, as a Salesforce id.
+    pub part_of: Option<String>,
+    /// Its subject line, opened.
+    pub subject: Option<String>,
+    /// What ties messages of one thread together.
+    pub thread: Option<String>,
     /// Its plain text, opened.
     pub text: Option<String>,
+    /// Its text as HTML, as it came: whoever shows it must make it harmless first.
+    pub html: Option<String>,
 }
 
 /// A place in a conversation.
@@ -47,7 +58,8 @@ pub struct ItemCursor {
     pub key: RecordKey,
 }
 
-/// Live items ordered by (sent at, object, id), after the cursor.
+/// Live items ordered by (sent at, object, id), after the cursor: the ticket's own and those of its sessions, each once
+/// where two channels tell of the same.
 pub async fn conversation_list(
     db: &Database,
     scope: &TenantScope,
@@ -58,11 +70,18 @@ pub async fn conversation_list(
 ) -> Result<Vec<Item>, StoreError> {
     const SQL: &str = "-- conversation_list
         SELECT m.connection_id, m.object_id, m.record_id, m.kind, m.direction, m.public, m.author_id, m.sent_at,
-               r.field_set_id, r.payload
+               r.field_set_id, r.payload, nullif(m.ticket_record_id, $3)
           FROM messages m LEFT JOIN records r ON r.tenant_id = m.tenant_id AND r.connection_id = m.connection_id
                AND r.object_id = m.object_id AND r.record_id = m.record_id AND r.state = 0
-         WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.ticket_record_id = $3
-           AND m.state = 0
+         WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.state = 0
+           AND m.ticket_record_id = ANY (ARRAY(
+                   SELECT s.record_id FROM messages s
+                    WHERE s.tenant_id = $1 AND s.connection_id = $2 AND s.ticket_record_id = $3
+                      AND s.holds AND s.state = 0) || $3::text)
+           AND (m.same_as IS NULL OR NOT EXISTS (
+                   SELECT FROM messages d
+                    WHERE d.tenant_id = $1 AND d.connection_id = $2 AND d.ticket_record_id = m.ticket_record_id
+                      AND d.record_id = m.same_as AND d.state = 0))
            AND ($4::timestamptz IS NULL OR (m.sent_at, m.object_id, m.record_id) > ($4, $5::int, $6::text))
          ORDER BY m.sent_at, m.object_id, m.record_id LIMIT $7";
     let mut client = db.tenant().await?;
@@ -84,41 +103,62 @@ pub async fn conversation_list(
         )
         .await
         .map_err(StoreError::at("conversation_list"))?;
+    let mut items: Vec<Item> = rows.iter().map(|row| item(row, &opener)).collect::<Result<_, _>>()?;
+    let authors = Authors::of(&tx, &opener, ticket.connection, &items).await?;
     tx.commit().await?;
-    rows.iter().map(|row| item(row, &opener)).collect()
+    for item in &mut items {
+        item.author_is = authors.side(item.author_id.as_deref().or(item.author.as_deref()));
+    }
+    Ok(items)
 }
 
 fn item(row: &Row, opener: &Opener) -> Result<Item, StoreError> {
     let key = record_key(row, 0)?;
-    let fields = opener.object_name(key.object).and_then(message_fields);
-    let said = opener.read(key, sealed(row, 8), |record| said(record, fields))?;
-    let (author, text) = said.unwrap_or_default();
+    let fields = match opener.projection(key.object) {
+        Projection::Message(fields) => Some(fields),
+        Projection::Ticket(_) | Projection::Agent | Projection::Customer | Projection::None => None,
+    };
+    let said =
+        opener.read(key, sealed(row, 8), |record| fields.map(|fields| Said::of(record, fields)))?.flatten();
+    let said = said.unwrap_or_default();
     Ok(Item {
         key,
         kind: row.get(3),
         direction: row.get(4),
         public: row.get(5),
         author_id: row.get(6),
-        author,
+        author: said.author,
+        author_is: None,
         sent_at: row.get(7),
-        text,
+        part_of: row.get(10),
+        subject: said.subject,
+        thread: said.thread,
+        text: said.text,
+        html: said.html,
     })
 }
 
-fn message_fields(api_name: &str) -> Option<MessageFields> {
-    match StandardObject::find(api_name)?.projection {
-        Projection::Message(fields) => Some(fields),
-        Projection::Ticket(_) | Projection::Agent | Projection::Customer | Projection::None => None,
-    }
+/// What a message's record says.
+#[derive(Default)]
+struct Said {
+    author: Option<String>,
+    subject: Option<String>,
+    thread: Option<String>,
+    text: Option<String>,
+    html: Option<String>,
 }
 
-/// The author and the text of a message's record.
-fn said(record: &CanonicalRecord<'_>, fields: Option<MessageFields>) -> (Option<String>, Option<String>) {
-    let Some(fields) = fields else {
-        return (None, None);
-    };
-    let text = |path: &str| record.text(path).map(std::borrow::Cow::into_owned);
-    let name = fields.author.strip_suffix("Id").map(|relation| format!("{relation}.Name"));
-    let author = name.and_then(|path| text(&path)).or_else(|| text(fields.author));
-    (author, fields.text.iter().find_map(|path| text(path)))
+impl Said {
+    fn of(record: &CanonicalRecord<'_>, fields: &MessageFields) -> Self {
+        let text = |path: &str| record.text(path).map(std::borrow::Cow::into_owned);
+        let optional = |path: &Option<String>| path.as_deref().and_then(text);
+        let name = fields.author.strip_suffix("Id").map(|relation| format!("{relation}.Name"));
+        Self {
+            author: name.and_then(|path| text(&path)).or_else(|| text(&fields.author)),
+            subject: optional(&fields.subject),
+            thread: optional(&fields.thread),
+            text: fields.text.iter().find_map(|path| text(path)),
+            html: optional(&fields.html),
+        }
+    }
 }

@@ -7,9 +7,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::RecordKey;
-use crate::catalog::{Field, FieldSet};
-use crate::crypto::TenantKeys;
+use crate::catalog::{Field, FieldSet, Projection, Role};
+use crate::crypto::{IdentityToken, TenantKeys};
 use crate::ids::{ConnectionId, FieldSetId, ObjectId, SalesforceId};
+use crate::job::ObjectSettings;
 use crate::record::canonical::{CanonicalRecord, spans_of};
 use crate::storage::records::{ObjectKey, payload_row_key};
 use crate::storage::{StoreError, TenantTx};
@@ -21,19 +22,24 @@ const PAYLOAD: &str = "records.payload";
 pub struct Opener {
     keys: Arc<TenantKeys>,
     sets: HashMap<FieldSetId, FieldSet>,
-    names: HashMap<ObjectId, String>,
+    objects: HashMap<ObjectId, Object>,
+}
+
+/// What is known of an object whose records are opened.
+struct Object {
+    api_name: String,
+    projection: Projection,
 }
 
 impl Opener {
-    /// Reads the tenant's field sets and object names. Both are small: a handful an object.
+    /// Reads the tenant's field sets and objects. Both are small: a handful an object.
     pub async fn load(tx: &TenantTx<'_>, keys: Arc<TenantKeys>) -> Result<Self, StoreError> {
         const SETS: &str =
             "-- field_sets_load\nSELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1";
-        const NAMES: &str =
-            "-- object_names_load\nSELECT object_id, api_name FROM object_syncs WHERE tenant_id = $1";
+        const OBJECTS: &str = "-- objects_load\nSELECT object_id, api_name, role, settings FROM object_syncs WHERE tenant_id = $1";
         let tenant = tx.scope().tenant().0;
         let sets = tx.sql().query(SETS, &[&tenant]).await.map_err(StoreError::at("field_sets_load"))?;
-        let names = tx.sql().query(NAMES, &[&tenant]).await.map_err(StoreError::at("object_names_load"))?;
+        let objects = tx.sql().query(OBJECTS, &[&tenant]).await.map_err(StoreError::at("objects_load"))?;
         Ok(Self {
             keys,
             sets: sets
@@ -43,14 +49,35 @@ impl Opener {
                     (id, FieldSet::new(id, row.get::<_, Json<Vec<Field>>>(1).0))
                 })
                 .collect(),
-            names: names.iter().map(|row| (ObjectId(row.get(0)), row.get(1))).collect(),
+            objects: objects
+                .iter()
+                .map(|row| Ok((ObjectId(row.get(0)), object(row)?)))
+                .collect::<Result<_, StoreError>>()?,
         })
     }
 
     /// The object's API name.
     #[must_use]
     pub fn object_name(&self, object: ObjectId) -> Option<&str> {
-        self.names.get(&object).map(String::as_str)
+        self.objects.get(&object).map(|object| object.api_name.as_str())
+    }
+
+    /// How the object's records are projected.
+    #[must_use]
+    pub fn projection(&self, object: ObjectId) -> &Projection {
+        self.objects.get(&object).map_or(&Projection::None, |object| &object.projection)
+    }
+
+    /// The ids of the objects whose projection is asked for.
+    #[must_use]
+    pub fn objects(&self, wanted: impl Fn(&Projection) -> bool) -> Vec<i32> {
+        self.objects.iter().filter(|(_, object)| wanted(&object.projection)).map(|(id, _)| id.0).collect()
+    }
+
+    /// The keyed token of an identity.
+    #[must_use]
+    pub fn identity_token(&self, identity: &str) -> IdentityToken {
+        self.keys.identity_token(identity)
     }
 
     /// Opens a payload and hands its values to `read`; `None` when there is no payload.
@@ -70,6 +97,15 @@ impl Opener {
         let spans = spans_of(&bytes, set.len()).ok_or(StoreError::Unreadable("records.payload"))?;
         Ok(Some(read(&CanonicalRecord::stored(&bytes, &spans, set))))
     }
+}
+
+fn object(row: &Row) -> Result<Object, StoreError> {
+    let api_name: String = row.get(1);
+    let settings: Json<ObjectSettings> =
+        row.try_get(3).map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
+    let projection = Role::from_word(row.get(2))
+        .map_or(Projection::None, |role| Projection::of(&api_name, role, &settings.0));
+    Ok(Object { api_name, projection })
 }
 
 /// Reads `connection_id, object_id, record_id` from three columns in a row.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::RecordKey;
 use super::opened::{Opener, record_key, sealed};
-use crate::catalog::registry::{Projection, StandardObject, TicketFields};
+use crate::catalog::{Projection, TicketFields};
 use crate::crypto::TenantKeys;
 use crate::ids::{ObjectId, SalesforceId};
 use crate::record::canonical::CanonicalRecord;
@@ -105,7 +105,10 @@ pub async fn ticket_get(
 pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreError> {
     let key = record_key(row, 0)?;
     let api_name = opener.object_name(key.object).unwrap_or_default().to_owned();
-    let fields = ticket_fields(&api_name);
+    let fields = match opener.projection(key.object) {
+        Projection::Ticket(fields) => Some(fields),
+        Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
+    };
     let values = opener.read(key, sealed(row, 16), |record| Opened::of(record, fields))?.unwrap_or_default();
     Ok(TicketDetail {
         body: values.body,
@@ -143,19 +146,12 @@ struct Opened {
 }
 
 impl Opened {
-    fn of(record: &CanonicalRecord<'_>, fields: Option<TicketFields>) -> Self {
+    fn of(record: &CanonicalRecord<'_>, fields: Option<&TicketFields>) -> Self {
         let text = |path: &str| record.text(path).map(std::borrow::Cow::into_owned);
         Self {
-            subject: fields.and_then(|fields| text(fields.subject)),
-            body: fields.and_then(|fields| text(fields.body)),
+            subject: fields.and_then(|fields| text(fields.subject.as_deref()?)),
+            body: fields.and_then(|fields| text(fields.body.as_deref()?)),
             fields: record.to_json(),
         }
-    }
-}
-
-fn ticket_fields(api_name: &str) -> Option<TicketFields> {
-    match StandardObject::find(api_name)?.projection {
-        Projection::Ticket(fields) => Some(fields),
-        Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
     }
 }

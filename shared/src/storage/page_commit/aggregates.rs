@@ -19,6 +19,9 @@ const EMPTIED: i16 = 21;
 /// A ticket whose record never came is a shell as long as it has an item, and a tombstone once the last one moved
 /// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
 ///
+/// What was said in a session of the ticket counts as the ticket's. Items that announce others are events, which are
+/// not counted.
+///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
 pub(super) async fn aggregate(
@@ -48,8 +51,16 @@ pub(super) async fn aggregate(
                           count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
                           max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
                           max(m.sent_at) AS last_item_at
-                     FROM messages m
-                    WHERE m.connection_id IS NOT DISTINCT FROM $2 AND m.ticket_record_id = k.record_id) a
+                     FROM (SELECT state, kind, direction, sent_at FROM messages
+                            WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = k.record_id
+                           UNION ALL
+                           SELECT i.* FROM messages s
+                            CROSS JOIN LATERAL (
+                                  SELECT state, kind, direction, sent_at FROM messages
+                                   WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = s.record_id
+                                   OFFSET 0) i
+                            WHERE s.connection_id IS NOT DISTINCT FROM $2 AND s.ticket_record_id = k.record_id
+                              AND s.holds AND s.state = 0) m) a
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
                SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
                    reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,

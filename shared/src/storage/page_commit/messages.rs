@@ -8,6 +8,7 @@ use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::Applied;
+use crate::ids::ObjectId;
 use crate::record::RecordState;
 use crate::ticket::{MessageRow, Projected};
 
@@ -99,16 +100,18 @@ async fn write<'a>(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- messages_upsert
         INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_record_id, state, kind,
-                              direction, public, author_id, sent_at, characters)
+                              direction, public, author_id, sent_at, characters, same_as, holds)
         SELECT $1, $2, $3, m.*
           FROM unnest($4::text[], $5::text[], $6::int2[], $7::text[], $8::text[], $9::bool[], $10::text[],
-                      $11::timestamptz[], $12::int[])
-               AS m (record_id, ticket_record_id, state, kind, direction, public, author_id, sent_at, characters)
+                      $11::timestamptz[], $12::int[], $13::text[], $14::bool[])
+               AS m (record_id, ticket_record_id, state, kind, direction, public, author_id, sent_at, characters,
+                     same_as, holds)
          ORDER BY m.record_id COLLATE \"C\"
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET ticket_record_id = excluded.ticket_record_id, state = excluded.state, kind = excluded.kind,
                direction = excluded.direction, public = excluded.public,
-               author_id = excluded.author_id, sent_at = excluded.sent_at, characters = excluded.characters";
+               author_id = excluded.author_id, sent_at = excluded.sent_at, characters = excluded.characters,
+               same_as = excluded.same_as, holds = excluded.holds";
     let rows = || messages.iter().map(|(_, row)| *row);
     let ids: Vec<&str> = messages.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let ticket_records: Vec<&str> = rows().map(|row| row.ticket_record.as_str()).collect();
@@ -122,6 +125,8 @@ async fn write<'a>(
     let authors: Vec<Option<&str>> = messages.iter().map(author).collect();
     let sent_at: Vec<_> = rows().map(|row| row.sent_at).collect();
     let characters: Vec<i32> = rows().map(|row| row.characters).collect();
+    let same_as: Vec<Option<&str>> = rows().map(|row| row.same_as.as_deref()).collect();
+    let holds: Vec<bool> = rows().map(|row| row.holds).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_upsert"))?;
     tx.sql()
         .execute(
@@ -139,11 +144,37 @@ async fn write<'a>(
                 &authors,
                 &sent_at,
                 &characters,
+                &same_as,
+                &holds,
             ],
         )
         .await
         .map_err(StoreError::at("messages_upsert"))?;
     Ok(())
+}
+
+/// The records to which the given ones belong, where those are items that hold others: sessions, calls, chats.
+pub(super) async fn holders_tickets(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    holders: &[(ObjectId, &str)],
+) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "-- messages_holders_tickets
+        SELECT DISTINCT m.ticket_record_id FROM unnest($2::int[], $3::text[]) AS k (object_id, id)
+         CROSS JOIN LATERAL (
+               SELECT ticket_record_id FROM messages
+                WHERE connection_id = $1 AND object_id = k.object_id AND record_id = k.id OFFSET 0) m";
+    let objects: Vec<i32> = holders.iter().map(|(object, _)| object.0).collect();
+    let ids: Vec<&str> = holders.iter().map(|(_, id)| *id).collect();
+    let rows = tx
+        .sql()
+        .query_typed(
+            SQL,
+            &[(&key.connection.0, Type::UUID), (&objects, Type::INT4_ARRAY), (&ids, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::at("messages_holders_tickets"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// A conversation shows what is live; stubs and tombstones are gone from it alike.

@@ -9,7 +9,8 @@ use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::aggregates::aggregate;
-use super::{Applied, TicketRow, facets};
+use super::messages::holders_tickets;
+use super::{Applied, ParentObjects, TicketRow, facets};
 use crate::clock::Timestamp;
 use crate::ids::ObjectId;
 use crate::record::RecordState;
@@ -38,12 +39,16 @@ pub(super) async fn write(
     mapping_epoch: i64,
     applied: &[Applied<'_>],
     touched: &BTreeSet<String>,
-    ticket_objects: &HashMap<String, ObjectId>,
+    parents: &ParentObjects,
 ) -> Result<(), StoreError> {
-    let mut talked: Vec<(ObjectId, &str)> = touched
-        .iter()
-        .filter_map(|record| Some((*ticket_objects.get(record.get(..3)?)?, record.as_str())))
-        .collect();
+    let holders = of_objects(&parents.holders, touched);
+    let mut touched = touched.clone();
+    if !holders.is_empty() {
+        // Only under the feed's lock is it certain which items are here and where they belong.
+        feed_advance(tx, 0).await?;
+        touched.extend(holders_tickets(tx, key, &holders).await?);
+    }
+    let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
         applied.iter().filter_map(|row| Some((row, row.ticket()?))).collect();
     if tickets.is_empty() && talked.is_empty() {
@@ -68,6 +73,14 @@ pub(super) async fn write(
         made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
     }
     count(tx, made).await
+}
+
+/// The records of these objects, told by the beginnings of their ids.
+fn of_objects<'a>(
+    objects: &HashMap<String, ObjectId>,
+    records: &'a BTreeSet<String>,
+) -> Vec<(ObjectId, &'a str)> {
+    records.iter().filter_map(|record| Some((*objects.get(record.get(..3)?)?, record.as_str()))).collect()
 }
 
 /// Exact, because tickets are written under the feed's lock only: what a statement finds before it writes is what

@@ -18,9 +18,55 @@ use crate::org::Org;
 /// Fields that Refrain says it does not read: moments of looking, write-only conveniences, counters of logins.
 const NEVER_READ: [&str; 5] =
     ["LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"];
-/// Objects whose live records are messages, with the fields that may name their ticket, in order.
-const MESSAGES: [(&str, &[&str]); 2] =
-    [("CaseComment", &["ParentId"]), ("EmailMessage", &["ParentId", "RelatedToId", "ActivityId"])];
+/// An object whose live records are messages: the fields that may name their ticket, in order; and the field and the
+/// values of those that only tell of something that happened.
+struct Messages {
+    object: &'static str,
+    parents: &'static [&'static str],
+    not: Option<(&'static str, &'static [&'static str])>,
+}
+
+const fn messages(object: &'static str, parents: &'static [&'static str]) -> Messages {
+    Messages { object, parents, not: None }
+}
+
+const MESSAGES: [Messages; 7] = [
+    messages("CaseComment", &["ParentId"]),
+    messages("EmailMessage", &["ParentId", "RelatedToId", "ActivityId"]),
+    messages("FeedComment", &["ParentId"]),
+    messages("LiveChatTranscript", &["CaseId"]),
+    messages("VoiceCall", &["RelatedRecordId", "ActivityId"]),
+    Messages {
+        object: "CaseFeed",
+        parents: &["ParentId"],
+        not: Some((
+            "Type",
+            &[
+                "TrackedChange",
+                "CreateRecordEvent",
+                "ChangeStatusPost",
+                "ActivityEvent",
+                "AttachArticleEvent",
+                "ApprovalPost",
+                "CaseCommentPost",
+                "EmailMessageEvent",
+                "CallLogPost",
+                "ContentPost",
+            ],
+        )),
+    },
+    Messages {
+        object: "ConversationEntry",
+        parents: &["ConversationId"],
+        not: Some(("EntryType", &["TransferRequest", "ParticipantChanged", "RoutingResult"])),
+    },
+];
+/// Objects whose records hold what was said in them, with the fields that may name their ticket.
+const HOLDERS: [(&str, &[&str]); 3] = [
+    ("MessagingSession", &["CaseId"]),
+    ("VoiceCall", &["RelatedRecordId", "ActivityId"]),
+    ("LiveChatTranscript", &["CaseId"]),
+];
 
 /// What a walk over an object found.
 #[derive(Debug)]
@@ -31,6 +77,8 @@ pub(super) struct Walk {
     pub(super) tickets: HashSet<String>,
     /// Ids that each live message names as its ticket, in order of precedence.
     pub(super) parents_of_messages: Vec<Vec<String>>,
+    /// Live sessions, calls and chats with the ids that each names as its ticket.
+    pub(super) holders: HashMap<String, Vec<String>>,
 }
 
 /// Walks over one object.
@@ -97,7 +145,8 @@ struct Judge<'a> {
     names: HashMap<i32, HashSet<&'a str>>,
     parents: &'a Parents,
     is_ticket: bool,
-    message_parents: Option<&'static [&'static str]>,
+    messages: Option<&'static Messages>,
+    holder: Option<&'static [&'static str]>,
     walk: Walk,
 }
 
@@ -109,15 +158,14 @@ impl<'a> Judge<'a> {
             names: sets.iter().map(|(id, fields)| (*id, names(fields))).collect(),
             parents,
             is_ticket: sync.role == "ticket",
-            message_parents: MESSAGES
-                .iter()
-                .find(|(name, _)| *name == sync.api_name)
-                .map(|(_, paths)| *paths),
+            messages: MESSAGES.iter().find(|messages| messages.object == sync.api_name),
+            holder: HOLDERS.iter().find(|(name, _)| *name == sync.api_name).map(|(_, paths)| *paths),
             walk: Walk {
                 object: sync.object,
                 report: ObjectReport { api_name: sync.api_name.clone(), ..ObjectReport::default() },
                 tickets: HashSet::new(),
                 parents_of_messages: Vec::new(),
+                holders: HashMap::new(),
             },
         }
     }
@@ -131,10 +179,19 @@ impl<'a> Judge<'a> {
         if self.is_ticket {
             self.walk.tickets.insert(truth.id.to_owned());
         }
-        if let Some(paths) = self.message_parents {
-            let named =
-                paths.iter().filter_map(|path| text(truth.raw(path)).map(std::borrow::Cow::into_owned));
-            self.walk.parents_of_messages.push(named.collect());
+        let named = |paths: &[&str]| -> Vec<String> {
+            paths.iter().filter_map(|path| text(truth.raw(path)).map(std::borrow::Cow::into_owned)).collect()
+        };
+        if let Some(paths) = self.holder {
+            self.walk.holders.insert(truth.id.to_owned(), named(paths));
+        }
+        if let Some(Messages { parents, not, .. }) = self.messages {
+            let happened = not.is_some_and(|(field, values)| {
+                text(truth.raw(field)).is_some_and(|value| values.contains(&value.as_ref()))
+            });
+            if !happened {
+                self.walk.parents_of_messages.push(named(parents));
+            }
         }
     }
 

@@ -38,20 +38,28 @@ pub(super) async fn compare(store: &Store, syncs: &[Sync], walks: &[Walk]) -> an
     let stored: Vec<Ticket> = rows.context("read the tickets")?.iter().map(ticket).collect();
     let org: HashSet<&str> = walks.iter().flat_map(|walk| walk.tickets.iter().map(String::as_str)).collect();
     let parents = walks.iter().flat_map(|walk| &walk.parents_of_messages);
-    Ok(judged(&org, &said(&org, parents), &stored))
+    let holders: HashMap<&str, &[String]> = walks
+        .iter()
+        .flat_map(|walk| walk.holders.iter().map(|(id, named)| (id.as_str(), named.as_slice())))
+        .collect();
+    Ok(judged(&org, &said(&org, &holders, parents), &stored))
 }
 
-/// Messages of each ticket. A message belongs to the first of the records it names that is of a ticket's kind; ids
-/// of one kind share their first three characters.
+/// Messages of each ticket. A message belongs to the first of the records it names that is of a ticket's kind, or else
+/// to the ticket of the session that it names first; ids of one kind share their first three characters.
 fn said<'a>(
     tickets: &HashSet<&'a str>,
+    holders: &HashMap<&str, &'a [String]>,
     parents: impl Iterator<Item = &'a Vec<String>>,
 ) -> HashMap<&'a str, u64> {
     let kinds: HashSet<&str> = tickets.iter().filter_map(|id| id.get(..3)).collect();
     let mut said = HashMap::new();
     for named in parents {
-        let ticket = named.iter().find(|id| id.get(..3).is_some_and(|kind| kinds.contains(kind)));
-        if let Some(ticket) = ticket {
+        let of_kind = |named: &'a [String]| {
+            named.iter().find(|id| id.get(..3).is_some_and(|kind| kinds.contains(kind)))
+        };
+        let through = || of_kind(holders.get(named.first()?.as_str())?);
+        if let Some(ticket) = of_kind(named).or_else(through) {
             *said.entry(ticket.as_str()).or_default() += 1;
         }
     }
@@ -107,9 +115,11 @@ mod tests {
     fn a_message_counts_for_the_first_ticket_it_names() {
         let org = HashSet::from(["500A", "00TA"]);
         let parents =
-            [named(&["500A"]), named(&["001X", "500A"]), named(&["003X"]), named(&["00TA", "500A"])];
-        let said = said(&org, parents.iter());
-        assert_eq!((said["500A"], said["00TA"], said.len()), (2, 1, 2));
+            [&["500A"][..], &["001X", "500A"], &["003X"], &["00TA", "500A"], &["0MwA"], &["0MwB"]].map(named);
+        let session = named(&["500A"]);
+        let holders = HashMap::from([("0MwA", session.as_slice())]);
+        let said = said(&org, &holders, parents.iter());
+        assert_eq!((said["500A"], said["00TA"], said.len()), (3, 1, 2));
     }
 
     #[test]
