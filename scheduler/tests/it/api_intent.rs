@@ -218,6 +218,9 @@ async fn an_object_is_synced_changed_shown_and_triggered() {
         json!({ "api_name": "Ca se", "role": "ticket" }),
         json!({ "api_name": "Task", "interval_s": 0 }),
         json!({ "api_name": "Task", "role": "boss" }),
+        json!({ "api_name": "Ping__c", "role": "ticket" }),
+        json!({ "api_name": "Ping__c", "role": "message", "settings": {"message": {"kind": "comment", "parents": []}} }),
+        json!({ "api_name": "Ping__c", "role": "ticket", "settings": {"ticket": {"sbject": "Name"}} }),
     ] {
         assert_problem(
             &served.post(&objects, &bad).await,

@@ -10,6 +10,7 @@ use refrain_scheduler::api::{Api, router};
 use refrain_scheduler::probe::{ConnectionProbe, Proof, Unproved};
 use refrain_scheduler::rounds::Wakes;
 use refrain_scheduler::{operator_key, schema};
+use refrain_shared::catalog::StandardObject;
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::KeyRing;
 use refrain_shared::error::UserMessage;
@@ -142,7 +143,7 @@ impl World {
     pub(crate) async fn object(&self, scope: &TenantScope, connection: ConnectionId, name: &str) -> ObjectId {
         let new = NewObjectSync {
             api_name: name.to_owned(),
-            role: "ticket".to_owned(),
+            role: StandardObject::find(name).unwrap().role.word().to_owned(),
             interval_s: 3600,
             settings: ObjectSettings::default(),
         };

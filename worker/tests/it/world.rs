@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Schema, TestBed};
+use refrain_shared::catalog::{Role, StandardObject};
 use refrain_shared::clock::Clock;
 use refrain_shared::config::Config;
 use refrain_shared::crypto::KeyRing;
@@ -87,9 +88,14 @@ impl World {
     }
 
     pub(crate) async fn object(&self, api_name: &str, settings: ObjectSettings) -> ObjectId {
+        let role = StandardObject::find(api_name).map_or(Role::Reference, |object| object.role);
+        self.object_as(api_name, role, settings).await
+    }
+
+    pub(crate) async fn object_as(&self, api_name: &str, role: Role, settings: ObjectSettings) -> ObjectId {
         let new = NewObjectSync {
             api_name: api_name.to_owned(),
-            role: "ticket".to_owned(),
+            role: role.word().to_owned(),
             interval_s: 3600,
             settings,
         };
@@ -97,6 +103,38 @@ impl World {
             object_sync_create(&self.control, &self.scope, self.connection, &new).await.unwrap().unwrap();
         jobs_reconcile(&self.context.db).await.unwrap();
         made.id
+    }
+
+    /// A call of the simulator's control API about the org.
+    pub(crate) async fn post(&self, path: &str, body: serde_json::Value) -> serde_json::Value {
+        let url = format!("{}/orgs/{}/{path}", self.sim.ready.control, self.sim.ready.orgs[0].org_id);
+        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// A new record of the org, stamped a minute ago; its id.
+    pub(crate) async fn insert(&self, object: &str, fields: serde_json::Value) -> String {
+        let body = serde_json::json!({"object": object, "fields": fields, "stamp": self.minute_ago()});
+        self.post("records", body).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Changes a record of the org.
+    pub(crate) async fn change(&self, object: &str, id: &str, fields: serde_json::Value) {
+        let body = serde_json::json!({"fields": fields, "stamp": self.minute_ago()});
+        self.post(&format!("records/{object}/{id}"), body).await;
+    }
+
+    fn minute_ago(&self) -> String {
+        salesforce_sim::time::rfc3339(self.org().clock.now_ms() - 60_000)
+    }
+
+    /// Runs every standing job once more, and whatever that makes due.
+    pub(crate) async fn pass(&self) {
+        self.sql("UPDATE jobs SET available_at = now()").await;
+        self.run_until_quiet().await;
     }
 
     /// Gives the connection another client secret.
