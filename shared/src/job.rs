@@ -1,9 +1,11 @@
 //! Jobs: what kinds there are, how one is leased, and how one ends.
 
+pub mod cadence;
 pub mod checkpoint;
 pub mod envelope;
 pub mod lease;
 pub mod narrow;
+pub mod related;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};

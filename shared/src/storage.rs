@@ -25,6 +25,7 @@ pub mod org_limits;
 pub mod page_commit;
 pub mod pool;
 pub mod records;
+pub mod related;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod first_plan;
 pub mod incremental;
 pub mod narrow;
+pub mod related;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,7 @@ pub async fn run(
     let left = match lease.kind {
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,
+        Kind::Related => related::run(job, tally).await,
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

@@ -22,6 +22,10 @@ pub struct ObjectSettings {
     /// Which paths feed an item of a conversation, where the object has the role of a message or an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageFields>,
+    /// How many days of history are read before the first sync; all of it unless given. Tickets that were active since
+    /// then come with all of their messages, however old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_days: Option<u32>,
     /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
@@ -36,6 +40,7 @@ impl Default for ObjectSettings {
             facets: Vec::new(),
             ticket: None,
             message: None,
+            history_days: None,
             settle_s: 60,
             overlap_s: 900,
         }
@@ -158,6 +163,29 @@ pub struct Checkpoint {
     pub window_hi: Option<Timestamp>,
     /// Last row committed in that window.
     pub position: Option<Position>,
+    /// History is wanted from here; all of it where there is no such moment.
+    pub scope_from: Option<Timestamp>,
+}
+
+/// From where history is wanted now; `None` for all of it.
+#[must_use]
+pub fn wanted_from(settings: &ObjectSettings, now: Timestamp) -> Option<Timestamp> {
+    now.checked_sub_signed(Duration::days(i64::from(settings.history_days?)))
+}
+
+/// Whether more of history is wanted than was planned for: from where on, if so. What was asked for in days moves on
+/// with the clock and never asks for more by itself.
+#[must_use]
+pub fn wanted_further_back(
+    checkpoint: &Checkpoint,
+    settings: &ObjectSettings,
+    now: Timestamp,
+) -> Option<Option<Timestamp>> {
+    let planned = checkpoint.scope_from?;
+    match wanted_from(settings, now) {
+        Some(wanted) if wanted >= planned => None,
+        wanted => Some(wanted),
+    }
 }
 
 /// The next window to read, or `None` when the watermark is there already.

@@ -18,6 +18,7 @@ fn checkpoint(watermark: Option<i64>) -> Checkpoint {
         watermark: watermark.map(at),
         window_hi: None,
         position: None,
+        scope_from: None,
     }
 }
 
@@ -25,6 +26,24 @@ fn checkpoint(watermark: Option<i64>) -> Checkpoint {
 fn a_window_reaches_back_over_the_overlap_and_stops_before_what_has_not_settled() {
     let window = next_window(&checkpoint(Some(1000)), &ObjectSettings::default(), at(2000)).unwrap();
     assert_eq!((window.lo, window.hi, window.resume), (at(100), at(1940), None));
+}
+
+#[test]
+fn history_goes_further_back_when_it_is_asked_for_and_never_by_the_clock() {
+    let settings = |history_days| ObjectSettings { history_days, ..ObjectSettings::default() };
+    let now = at(0);
+    let planned = |days| Checkpoint { scope_from: wanted_from(&settings(days), now), ..checkpoint(Some(0)) };
+    let later = now + Duration::days(10);
+    assert_eq!(wanted_further_back(&planned(Some(30)), &settings(Some(30)), later), None);
+    assert_eq!(
+        wanted_further_back(&planned(Some(30)), &settings(Some(7)), later),
+        None,
+        "what is here stays"
+    );
+    let further = wanted_further_back(&planned(Some(30)), &settings(Some(60)), later);
+    assert_eq!(further, Some(Some(later - Duration::days(60))));
+    assert_eq!(wanted_further_back(&planned(Some(30)), &settings(None), later), Some(None), "all of it");
+    assert_eq!(wanted_further_back(&planned(None), &settings(Some(60)), later), None, "all of it is here");
 }
 
 #[test]

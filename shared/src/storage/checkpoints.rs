@@ -82,7 +82,8 @@ pub async fn plan_inputs(
                (SELECT jsonb_agg(jsonb_build_object('id', s.object_id, 'api_name', s.api_name, 'role', s.role,
                                                     'key_prefix', t.key_prefix, 'settings', s.settings))
                   FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
-                 WHERE s.connection_id = o.connection_id AND s.role IN ('ticket', 'message', 'event')), d.linked, o.role
+                 WHERE s.connection_id = o.connection_id AND s.role IN ('ticket', 'message', 'event')), d.linked, o.role,
+               nullif(p.scope_from, '-infinity')
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -128,6 +129,7 @@ pub async fn plan_inputs(
             watermark: row.get(15),
             window_hi: row.get(16),
             position: position(row.get(17), row.get(18)),
+            scope_from: row.get(23),
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),
@@ -144,13 +146,18 @@ fn parents(objects: Vec<ParentObject>) -> ParentObjects {
         else {
             continue;
         };
+        let id = ObjectId(object.id);
         match Projection::of(&object.api_name, role, &object.settings) {
-            Projection::Ticket(_) => parents.tickets.insert(prefix, ObjectId(object.id)),
-            Projection::Message(fields) if fields.holds => {
-                parents.holders.insert(prefix, ObjectId(object.id))
+            Projection::Ticket(_) => drop(parents.tickets.insert(prefix, id)),
+            Projection::Message(fields) => {
+                if fields.holds {
+                    parents.holders.insert(prefix, id);
+                }
+                let own = fields.parents.into_iter().filter(|path| !path.contains('.'));
+                parents.children.extend(own.map(|field| (id, field)));
             }
-            Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
-        };
+            Projection::Agent | Projection::Customer | Projection::None => {}
+        }
     }
     parents
 }
@@ -218,6 +225,8 @@ pub async fn describe_store(
 /// What the first plan of an object decides: where changes start, and which slices of history to read.
 #[derive(Debug, Clone)]
 pub struct FirstPlan {
+    /// History is wanted from here; all of it where there is no such moment.
+    pub scope_from: Option<Timestamp>,
     /// Changes are read from here.
     pub watermark: Timestamp,
     /// How many records the org counted; `None` where they are too many to count in Salesforce's time.
@@ -232,17 +241,40 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
         UPDATE checkpoints
            SET state = CASE WHEN $4 = '[]'::jsonb THEN 'current' ELSE 'loading' END, ask = NULL,
                watermark_at = $2, window_hi = NULL, position_stamp = NULL, position_id = NULL,
-               expected = $3, open_slices = $4,
-               covered_from = CASE WHEN $4 = '[]'::jsonb THEN scope_from ELSE $2 END,
+               expected = $3, open_slices = $4, scope_from = coalesce($5, '-infinity'),
+               covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5, '-infinity') ELSE $2 END,
                loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
          WHERE object_id = $1 RETURNING generation";
     let slices = Json(&plan.slices);
     let row = tx
         .sql()
-        .query_one(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices])
+        .query_one(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices, &plan.scope_from])
         .await
         .map_err(StoreError::at("checkpoint_first_plan"))?;
     slice_jobs_insert(tx, lease, row.get(0), &plan.slices, &Progress::default()).await
+}
+
+/// Lets history reach further back: more open slices, and one job for each.
+pub async fn scope_extend(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    scope_from: Option<Timestamp>,
+    expected: Option<i64>,
+    slices: &[Slice],
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_scope_extend
+        UPDATE checkpoints
+           SET scope_from = coalesce($2, '-infinity'), open_slices = open_slices || $3, expected = expected + $4,
+               state = CASE WHEN $3 = '[]'::jsonb THEN state ELSE 'loading' END,
+               covered_from = CASE WHEN open_slices || $3 = '[]'::jsonb THEN coalesce($2, '-infinity') ELSE covered_from END,
+               updated_at = now()
+         WHERE object_id = $1 RETURNING generation";
+    let row = tx
+        .sql()
+        .query_one(SQL, &[&lease.object.0, &scope_from, &Json(slices), &expected])
+        .await
+        .map_err(StoreError::at("checkpoint_scope_extend"))?;
+    slice_jobs_insert(tx, lease, row.get(0), slices, &Progress::default()).await
 }
 
 /// Makes a job of each slice, the newest due first; the oldest goes on from `progress`.

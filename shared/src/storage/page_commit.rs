@@ -14,6 +14,7 @@
 
 mod aggregates;
 mod checkpoint;
+mod closure;
 mod facets;
 mod messages;
 mod people;
@@ -31,6 +32,7 @@ use super::jobs::{AttemptReport, job_end, job_touch};
 use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, Written, records_upsert};
+use super::related::ChildFields;
 use crate::clock::Timestamp;
 use crate::ids::{FieldSetId, ObjectId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
@@ -68,6 +70,8 @@ pub struct ParentObjects {
     pub tickets: HashMap<String, ObjectId>,
     /// Objects whose items hold items of others: sessions, calls, chats.
     pub holders: HashMap<String, ObjectId>,
+    /// Fields by which items of other objects name what they belong to.
+    pub children: ChildFields,
 }
 
 /// What becomes of the job with this commit.
@@ -142,7 +146,9 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.parents).await?;
+    let shells =
+        tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.parents).await?;
+    closure::ask(&tx, &page, &applied, shells).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)

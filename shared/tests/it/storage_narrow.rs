@@ -28,8 +28,12 @@ async fn leased(tenant: &Tenant) -> Lease {
     let planner = tenant.lease(tenant.case).await;
     let mut client = tenant.db.tenant().await.unwrap();
     let tx = TenantTx::begin(&mut client, &tenant.scope).await.unwrap();
-    let plan =
-        FirstPlan { watermark: at(200), expected: Some(9), slices: vec![slice(100, 200), slice(0, 100)] };
+    let plan = FirstPlan {
+        scope_from: None,
+        watermark: at(200),
+        expected: Some(9),
+        slices: vec![slice(100, 200), slice(0, 100)],
+    };
     first_plan_store(&tx, &planner, &plan).await.unwrap();
     tx.commit().await.unwrap();
     let row = tenant

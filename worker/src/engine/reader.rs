@@ -54,7 +54,8 @@ impl Reader {
     }
 }
 
-fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
+/// What is read of the plan's object.
+pub fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
     let fields = plan.transform.fields.fields().iter().map(|field| FieldPath::parse(&field.path));
     Ok(Selection {
         object: ObjectName::parse(&plan.api_name)?,

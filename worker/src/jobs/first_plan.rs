@@ -11,14 +11,15 @@ use refrain_shared::catalog::{
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
 use refrain_shared::job::ObjectSettings;
-use refrain_shared::job::checkpoint::{clamp_watermark, cut_slices};
+use refrain_shared::job::checkpoint::{Slice, clamp_watermark, cut_slices, wanted_from};
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store,
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, scope_extend,
 };
+use refrain_shared::storage::related::related_at_first_plan;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
@@ -160,26 +161,76 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
 
 /// Changes start at the answer's own Date, less what may not have settled; history ends there.
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
+    let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
+    let Past { rows, read_at, oldest } = past(job, cursor, scope_from, Timestamp::MAX_UTC).await?;
+    let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
+    let slices = cut(rows, oldest, watermark, scope_from);
+    tracing::debug!(object = %describe.name, rows, "history counted");
+    Ok(FirstPlan { scope_from, watermark, expected: expected(rows), slices })
+}
+
+/// Plans the history between `wanted` and what was planned before.
+pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let checkpoint = &job.inputs.checkpoint;
+    let Some((planned, cursor)) = checkpoint.scope_from.zip(checkpoint.cursor_field.as_deref()) else {
+        return Ok(());
+    };
+    let Past { rows, oldest, .. } = past(job, cursor, wanted, planned).await?;
+    let slices = cut(rows, oldest, planned, wanted);
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let scope = TenantScope::leased(job.lease.tenant);
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    scope_extend(&tx, job.lease, wanted, expected(rows), &slices).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    tracing::info!(object = %job.inputs.api_name, rows, slices = slices.len(), "history reaches further back");
+    Ok(())
+}
+
+/// A part of history before it is cut.
+struct Past {
+    /// How many records there are; `None` where Salesforce cannot count so many in its time.
+    rows: Option<u64>,
+    /// Salesforce's clock.
+    read_at: Timestamp,
+    /// The oldest stamp, where it matters.
+    oldest: Option<Timestamp>,
+}
+
+async fn past(job: &Job<'_>, cursor: &str, from: Option<Timestamp>, to: Timestamp) -> Result<Past, JobError> {
     let object = object_name(job)?;
     let field = FieldPath::parse(cursor).map_err(|e| extract_failed(job, &e.into()))?;
-    let counted = count(job, &object).await?;
-    let (oldest, read_at) = match counted {
+    let soql = if from.is_none() && to == Timestamp::MAX_UTC {
+        Soql::count_all(&object)
+    } else {
+        let latest = job.context.clock.now() + chrono::Duration::days(1);
+        Soql::count(&object, &field, from.unwrap_or(Timestamp::UNIX_EPOCH), to.min(latest))
+    };
+    let counted = count(job, soql).await?;
+    let (found, read_at) = match counted {
         Some(Counted { rows, read_at }) if rows <= SLICE_ROWS => (None, read_at),
         Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
         None => oldest(job, &object, &field).await?,
     };
-    let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
-    let rows = counted.map(|counted| counted.rows);
-    let slices = if rows == Some(0) {
-        Vec::new()
-    } else {
-        // What is too much to be counted is cut into as many slices as there may be.
-        let rows = rows.unwrap_or(u64::MAX);
-        cut_slices(oldest.unwrap_or(watermark), watermark, rows, SLICE_ROWS, Timestamp::UNIX_EPOCH)
-    };
-    tracing::debug!(object = %describe.name, rows, "history counted");
-    let expected = rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
-    Ok(FirstPlan { watermark, expected, slices })
+    Ok(Past { rows: counted.map(|counted| counted.rows), read_at, oldest: found.max(from) })
+}
+
+fn cut(
+    rows: Option<u64>,
+    oldest: Option<Timestamp>,
+    newest: Timestamp,
+    from: Option<Timestamp>,
+) -> Vec<Slice> {
+    if rows == Some(0) {
+        return Vec::new();
+    }
+    // What is too much to be counted is cut into as many slices as there may be.
+    let rows = rows.unwrap_or(u64::MAX);
+    cut_slices(oldest.unwrap_or(newest), newest, rows, SLICE_ROWS, from.unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn expected(rows: Option<u64>) -> Option<i64> {
+    rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
 /// How many records an object has, and when that was.
@@ -190,8 +241,8 @@ struct Counted {
 }
 
 /// `None` where Salesforce cannot count so many in its time: history is then read without knowing its size.
-async fn count(job: &Job<'_>, object: &ObjectName) -> Result<Option<Counted>, JobError> {
-    match job.client.query(Soql::count_all(object), Scope::All).next_page().await {
+async fn count(job: &Job<'_>, soql: Soql) -> Result<Option<Counted>, JobError> {
+    match job.client.query(soql, Scope::All).next_page().await {
         Ok(Some(page)) => Ok(Some(Counted { rows: page.total_size, read_at: page.read_at })),
         Ok(None) => Err(extract_failed(job, &SalesforceError::LocatorLost)),
         Err(error) => {
@@ -232,6 +283,9 @@ async fn store(
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
     if let Some(plan) = plan {
         first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
+        if plan.slices.is_empty() || plan.scope_from.is_some() {
+            related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+        }
     }
     tx.commit().await.map_err(failed)
 }

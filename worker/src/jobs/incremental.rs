@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window};
+use refrain_shared::job::cadence::until_next;
+use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window, wanted_further_back};
 use refrain_shared::job::lease::JobEnd;
 use refrain_shared::job::narrow::Progress;
 use refrain_shared::storage::checkpoints::plan_inputs;
@@ -32,6 +33,10 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
         // Other paths are to be read along than when the object was looked at.
         let Planned::Ready = look_again(&mut job).await? else { return Ok(Left::Open(absent())) };
     }
+    let (checkpoint, settings) = (&job.inputs.checkpoint, &job.inputs.settings);
+    if let Some(wanted) = wanted_further_back(checkpoint, settings, job.context.clock.now()) {
+        first_plan::further_back(&job, wanted).await?;
+    }
     match pass(&job, tally).await {
         // The schema moved under us: look again and try once more with the fields that are there now.
         Err(error) if wants_describe(&error) => match look_again(&mut job).await? {
@@ -53,9 +58,14 @@ async fn look_again(job: &mut Job<'_>) -> Result<Planned, JobError> {
 
 async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let interval = Duration::from_secs(u64::try_from(job.inputs.interval_s).unwrap_or(3600));
+    let next_turn = || JobEnd::WaitFor {
+        delay: until_next(job.lease.object, interval, job.context.clock.now()),
+        reason: "cadence",
+        attempt: 0,
+    };
     let settings = &job.inputs.settings;
     let Some(window) = next_window(&job.inputs.checkpoint, settings, job.context.clock.now()) else {
-        return Ok(Left::Open(JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 }));
+        return Ok(Left::Open(next_turn()));
     };
     let progress = progress_of(job.lease.progress.clone())
         .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
@@ -84,10 +94,7 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (true, _) if progress != Progress::default() => {
                 JobStep::Pause(stored(&Progress::default()), report(tally, true))
             }
-            (true, _) => JobStep::End(
-                JobEnd::WaitFor { delay: interval, reason: "cadence", attempt: 0 },
-                report(tally, true),
-            ),
+            (true, _) => JobStep::End(next_turn(), report(tally, true)),
             (false, true) => JobStep::Pause(stored(&progress.relaxed()), report(tally, false)),
             (false, false) => JobStep::Continue(stored(&progress)),
         };

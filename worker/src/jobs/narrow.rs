@@ -13,6 +13,7 @@ use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
 use super::backfill::{progress_of, slice_of, stored};
+use super::related;
 use crate::context::Context;
 use crate::error::{JobError, Step};
 
@@ -33,6 +34,9 @@ pub async fn narrow(
     excess: Excess,
     report: &AttemptReport,
 ) -> Result<Option<UserMessage>, StoreError> {
+    if lease.kind == Kind::Related {
+        return related::narrower(context, lease, report).await;
+    }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
     let progress = progress_of(job_progress(&context.db, lease).await?)?;
@@ -56,7 +60,8 @@ pub async fn narrow(
                     let (generation, slice) = (inputs.checkpoint.generation, slice_of(lease)?);
                     slice_split(&tx, lease, generation, &slice, at, &progress).await?;
                 }
-                Kind::Incremental => {
+                // Related records have no window, so none is cut.
+                Kind::Incremental | Kind::Related => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -88,6 +93,7 @@ fn window(
             let (resume, rows) = (progress.position.clone(), progress.rows);
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
+        Kind::Related => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

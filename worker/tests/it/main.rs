@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod budget;
+mod closure;
 mod conversation;
 mod linked_paths;
 mod narrowing;

@@ -24,13 +24,15 @@ const EMPTIED: i16 = 21;
 ///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
+///
+/// Gives what the statement made, and the shells among it.
 pub(super) async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     mapping_epoch: i64,
     first: i64,
     talked: &[(ObjectId, &str)],
-) -> Result<Made, StoreError> {
+) -> Result<(Made, Vec<(ObjectId, String)>), StoreError> {
     const SQL: &str = "-- tickets_aggregate
         WITH touched AS (
             SELECT k.object_id, k.record_id, k.n, t.state AS was
@@ -71,7 +73,9 @@ pub(super) async fn aggregate(
                    feed_seq = excluded.feed_seq
             RETURNING object_id, record_id, state)
         SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
-               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1)
+               count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1),
+               coalesce(array_agg(object_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}'),
+               coalesce(array_agg(record_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}')
           FROM written w JOIN touched k USING (object_id, record_id)";
     let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
@@ -91,5 +95,6 @@ pub(super) async fn aggregate(
         )
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
-    Ok(Made::of(&row))
+    let new_shells = row.get::<_, Vec<i32>>(2).into_iter().map(ObjectId).zip(row.get::<_, Vec<String>>(3));
+    Ok((Made::of(&row), new_shells.collect()))
 }

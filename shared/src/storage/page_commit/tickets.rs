@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
+use super::super::related::feed_lock;
 use super::aggregates::aggregate;
 use super::messages::holders_tickets;
 use super::{Applied, ParentObjects, TicketRow, facets};
@@ -33,6 +34,7 @@ impl Made {
     }
 }
 
+/// Writes the page's tickets and what its messages change of others; gives the shells that this made.
 pub(super) async fn write(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -40,22 +42,22 @@ pub(super) async fn write(
     applied: &[Applied<'_>],
     touched: &BTreeSet<String>,
     parents: &ParentObjects,
-) -> Result<(), StoreError> {
+) -> Result<Vec<(ObjectId, String)>, StoreError> {
     let holders = of_objects(&parents.holders, touched);
     let mut touched = touched.clone();
     if !holders.is_empty() {
         // Only under the feed's lock is it certain which items are here and where they belong.
-        feed_advance(tx, 0).await?;
+        feed_lock(tx).await?;
         touched.extend(holders_tickets(tx, key, &holders).await?);
     }
     let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
         applied.iter().filter_map(|row| Some((row, row.ticket()?))).collect();
     if tickets.is_empty() && talked.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let first = feed_advance(tx, tickets.len() + talked.len()).await?;
-    let (mut made, mut awaited) = (Made::default(), Vec::new());
+    let (mut made, mut awaited, mut shells) = (Made::default(), Vec::new(), Vec::new());
     if !tickets.is_empty() {
         let known = known(tx, key, &tickets).await?;
         made.add(known.made(&tickets));
@@ -65,14 +67,18 @@ pub(super) async fn write(
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
-        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
+        let (more, new_shells) = aggregate(tx, key, mapping_epoch, first, &talked).await?;
+        made.add(more);
+        shells = new_shells;
     }
     if !awaited.is_empty() {
         let first = feed_advance(tx, awaited.len()).await?;
         talked = awaited.iter().map(|record| (key.object, record.as_str())).collect();
-        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?);
+        // Their own records came with this page, so none of them is a shell.
+        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?.0);
     }
-    count(tx, made).await
+    count(tx, made).await?;
+    Ok(shells)
 }
 
 /// The records of these objects, told by the beginnings of their ids.

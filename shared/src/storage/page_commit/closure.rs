@@ -1,0 +1,43 @@
+//! What a page leads to beyond itself: a ticket is kept with all of its conversation, and a message with its ticket,
+//! however far back either lies.
+
+use super::super::error::StoreError;
+use super::super::pool::TenantTx;
+use super::super::related::{Owner, children_wanted, feed_lock, parents_wanted, shells_left};
+use super::checkpoint::CheckpointMove;
+use super::{Applied, PageCommit};
+use crate::clock::Timestamp;
+use crate::ids::ObjectId;
+use crate::record::RecordState;
+
+/// Asks for the tickets of shells and for the children of what is new.
+pub(super) async fn ask(
+    tx: &TenantTx<'_>,
+    page: &PageCommit<'_>,
+    applied: &[Applied<'_>],
+    mut shells: Vec<(ObjectId, String)>,
+) -> Result<(), StoreError> {
+    let (owner, object) = (Owner::from(page.lease), page.lease.object);
+    let is_ticket = page.parents.tickets.values().any(|ticket| *ticket == object);
+    if is_ticket && matches!(page.moves, CheckpointMove::SliceDone { .. }) {
+        // Whoever makes a shell holds this lock too: it is either seen here, or sees that this object is complete.
+        feed_lock(tx).await?;
+        shells.extend(shells_left(tx, owner.connection, object).await?);
+    }
+    parents_wanted(tx, owner, &shells).await?;
+    let new: Vec<(&str, Option<Timestamp>)> = applied.iter().filter_map(new_parent).collect();
+    children_wanted(tx, owner, object, &page.parents.children, &new).await
+}
+
+/// A record that was not here before and to which items belong, with when it was opened.
+fn new_parent<'a>(row: &'a Applied<'_>) -> Option<(&'a str, Option<Timestamp>)> {
+    if !row.is_new || row.record.state != RecordState::Live {
+        return None;
+    }
+    let opened_at = match (row.ticket(), row.message()) {
+        (Some(ticket), _) => ticket.opened_at,
+        (None, Some(message)) if message.holds => Some(message.sent_at),
+        (None, _) => return None,
+    };
+    Some((row.id.as_str(), opened_at))
+}
