@@ -23,6 +23,7 @@ use axum::routing::{delete, get, patch, post, put};
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::{KeyRing, TenantKeys};
 use refrain_shared::storage::Database;
+use refrain_shared::storage::chunks::ChunkStore;
 use refrain_shared::storage::control::ControlPool;
 use refrain_shared::storage::keys::keys_load;
 use refrain_shared::tenant::TenantScope;
@@ -37,6 +38,8 @@ pub struct Api {
     pub control: ControlPool,
     /// Jobs and content.
     pub db: Database,
+    /// Where bodies of files are.
+    pub chunks: ChunkStore,
     /// Unwraps tenants' keys.
     pub ring: Arc<KeyRing>,
     /// Proves connections.
@@ -62,7 +65,10 @@ const LARGEST_BODY: usize = 256 * 1024;
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
-    use v1::{changes, connections, jobs, keys, objects, people, quarantine, status, tenants, tickets};
+    use v1::{
+        changes, connections, files, jobs, keys, objects, people, quarantine, records, status, tenants,
+        tickets,
+    };
     Router::new()
         .route("/", get(page::index))
         .route("/v1/openapi.json", get(openapi::document))
@@ -81,6 +87,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/tenants/{tenant}/connections/{connection}/objects",
             get(objects::list).post(objects::create),
         )
+        .route("/v1/tenants/{tenant}/connections/{connection}/records/sync", post(records::sync))
         .route("/v1/tenants/{tenant}/objects/{object}", patch(objects::update))
         .route("/v1/tenants/{tenant}/objects/{object}/sync", post(objects::sync_now))
         .route("/v1/tenants/{tenant}/status", get(status::get))
@@ -88,6 +95,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/jobs/{job}", get(jobs::get))
         .route("/v1/tenants/{tenant}/tickets", get(tickets::list))
         .route("/v1/tenants/{tenant}/tickets/{ticket}", get(tickets::get))
+        .route("/v1/tenants/{tenant}/files/{item}", get(files::body))
         .route("/v1/tenants/{tenant}/changes", get(changes::list))
         .route("/v1/tenants/{tenant}/agents", get(people::agents))
         .route("/v1/tenants/{tenant}/customers", get(people::customers))

@@ -90,6 +90,7 @@ async fn parts(config: &Config, probe: Arc<dyn ConnectionProbe>) -> anyhow::Resu
     let api = Arc::new(Api {
         control,
         db: db.clone(),
+        chunks: refrain_shared::start::chunk_store(config)?,
         ring,
         probe,
         clock: Clock::system(),

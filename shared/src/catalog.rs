@@ -3,13 +3,16 @@
 
 pub mod describe;
 pub mod field_set;
+pub mod files;
 pub mod linked;
 pub mod registry;
 mod standard;
 
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};
+pub use files::{FileFacts, FileFields, FilePolicy, LeftOut};
 pub use linked::{Parents, Walk, walk};
 pub use registry::{
-    Condition, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields, ticket_kinds,
+    Condition, Found, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields,
+    ticket_kinds,
 };

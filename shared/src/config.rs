@@ -6,11 +6,13 @@
 //!
 //! What it must never do: print a secret, or let a typing mistake pass as a default.
 
+mod files;
 mod problem;
 mod reader;
 mod sections;
 mod source;
 
+pub use files::{Files, FilesPlace, S3};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use sections::{
     Broker, Config, Database, DatabaseTls, Dispatch, Http, Keys, Log, LogFormat, Salesforce, Worker,

@@ -14,6 +14,28 @@ pub use tenant_keys::{ContentHash, IdentityToken, KeyPurpose, TenantKeys};
 use crate::clock::Timestamp;
 use crate::error::{Classify, Disposition};
 
+/// SHA-256 of a body that comes piece by piece.
+pub struct BodyDigest(aws_lc_rs::digest::Context);
+
+impl Default for BodyDigest {
+    fn default() -> Self {
+        Self(aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256))
+    }
+}
+
+impl BodyDigest {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
 /// A failure to seal or open.
 #[derive(Debug, thiserror::Error)]
 pub enum CryptoError {

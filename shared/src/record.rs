@@ -2,6 +2,7 @@
 
 pub mod canonical;
 pub mod merge;
+pub mod named;
 pub mod number;
 
 pub use canonical::{CanonicalRecord, PageRecords, RecordProblem, canonicalize};

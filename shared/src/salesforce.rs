@@ -11,6 +11,7 @@
 mod auth;
 mod client;
 pub mod describe;
+pub mod download;
 mod error;
 mod fault;
 mod gate;

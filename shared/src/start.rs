@@ -12,6 +12,7 @@ use crate::config::{Config, LogFormat};
 use crate::crypto::{CryptoError, KeyRing};
 use crate::error::{Classify as _, UserMessage};
 use crate::salesforce::{ClientSettings, Http, HttpSettings};
+use crate::storage::chunks::ChunkStore;
 use crate::storage::control::login_options;
 use crate::storage::keys::keys_probe;
 use crate::storage::migrations::{self, SchemaState};
@@ -248,6 +249,19 @@ pub fn salesforce(config: &Config) -> Result<(Http, ClientSettings, HttpSettings
     let api_version = wiring::api_version(config)
         .map_err(|e| unusable("salesforce.api_version", one_line(&e), "Write it like 66.0."))?;
     Ok((http, ClientSettings { api_version, ..ClientSettings::default() }, settings))
+}
+
+/// Where bodies of files are kept.
+pub fn chunk_store(config: &Config) -> Result<ChunkStore, CannotStart> {
+    wiring::chunk_store(config).map_err(|error| CannotStart {
+        exit: Exit::Config,
+        message: UserMessage::new(
+            "file_store",
+            "The store for bodies of files cannot be used.",
+            one_line(&*error),
+            "Look at the section [files]: bucket, region, endpoint and ca_file.",
+        ),
+    })
 }
 
 /// Listens on an address that the configuration names under `key`.

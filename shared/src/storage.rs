@@ -12,11 +12,13 @@
 //! `begin` is never wrapped in a time-out.
 
 pub mod checkpoints;
+pub mod chunks;
 pub mod connection_secrets;
 pub mod content;
 pub mod control;
 pub mod dispatch;
 pub mod error;
+pub mod files;
 pub mod gates;
 pub mod jobs;
 pub mod keys;

@@ -2,4 +2,6 @@
 
 pub mod project;
 
-pub use project::{FacetValue, MessageRow, PersonRow, Projected, ProjectionPlan, TicketRow, project};
+pub use project::{
+    FacetValue, FileRow, MessageRow, PersonRow, Projected, ProjectionPlan, TicketRow, project,
+};

@@ -8,6 +8,7 @@ use refrain_shared::crypto::KeyRing;
 use refrain_shared::ids::WorkerId;
 use refrain_shared::salesforce::{ClientSettings, Http};
 use refrain_shared::storage::Database;
+use refrain_shared::storage::chunks::ChunkStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::parents::SeenParents;
@@ -25,6 +26,8 @@ pub struct Context {
     pub http: Http,
     /// How queries are asked.
     pub client: ClientSettings,
+    /// Where bodies of files go.
+    pub chunks: ChunkStore,
     /// Records that one commit takes, at most, where pages are smaller.
     pub commit_rows: usize,
     /// Calls a second in each lane, at most.

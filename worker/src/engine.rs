@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
 use refrain_shared::job::checkpoint::{Position, Window};
-use refrain_shared::job::lease::{Lease, SLICE_TIME};
+use refrain_shared::job::lease::{Class, Kind, Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
 use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::checkpoints::PlanInputs;
@@ -71,9 +71,11 @@ impl ReadPlan {
                     }),
                     ticket_kinds: ticket_kinds(inputs.parents.tickets.keys()),
                     facets: inputs.settings.facets.clone(),
+                    files: inputs.settings.files.clone(),
                 },
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
+                anew: lease.kind == Kind::Related && lease.class == Class::Interactive,
             },
         })
     }

@@ -92,6 +92,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         ring: Arc::new(ring),
         http,
         client,
+        chunks: start::chunk_store(config)?,
         commit_rows: usize::from(config.worker.commit_rows),
         calls_per_second: config.salesforce.calls_per_second,
         call_timeout: http_settings.total_timeout,

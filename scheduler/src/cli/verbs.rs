@@ -133,6 +133,17 @@ pub(super) enum SyncCommand {
         /// The object sync (obj_…).
         object: String,
     },
+    /// Read one record now, with everything that belongs to it.
+    Record {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The connection (con_…).
+        #[arg(long, short)]
+        connection: String,
+        /// Its id, the address of its page, or a ticket's number.
+        record: String,
+    },
 }
 
 const TENANTS: &[(&str, &str)] =
@@ -247,6 +258,12 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             let path = format!("/v1/tenants/{tenant}/objects/{object}/sync");
             let answer = ask(api, Method::POST, &path, None).await?;
             print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
+        }
+        SyncCommand::Record { tenant, connection, record } => {
+            let path = format!("/v1/tenants/{tenant}/connections/{connection}/records/sync");
+            let answer = ask(api, Method::POST, &path, Some(&json!({ "record": record }))).await?;
+            let shown = [("RECORD", "record"), ("NUMBER ASKED FOR", "number")];
+            print(api, &answer, std::slice::from_ref(&answer), &shown);
         }
     }
     Ok(())

@@ -176,6 +176,7 @@ impl World {
         let api = Arc::new(Api {
             control: self.control.clone(),
             db: self.db.clone(),
+            chunks: refrain_shared::storage::chunks::ChunkStore::default(),
             ring: Arc::clone(&self.ring),
             probe: Arc::new(probe),
             clock: Clock::system(),

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::FileFields;
 use super::standard::STANDARD_OBJECTS;
 use crate::job::ObjectSettings;
 
@@ -20,6 +21,8 @@ pub enum Role {
     Message,
     /// Something that happened to a ticket.
     Event,
+    /// A file of a ticket.
+    File,
     /// Read for what others refer to.
     Reference,
 }
@@ -32,6 +35,7 @@ impl Role {
             Self::Ticket => "ticket",
             Self::Message => "message",
             Self::Event => "event",
+            Self::File => "file",
             Self::Reference => "reference",
         }
     }
@@ -39,7 +43,7 @@ impl Role {
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ticket, Self::Message, Self::Event, Self::Reference]
+        [Self::Ticket, Self::Message, Self::Event, Self::File, Self::Reference]
             .into_iter()
             .find(|role| role.word() == word)
     }
@@ -70,7 +74,7 @@ impl Projection {
         let standard = StandardObject::find(api_name).filter(|object| object.role == role);
         match role {
             Role::Ticket => settings.ticket.clone().map(Self::Ticket),
-            Role::Message | Role::Event => settings.message.clone().map(Self::Message),
+            Role::Message | Role::Event | Role::File => settings.message.clone().map(Self::Message),
             Role::Reference => None,
         }
         .or_else(|| standard.map(|object| object.projection.clone()))
@@ -146,9 +150,12 @@ pub struct MessageFields {
     /// Names the record that says the same in another object: while that one is here, this is not shown.
     #[serde(default)]
     pub same_as: Option<String>,
-    /// Items of other objects belong to it, and through it to its ticket: a session, a call, a chat.
+    /// Items of other objects belong to it, and through it to its ticket: a session, a call, a chat, an e-mail.
     #[serde(default)]
     pub holds: bool,
+    /// The file that it is.
+    #[serde(default)]
+    pub file: Option<FileFields>,
 }
 
 fn created_date() -> Vec<String> {
@@ -165,7 +172,12 @@ impl MessageFields {
         let conditions = [&self.event, &self.incoming, &self.public].into_iter().flatten();
         let singles = [&self.html, &self.subject, &self.thread, &self.same_as].into_iter().flatten();
         let lists = [&self.parents, &self.sent_at, &self.text].into_iter().flatten();
-        lists.chain(singles).chain([&self.author]).chain(conditions.map(|condition| &condition.path))
+        let file = self.file.iter().flat_map(FileFields::paths);
+        lists
+            .chain(singles)
+            .chain(file)
+            .chain([&self.author])
+            .chain(conditions.map(|condition| &condition.path))
     }
 }
 
@@ -196,14 +208,24 @@ pub enum MessageKind {
     Entry,
     /// A telephone call.
     Call,
+    /// A file.
+    File,
     /// A change of the ticket, or something else that happened to it.
     Event,
 }
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Comment, Self::Email, Self::Post, Self::Chat, Self::Entry, Self::Call, Self::Event];
+    pub const ALL: [Self; 8] = [
+        Self::Comment,
+        Self::Email,
+        Self::Post,
+        Self::Chat,
+        Self::Entry,
+        Self::Call,
+        Self::File,
+        Self::Event,
+    ];
 
     /// The closed word in SQL and the API.
     #[must_use]
@@ -215,6 +237,7 @@ impl MessageKind {
             Self::Chat => "chat",
             Self::Entry => "entry",
             Self::Call => "call",
+            Self::File => "file",
             Self::Event => "event",
         }
     }
@@ -237,6 +260,19 @@ pub struct StandardObject {
     pub identities: &'static [&'static str],
     /// Key prefix, for objects whose describe gives none and as a check for the rest.
     pub key_prefix: &'static str,
+    /// How its records are found.
+    pub found: Found,
+}
+
+/// How an object's records are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// By their stamps.
+    ByStamp,
+    /// By their stamps; and whatever names one of them is looked for again when it changes.
+    WithChildren,
+    /// By what they belong to alone: Salesforce answers no other question.
+    ByParents,
 }
 
 impl StandardObject {
@@ -244,6 +280,12 @@ impl StandardObject {
     #[must_use]
     pub fn find(api_name: &str) -> Option<&'static Self> {
         STANDARD_OBJECTS.iter().find(|object| object.api_name == api_name)
+    }
+
+    /// The object whose ids begin like this.
+    #[must_use]
+    pub fn of_prefix(prefix: &str) -> Option<&'static Self> {
+        STANDARD_OBJECTS.iter().find(|object| object.key_prefix == prefix)
     }
 }
 

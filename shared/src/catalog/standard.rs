@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
+use super::files::FileFields;
 use super::registry::{
-    Condition, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields,
+    Condition, Found, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields,
 };
 
 /// Per-viewer stamps: they move when somebody looks, which is no change of the record.
@@ -27,7 +28,7 @@ pub(super) static STANDARD_OBJECTS: LazyLock<Vec<StandardObject>> = LazyLock::ne
     let mut objects = vec![case(), case_comment(), email_message(), case_feed(), feed_comment()];
     objects.extend([live_chat_transcript(), live_chat_transcript_event(), messaging_session()]);
     objects.extend([conversation_entry(), voice_call(), voice_call_recording(), case_history()]);
-    objects.extend([contact(), user(), task()]);
+    objects.extend([contact(), user(), task(), attachment(), content_document(), content_document_link()]);
     objects.extend([reference("Account", "001"), reference("Group", "00G"), reference("RecordType", "012")]);
     objects
 });
@@ -52,6 +53,7 @@ fn object(api_name: &'static str, key_prefix: &'static str, projection: Projecti
     let role = match &projection {
         Projection::Ticket(_) => Role::Ticket,
         Projection::Message(fields) if fields.kind == MessageKind::Event => Role::Event,
+        Projection::Message(fields) if fields.kind == MessageKind::File => Role::File,
         Projection::Message(_) => Role::Message,
         Projection::Agent | Projection::Customer | Projection::None => Role::Reference,
     };
@@ -63,6 +65,7 @@ fn object(api_name: &'static str, key_prefix: &'static str, projection: Projecti
         excluded: VIEWER_FIELDS,
         identities: &[],
         key_prefix,
+        found: Found::ByStamp,
     }
 }
 
@@ -86,6 +89,7 @@ fn message(kind: MessageKind) -> MessageFields {
         public: None,
         same_as: None,
         holds: false,
+        file: None,
     }
 }
 
@@ -160,6 +164,8 @@ fn email_message() -> StandardObject {
         thread: Some(path("ThreadIdentifier")),
         incoming: Some(is_true("Incoming")),
         public: Some(is_true("IsExternallyVisible")),
+        // Its files belong to it.
+        holds: true,
         ..message(MessageKind::Email)
     };
     StandardObject {
@@ -302,6 +308,70 @@ fn voice_call_recording() -> StandardObject {
         ..message(MessageKind::Event)
     };
     object("VoiceCallRecording", "0LR", Projection::Message(fields))
+}
+
+/// A file of the old kind: its record has its body.
+fn attachment() -> StandardObject {
+    let fields = MessageFields {
+        parents: paths(["ParentId"]),
+        text: paths(["Name"]),
+        public: Some(is("IsPrivate", ["false"])),
+        file: Some(FileFields {
+            object: path("Attachment"),
+            id: path("Id"),
+            body: path("Body"),
+            name: Some(path("Name")),
+            bytes: Some(path("BodyLength")),
+            media_type: Some(path("ContentType")),
+            extension: None,
+        }),
+        ..message(MessageKind::File)
+    };
+    StandardObject {
+        linked: &["CreatedBy.Name"],
+        identities: &["CreatedById", "OwnerId"],
+        ..object("Attachment", "00P", Projection::Message(fields))
+    }
+}
+
+/// A file of today: the links to it are found when it changes.
+fn content_document() -> StandardObject {
+    StandardObject { found: Found::WithChildren, ..reference("ContentDocument", "069") }
+}
+
+/// What shares a file with a ticket, or with an item of one. The file is the document's newest version.
+fn content_document_link() -> StandardObject {
+    let fields = MessageFields {
+        parents: paths(["LinkedEntityId", "ContentDocumentId"]),
+        sent_at: paths(["ContentDocument.CreatedDate"]),
+        author: "ContentDocument.CreatedById".to_owned(),
+        text: paths(["ContentDocument.Title"]),
+        public: Some(is("Visibility", ["AllUsers"])),
+        file: Some(FileFields {
+            object: path("ContentVersion"),
+            id: path("ContentDocument.LatestPublishedVersionId"),
+            body: path("VersionData"),
+            name: Some(path("ContentDocument.Title")),
+            bytes: Some(path("ContentDocument.ContentSize")),
+            media_type: None,
+            extension: Some(path("ContentDocument.FileExtension")),
+        }),
+        ..message(MessageKind::File)
+    };
+    StandardObject {
+        linked: &[
+            "ContentDocument.Title",
+            "ContentDocument.FileExtension",
+            "ContentDocument.FileType",
+            "ContentDocument.ContentSize",
+            "ContentDocument.LatestPublishedVersionId",
+            "ContentDocument.CreatedDate",
+            "ContentDocument.CreatedById",
+            "ContentDocument.CreatedBy.Name",
+        ],
+        found: Found::ByParents,
+        ..object("ContentDocumentLink", "06A", Projection::Message(fields))
+    }
 }
 
 fn contact() -> StandardObject {

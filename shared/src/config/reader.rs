@@ -75,6 +75,25 @@ impl Reader {
         Secret::new(value)
     }
 
+    /// A text that may be left out; an empty one counts as none.
+    pub(super) fn optional_secret(
+        &mut self,
+        section: &str,
+        key: &str,
+        example: &str,
+    ) -> Option<Secret<String>> {
+        let is_empty = |(raw, _): &(Raw, Origin)| as_text(raw).is_ok_and(|text| text.is_empty());
+        let file_key = format!("{key}_file");
+        let given = self.find(section, key);
+        let by_file = self.find(section, &file_key);
+        if given.as_ref().is_none_or(is_empty) && by_file.as_ref().is_none_or(is_empty) {
+            let from = given.map_or_else(|| "default".to_owned(), |(_, origin)| origin.to_string());
+            self.printed.push((format!("{section}.{key}"), format!("\"\" # {from}")));
+            return None;
+        }
+        Some(self.secret(section, key, "it may be left out, but not be half given", example))
+    }
+
     /// A whole number within bounds, or the default.
     pub(super) fn number(
         &mut self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::files::Files;
 use super::problem::{ConfigProblem, ConfigProblems};
 use super::reader::Reader;
 use super::source::{Given, read_file};
@@ -24,6 +25,8 @@ pub struct Config {
     pub keys: Keys,
     /// Salesforce.
     pub salesforce: Salesforce,
+    /// Where bodies of files are kept.
+    pub files: Files,
     /// The worker.
     pub worker: Worker,
     /// The scheduler's dispatcher.
@@ -205,6 +208,7 @@ impl Config {
                 create: reader.truth("keys", "create", true),
             },
             salesforce: Salesforce::read(reader),
+            files: Files::read(reader),
             worker: Worker {
                 slots: small(reader.number("worker", "slots", 8, 1..=512)),
                 commit_rows: small(reader.number("worker", "commit_rows", 2000, 1..=2000)),
@@ -330,7 +334,7 @@ fn required_path(reader: &mut Reader, section: &str, key: &str, default: &str) -
     PathBuf::from(reader.text(section, key, default))
 }
 
-fn existing_file(reader: &mut Reader, section: &str, key: &str) -> Option<PathBuf> {
+pub(super) fn existing_file(reader: &mut Reader, section: &str, key: &str) -> Option<PathBuf> {
     let path = reader.path(section, key)?;
     if let Err(error) = std::fs::File::open(&path) {
         reader.problem(

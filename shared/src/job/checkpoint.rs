@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{MessageFields, TicketFields};
+use crate::catalog::{FilePolicy, MessageFields, TicketFields};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::FieldSetId;
@@ -26,6 +26,8 @@ pub struct ObjectSettings {
     /// then come with all of their messages, however old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_days: Option<u32>,
+    /// Which bodies of files are kept.
+    pub files: FilePolicy,
     /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
@@ -41,6 +43,7 @@ impl Default for ObjectSettings {
             ticket: None,
             message: None,
             history_days: None,
+            files: FilePolicy::default(),
             settle_s: 60,
             overlap_s: 900,
         }

@@ -27,6 +27,8 @@ pub enum Kind {
     Backfill,
     /// Read records that others lead to, by reference; a row a list of ids.
     Related,
+    /// Fetch bodies of files; a row a list of them.
+    File,
 }
 
 impl Kind {
@@ -37,13 +39,16 @@ impl Kind {
             Self::Incremental => "incremental",
             Self::Backfill => "backfill",
             Self::Related => "related",
+            Self::File => "file",
         }
     }
 
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Incremental, Self::Backfill, Self::Related].into_iter().find(|kind| kind.word() == word)
+        [Self::Incremental, Self::Backfill, Self::Related, Self::File]
+            .into_iter()
+            .find(|kind| kind.word() == word)
     }
 }
 
@@ -174,7 +179,7 @@ mod tests {
             assert_eq!(Class::from_number(class.number()), Some(class));
         }
         assert_eq!(Class::from_number(7), None);
-        for kind in [Kind::Incremental, Kind::Backfill, Kind::Related] {
+        for kind in [Kind::Incremental, Kind::Backfill, Kind::Related, Kind::File] {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
         assert!(HEARTBEAT * 3 <= LEASE, "a holder has three chances to say that it lives");

@@ -13,7 +13,11 @@ pub struct Related {
     /// `Id` for the records themselves, a reference for the children of others.
     pub field: String,
     /// Salesforce ids.
+    #[serde(default)]
     pub ids: Vec<String>,
+    /// Instead of ids: numbers of tickets, in digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<String>,
 }
 
 /// How far such a job is.
@@ -66,7 +70,7 @@ mod tests {
 
     fn related(count: usize) -> Related {
         let ids = (0..count).map(|n| SalesforceId::parse(&format!("500{n:012}")).unwrap().to_string());
-        Related { field: "ParentId".to_owned(), ids: ids.collect() }
+        Related { field: "ParentId".to_owned(), ids: ids.collect(), numbers: Vec::new() }
     }
 
     #[test]

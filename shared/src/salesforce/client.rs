@@ -12,7 +12,7 @@ use super::error::{SalesforceError, WireStage};
 use super::fault::FaultKind;
 use super::gate::admitted;
 use super::host::Origin;
-use super::http::{Answer, Http, Outgoing, Payload};
+use super::http::{Answer, Http, Outgoing, Payload, Streaming};
 use super::identity::ApiVersion;
 use crate::clock::Clock;
 use crate::ports::{CallGate, CallKind, Session, TokenStore};
@@ -165,15 +165,41 @@ impl Client {
         kind: CallKind,
         outgoing: Outgoing<'_>,
     ) -> Result<Answer, SalesforceError> {
+        let Exchanger { http, .. } = &self.0.exchanger;
+        self.admit(kind, http.send(outgoing)).await
+    }
+
+    /// As [`Self::attempt_at`], with the body of a good answer sent on piece by piece.
+    pub(super) async fn attempt_streaming(
+        &self,
+        kind: CallKind,
+        session: &Session,
+        ask: &Ask,
+        stream: Streaming<'_>,
+    ) -> Result<Answer, SalesforceError> {
+        let outgoing = Outgoing {
+            url: ask.url(&self.origin(session)?),
+            bearer: Some(&session.access_token),
+            headers: ask.headers.clone(),
+            payload: Payload::None,
+        };
+        self.admit(kind, self.0.exchanger.http.stream(outgoing, stream)).await
+    }
+
+    async fn admit(
+        &self,
+        kind: CallKind,
+        attempt: impl Future<Output = Result<Answer, SalesforceError>>,
+    ) -> Result<Answer, SalesforceError> {
         let span = tracing::debug_span!(
             "salesforce.call",
             kind = kind.word(),
             status = tracing::field::Empty,
             bytes = tracing::field::Empty
         );
-        let Exchanger { http, gate, .. } = &self.0.exchanger;
+        let gate = &self.0.exchanger.gate;
         async {
-            let answer = admitted(&**gate, kind, http.send(outgoing)).await?;
+            let answer = admitted(&**gate, kind, attempt).await?;
             let span = tracing::Span::current();
             span.record("status", answer.status);
             span.record("bytes", answer.body.len());
@@ -185,7 +211,7 @@ impl Client {
 }
 
 /// An expired session; or a host that no longer serves the org, whose successor the token answer names.
-fn a_new_session_may_help(error: &SalesforceError) -> bool {
+pub(super) fn a_new_session_may_help(error: &SalesforceError) -> bool {
     if let SalesforceError::Transport { stage: WireStage::Connect, detail } = error {
         // An old My Domain name ends as a name that no longer resolves.
         return detail.contains("dns error");

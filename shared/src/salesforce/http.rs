@@ -12,6 +12,7 @@ use reqwest::{Method, Response};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::error::{SalesforceError, WireStage};
@@ -104,6 +105,15 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) payload: Payload,
 }
 
+/// Where the body of an answer goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Streaming<'a> {
+    /// Takes the pieces; when it is closed, no more are read.
+    pub(crate) into: &'a mpsc::Sender<Bytes>,
+    /// The longest body.
+    pub(crate) most_bytes: usize,
+}
+
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -152,6 +162,43 @@ impl Http {
 
     /// One wire attempt; an answer of any status is `Ok`.
     pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, SalesforceError> {
+        let response = self.response(outgoing).await?;
+        let answer = head(&response);
+        let body = if response.status().is_success() {
+            read_body(response, self.max_body_bytes).await?
+        } else {
+            // A refusal that breaks off still says by its status what it is.
+            read_body(response, REFUSAL_BYTES).await.unwrap_or_default()
+        };
+        Ok(Answer { body, ..answer })
+    }
+
+    /// One wire attempt whose body, when the answer is good, is sent on piece by piece and not kept.
+    pub(crate) async fn stream(
+        &self,
+        outgoing: Outgoing<'_>,
+        stream: Streaming<'_>,
+    ) -> Result<Answer, SalesforceError> {
+        let mut response = self.response(outgoing).await?;
+        let answer = head(&response);
+        if !response.status().is_success() {
+            let body = read_body(response, REFUSAL_BYTES).await.unwrap_or_default();
+            return Ok(Answer { body, ..answer });
+        }
+        let mut sent = 0;
+        while let Some(piece) = response.chunk().await.map_err(|error| wire_error(error, WireStage::Body))? {
+            sent += piece.len();
+            if sent > stream.most_bytes {
+                return Err(SalesforceError::BodyTooLarge { limit_bytes: stream.most_bytes });
+            }
+            if stream.into.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn response(&self, outgoing: Outgoing<'_>) -> Result<Response, SalesforceError> {
         let method = if matches!(outgoing.payload, Payload::None) { Method::GET } else { Method::POST };
         let mut request = self.client.request(method, outgoing.url);
         if let Some(token) = outgoing.bearer {
@@ -165,32 +212,24 @@ impl Http {
             Payload::Json(body) => request.header(header::CONTENT_TYPE, "application/json").body(body),
             Payload::Form(fields) => request.form(&fields),
         };
-        let response = request.send().await.map_err(|error| wire_error(error, WireStage::Send))?;
-        self.read(response).await
+        request.send().await.map_err(|error| wire_error(error, WireStage::Send))
     }
+}
 
-    async fn read(&self, response: Response) -> Result<Answer, SalesforceError> {
-        let status = response.status().as_u16();
-        let headers = response.headers();
-        let date = |name: HeaderName| text(headers, &name).and_then(parse_http_date);
-        let answer = Answer {
-            status,
-            date: date(header::DATE),
-            last_modified: date(header::LAST_MODIFIED),
-            usage: headers
-                .get_all("sforce-limit-info")
-                .iter()
-                .find_map(|value| ApiUsage::parse(value.to_str().ok()?)),
-            content_type: text(headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned(),
-            body: Bytes::new(),
-        };
-        let body = if response.status().is_success() {
-            read_body(response, self.max_body_bytes).await?
-        } else {
-            // A refusal that breaks off still says by its status what it is.
-            read_body(response, REFUSAL_BYTES).await.unwrap_or_default()
-        };
-        Ok(Answer { body, ..answer })
+/// What the headers of an answer say.
+fn head(response: &Response) -> Answer {
+    let headers = response.headers();
+    let date = |name: HeaderName| text(headers, &name).and_then(parse_http_date);
+    Answer {
+        status: response.status().as_u16(),
+        date: date(header::DATE),
+        last_modified: date(header::LAST_MODIFIED),
+        usage: headers
+            .get_all("sforce-limit-info")
+            .iter()
+            .find_map(|value| ApiUsage::parse(value.to_str().ok()?)),
+        content_type: text(headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned(),
+        body: Bytes::new(),
     }
 }
 

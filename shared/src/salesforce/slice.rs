@@ -76,6 +76,7 @@ impl RecordPage {
 enum Work {
     Window(Window),
     References { field: FieldPath, chunks: VecDeque<Vec<SalesforceId>> },
+    Numbers { field: FieldPath, numbers: Vec<String> },
     Nothing,
 }
 
@@ -117,6 +118,14 @@ impl Client {
         let most = split::ids_per_query(self, &selection, &parts.first, &field);
         let chunks = ids.chunks(most).map(<[SalesforceId]>::to_vec).collect();
         self.reader(selection, parts, Work::References { field, chunks })
+    }
+
+    /// Reads the records whose `field` holds one of these numbers, a handful.
+    #[must_use]
+    pub fn read_numbers(&self, selection: Selection, field: FieldPath, numbers: &[String]) -> RecordPages {
+        let half = self.settings().max_query_bytes / 2;
+        let parts = Parts::cut(&selection.fields, half, half);
+        self.reader(selection, parts, Work::Numbers { field, numbers: numbers.to_vec() })
     }
 
     fn reader(&self, selection: Selection, parts: Parts, work: Work) -> RecordPages {
@@ -166,7 +175,7 @@ impl RecordPages {
         // Taken from the first part: a record that is read again may have moved past the window.
         let last = match self.work {
             Work::Window(_) => page.last_position(&self.selection.cursor)?,
-            Work::References { .. } | Work::Nothing => None,
+            Work::References { .. } | Work::Numbers { .. } | Work::Nothing => None,
         };
         let content = if self.parts.rest.is_empty() {
             Content::Whole(page)
@@ -193,6 +202,11 @@ impl RecordPages {
                 }
                 page.done = page.done && chunks.is_empty();
             }
+            Work::Numbers { .. } => {
+                if page.done {
+                    self.work = Work::Nothing;
+                }
+            }
             Work::Nothing => {}
         }
         page
@@ -205,6 +219,9 @@ fn query_of(work: &Work, selection: &Selection, parts: &Parts) -> Option<Soql> {
         Work::Window(window) => Some(Soql::window(object, &parts.first, cursor, window)),
         Work::References { field, chunks } => {
             chunks.front().map(|ids| Soql::by_references(object, &parts.first, cursor, field, ids))
+        }
+        Work::Numbers { field, numbers } => {
+            Some(Soql::by_numbers(object, &parts.first, cursor, field, numbers))
         }
         Work::Nothing => None,
     }

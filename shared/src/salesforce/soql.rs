@@ -178,6 +178,25 @@ impl Soql {
         Self { text, object: object.clone() }
     }
 
+    /// The records whose `field` holds one of these numbers. What is not all digits is left out.
+    #[must_use]
+    pub fn by_numbers(
+        object: &ObjectName,
+        fields: &[FieldPath],
+        cursor: &FieldPath,
+        field: &FieldPath,
+        numbers: &[String],
+    ) -> Self {
+        let is_number = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers: Vec<String> =
+            numbers.iter().filter(is_number).map(|number| format!("'{number}'")).collect();
+        // A list may not be empty; no record has an empty number.
+        let list = if numbers.is_empty() { "''".to_owned() } else { numbers.join(",") };
+        let mut text = select_list(fields, Some(cursor));
+        let _ = write!(text, " FROM {} WHERE {} IN ({list})", object.as_str(), field.as_str());
+        Self { text, object: object.clone() }
+    }
+
     /// How many records a window holds, whatever was read of it.
     #[must_use]
     pub fn count(object: &ObjectName, cursor: &FieldPath, from: Timestamp, to: Timestamp) -> Self {

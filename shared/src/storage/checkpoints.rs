@@ -7,7 +7,7 @@ use tokio_postgres::types::Json;
 use super::error::StoreError;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
-use crate::catalog::{Field, FieldSet, ObjectDescribe, Projection, Role, StandardObject};
+use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -82,8 +82,8 @@ pub async fn plan_inputs(
                (SELECT jsonb_agg(jsonb_build_object('id', s.object_id, 'api_name', s.api_name, 'role', s.role,
                                                     'key_prefix', t.key_prefix, 'settings', s.settings))
                   FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
-                 WHERE s.connection_id = o.connection_id AND s.role IN ('ticket', 'message', 'event')), d.linked, o.role,
-               nullif(p.scope_from, '-infinity')
+                 WHERE s.connection_id = o.connection_id), d.linked, o.role,
+               CASE WHEN isfinite(p.scope_from) THEN p.scope_from END
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -140,13 +140,17 @@ pub async fn plan_inputs(
 fn parents(objects: Vec<ParentObject>) -> ParentObjects {
     let mut parents = ParentObjects::default();
     for object in objects {
-        let known = || StandardObject::find(&object.api_name).map(|object| object.key_prefix.to_owned());
-        let (Some(prefix), Some(role)) =
-            (object.key_prefix.clone().or_else(known), Role::from_word(&object.role))
+        let (id, standard) = (ObjectId(object.id), StandardObject::find(&object.api_name));
+        match standard.map(|object| object.found) {
+            Some(Found::ByParents) => drop(parents.by_parents.insert(id)),
+            Some(Found::WithChildren) => drop(parents.with_children.insert(id)),
+            Some(Found::ByStamp) | None => {}
+        }
+        let known = standard.map(|object| object.key_prefix.to_owned());
+        let (Some(prefix), Some(role)) = (object.key_prefix.clone().or(known), Role::from_word(&object.role))
         else {
             continue;
         };
-        let id = ObjectId(object.id);
         match Projection::of(&object.api_name, role, &object.settings) {
             Projection::Ticket(_) => drop(parents.tickets.insert(prefix, id)),
             Projection::Message(fields) => {
@@ -233,6 +237,8 @@ pub struct FirstPlan {
     pub expected: Option<i64>,
     /// History, newest first; empty when there is none.
     pub slices: Vec<Slice>,
+    /// No window brings any record: what they belong to leads to them.
+    pub by_parents: bool,
 }
 
 /// Stores the first plan: the watermark, the open slices and one job a slice.
@@ -240,18 +246,42 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
     const PLAN: &str = "-- checkpoint_first_plan
         UPDATE checkpoints
            SET state = CASE WHEN $4 = '[]'::jsonb THEN 'current' ELSE 'loading' END, ask = NULL,
-               watermark_at = $2, window_hi = NULL, position_stamp = NULL, position_id = NULL,
-               expected = $3, open_slices = $4, scope_from = coalesce($5, '-infinity'),
-               covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5, '-infinity') ELSE $2 END,
+               watermark_at = $2::timestamptz, window_hi = NULL, position_stamp = NULL, position_id = NULL,
+               expected = $3, open_slices = $4,
+               scope_from = CASE WHEN $6::bool THEN 'infinity' ELSE coalesce($5::timestamptz, '-infinity') END,
+               covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5::timestamptz, '-infinity') ELSE $2::timestamptz END,
                loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
          WHERE object_id = $1 RETURNING generation";
     let slices = Json(&plan.slices);
     let row = tx
         .sql()
-        .query_one(PLAN, &[&lease.object.0, &plan.watermark, &plan.expected, &slices, &plan.scope_from])
+        .query_one(
+            PLAN,
+            &[&lease.object.0, &plan.watermark, &plan.expected, &slices, &plan.scope_from, &plan.by_parents],
+        )
         .await
         .map_err(StoreError::at("checkpoint_first_plan"))?;
     slice_jobs_insert(tx, lease, row.get(0), &plan.slices, &Progress::default()).await
+}
+
+/// Lets the watermark of an object whose records are found by what they belong to follow those objects' own, once what
+/// they led to is read. Gives whether it is.
+pub async fn checkpoint_follow(
+    tx: &TenantTx<'_>,
+    object: ObjectId,
+    parents: &[i32],
+) -> Result<bool, StoreError> {
+    const SQL: &str = "-- checkpoint_follow
+        UPDATE checkpoints c SET watermark_at = greatest(c.watermark_at, w.at), passed_at = now(), updated_at = now()
+          FROM (SELECT min(p.watermark_at) AS at FROM checkpoints p WHERE p.object_id = ANY ($2)) w
+         WHERE c.object_id = $1 AND w.at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.object_id = $1 AND j.kind = $3)";
+    let changed = tx
+        .sql()
+        .execute(SQL, &[&object.0, &parents, &Kind::Related.word()])
+        .await
+        .map_err(StoreError::at("checkpoint_follow"))?;
+    Ok(changed == 1)
 }
 
 /// Lets history reach further back: more open slices, and one job for each.
@@ -264,9 +294,9 @@ pub async fn scope_extend(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_scope_extend
         UPDATE checkpoints
-           SET scope_from = coalesce($2, '-infinity'), open_slices = open_slices || $3, expected = expected + $4,
-               state = CASE WHEN $3 = '[]'::jsonb THEN state ELSE 'loading' END,
-               covered_from = CASE WHEN open_slices || $3 = '[]'::jsonb THEN coalesce($2, '-infinity') ELSE covered_from END,
+           SET scope_from = coalesce($2::timestamptz, '-infinity'), open_slices = open_slices || $3::jsonb, expected = expected + $4,
+               state = CASE WHEN $3::jsonb = '[]'::jsonb THEN state ELSE 'loading' END,
+               covered_from = CASE WHEN open_slices || $3::jsonb = '[]'::jsonb THEN coalesce($2::timestamptz, '-infinity') ELSE covered_from END,
                updated_at = now()
          WHERE object_id = $1 RETURNING generation";
     let row = tx

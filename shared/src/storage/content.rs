@@ -1,11 +1,13 @@
 //! Reading one tenant's content: status, tickets, conversations, changes, people, quarantine.
 //!
 //! Every function takes the tenant's scope and runs in one transaction of the tenant role; row-level security
-//! stands behind each WHERE. Nothing here writes. Text is opened from the sealed records, never from a copy.
+//! stands behind each WHERE. Nothing here writes but what [`named`] asks for. Text is opened from the sealed records, never from a copy.
 
 mod authors;
 pub mod changes;
 pub mod conversation;
+pub mod files;
+pub mod named;
 pub mod opened;
 pub mod people;
 pub mod quarantine;

@@ -22,6 +22,15 @@ pub enum StoreError {
         #[source]
         source: tokio_postgres::Error,
     },
+    /// The object store failed.
+    #[error("{what}")]
+    Objects {
+        /// What was tried.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<object_store::Error>,
+    },
     /// A value could not be sealed or opened.
     #[error("seal or open a value")]
     Crypto(#[from] CryptoError),
@@ -61,7 +70,7 @@ impl From<PoolError> for StoreError {
 impl Classify for StoreError {
     fn disposition(&self, now: Timestamp) -> Disposition {
         match self {
-            Self::Connect(_) => Disposition::Retry { backoff: Backoff::Hiccup },
+            Self::Connect(_) | Self::Objects { .. } => Disposition::Retry { backoff: Backoff::Hiccup },
             Self::Statement { source, .. } => after_statement(source, now),
             Self::Crypto(error) => error.disposition(now),
             Self::FenceLost | Self::TenantClosed => Disposition::Discard,
@@ -75,6 +84,7 @@ impl Classify for StoreError {
             Self::Connect(_) => "database_unreachable",
             Self::Statement { source, .. } if source.is_closed() => "database_unreachable",
             Self::Statement { .. } => "statement_failed",
+            Self::Objects { .. } => "object_store_failed",
             Self::Crypto(error) => error.code(),
             Self::FenceLost => "fence_lost",
             Self::GateMoved { .. } => "gate_moved",

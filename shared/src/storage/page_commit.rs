@@ -1,7 +1,7 @@
 //! The page commit: rows, projection, identities, checkpoint, job and feed in one transaction.
 //!
 //! Order of locks, the same for every commit, so that two never wait for each other in a circle:
-//! tenant gate (shared) → records in key order → quarantine → messages, agents, customers in key order →
+//! tenant gate (shared) → records in key order → quarantine → messages, files, agents, customers in key order →
 //! job → checkpoint → feed head → tickets. Tickets are only ever written under the feed's lock: their
 //! aggregates are then computed from all committed messages, whatever the order of commits, and their
 //! sequence numbers are dense and in commit order.
@@ -16,12 +16,13 @@ mod aggregates;
 mod checkpoint;
 mod closure;
 mod facets;
+mod files;
 mod messages;
 mod people;
 mod quarantine;
 mod tickets;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
@@ -72,6 +73,10 @@ pub struct ParentObjects {
     pub holders: HashMap<String, ObjectId>,
     /// Fields by which items of other objects name what they belong to.
     pub children: ChildFields,
+    /// Objects whose records are found by what they belong to alone.
+    pub by_parents: HashSet<ObjectId>,
+    /// Objects with each change of whose records the children are looked for again.
+    pub with_children: HashSet<ObjectId>,
 }
 
 /// What becomes of the job with this commit.
@@ -136,6 +141,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
         .collect();
     quarantine::upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
+    files::want(&tx, page.lease, &applied, &touched.files).await?;
     people::upsert(&tx, key, &applied).await?;
 
     let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);

@@ -37,7 +37,10 @@ pub async fn related_jobs_insert(
     const SQL: &str = "-- related_jobs_insert
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
         SELECT $1, $2, $3, $4, $5, $6, jsonb_build_object('field', $7::text, 'ids', to_jsonb(array_agg(k.id ORDER BY k.n)))
-          FROM unnest($8::text[]) WITH ORDINALITY AS k (id, n) GROUP BY (k.n - 1) / $9";
+          FROM unnest($8::text[]) WITH ORDINALITY AS k (id, n) GROUP BY (k.n - 1) / $9
+        UNION ALL
+        SELECT $1, $2, $3, $4, $5, $6, jsonb_build_object('field', $7::text, 'numbers', to_jsonb($10::text[]))
+         WHERE cardinality($10::text[]) > 0";
     tx.sql()
         .execute(
             SQL,
@@ -51,6 +54,7 @@ pub async fn related_jobs_insert(
                 &related.field,
                 &related.ids,
                 &most(),
+                &related.numbers,
             ],
         )
         .await
@@ -114,6 +118,28 @@ pub(super) async fn shells_left(
     Ok(rows.iter().map(|row| (object, row.get(0))).collect())
 }
 
+/// Records of a ticket object, whose history was read by now, that items named before it was one: those made no shell.
+pub(super) async fn named_before(
+    tx: &TenantTx<'_>,
+    connection: ConnectionId,
+    object: ObjectId,
+) -> Result<Vec<(ObjectId, String)>, StoreError> {
+    const SQL: &str = "-- related_named_before
+        SELECT DISTINCT m.ticket_record_id FROM checkpoints c
+          JOIN messages m ON m.tenant_id = $1 AND m.connection_id = $2 AND m.state = 0
+               AND m.ticket_record_id >= c.key_prefix AND m.ticket_record_id < c.key_prefix || '~'
+         WHERE c.object_id = $3 AND c.state = 'current'
+           AND NOT EXISTS (SELECT FROM tickets t
+                            WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.object_id = $3
+                              AND t.record_id = m.ticket_record_id)";
+    let rows = tx
+        .sql()
+        .query(SQL, &[&tx.scope().tenant().0, &connection.0, &object.0])
+        .await
+        .map_err(StoreError::at("related_named_before"))?;
+    Ok(rows.iter().map(|row| (object, row.get(0))).collect())
+}
+
 /// Takes the feed's lock until the commit, without a new number.
 pub(super) async fn feed_lock(tx: &TenantTx<'_>) -> Result<(), StoreError> {
     const SQL: &str = "-- feed_lock\nSELECT FROM tenant_feed WHERE tenant_id = $1 FOR UPDATE";
@@ -143,7 +169,10 @@ pub async fn related_at_first_plan(
                        UNION ALL
                        SELECT object_id, record_id FROM messages
                         WHERE tenant_id = $1 AND connection_id = $2 AND state = 0 AND holds
-                          AND sent_at < c.scope_from) h
+                          AND sent_at < c.scope_from
+                       UNION ALL
+                       SELECT object_id, record_id FROM records
+                        WHERE tenant_id = $1 AND connection_id = $2 AND state = 0 AND object_id = ANY ($9)) h
                   JOIN object_syncs p ON p.object_id = h.object_id
                  CROSS JOIN unnest($7::text[]) AS f (field)
                   JOIN describes d ON d.object_id = c.object_id
@@ -154,8 +183,9 @@ pub async fn related_at_first_plan(
     let (owner, object) = (Owner::from(lease), lease.object);
     feed_lock(tx).await?;
     if parents.tickets.values().any(|ticket| *ticket == object) {
-        let shells = shells_left(tx, owner.connection, object).await?;
-        parents_wanted(tx, owner, &shells).await?;
+        let mut wanted = shells_left(tx, owner.connection, object).await?;
+        wanted.extend(named_before(tx, owner.connection, object).await?);
+        parents_wanted(tx, owner, &wanted).await?;
     }
     let fields: Vec<&str> = parents
         .children
@@ -166,6 +196,9 @@ pub async fn related_at_first_plan(
     if fields.is_empty() {
         return Ok(());
     }
+    // What is found by its parents alone is found by those too that are no part of a ticket.
+    let leading: Vec<i32> =
+        parents.with_children.iter().filter(|_| parents.by_parents.contains(&object)).map(|o| o.0).collect();
     tx.sql()
         .query_typed(
             CHILDREN,
@@ -178,6 +211,7 @@ pub async fn related_at_first_plan(
                 (&object.0, Type::INT4),
                 (&fields, Type::TEXT_ARRAY),
                 (&most(), Type::INT8),
+                (&leading, Type::INT4_ARRAY),
             ],
         )
         .await
@@ -197,6 +231,31 @@ pub(super) async fn children_wanted(
     children: &ChildFields,
     records: &[(&str, Option<Timestamp>)],
 ) -> Result<(), StoreError> {
+    children_insert(tx, owner, Class::Derived, parent, children, records).await
+}
+
+/// Makes jobs that read this record and all of its children now: a person waits for it.
+pub async fn record_wanted(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    object: ObjectId,
+    record: &SalesforceId,
+    children: &ChildFields,
+) -> Result<(), StoreError> {
+    let itself = Related { field: "Id".to_owned(), ids: vec![record.to_string()], numbers: Vec::new() };
+    related_jobs_insert(tx, owner, Class::Interactive, object, &itself).await?;
+    children_insert(tx, owner, Class::Interactive, object, children, &[(record.as_str(), None)]).await
+}
+
+/// Where a person waits, children are asked for whatever windows bring.
+async fn children_insert(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    class: Class,
+    parent: ObjectId,
+    children: &ChildFields,
+    records: &[(&str, Option<Timestamp>)],
+) -> Result<(), StoreError> {
     // A field asks for a job only where it may point to the parent's object, as the child's describe says.
     const SQL: &str = "-- related_children_wanted
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
@@ -205,8 +264,8 @@ pub(super) async fn children_wanted(
           FROM (SELECT f.object_id, f.field, r.id,
                        (row_number() OVER (PARTITION BY f.object_id, f.field ORDER BY r.id) - 1) / $11 AS part
                   FROM unnest($7::int[], $8::text[]) AS f (object_id, field)
-                  JOIN checkpoints c ON c.object_id = f.object_id AND c.scope_from > '-infinity'
-                       AND c.state IN ('loading', 'current')
+                  JOIN checkpoints c ON c.object_id = f.object_id AND c.state IN ('loading', 'current')
+                       AND (c.scope_from > '-infinity' OR $12)
                   JOIN describes d ON d.object_id = f.object_id
                   JOIN object_syncs p ON p.object_id = $6
                   JOIN unnest($9::text[], $10::timestamptz[]) AS r (id, opened_at)
@@ -228,13 +287,14 @@ pub(super) async fn children_wanted(
                 (&owner.connection.0, Type::UUID),
                 (&owner.org.as_str(), Type::TEXT),
                 (&Kind::Related.word(), Type::TEXT),
-                (&Class::Derived.number(), Type::INT2),
+                (&class.number(), Type::INT2),
                 (&parent.0, Type::INT4),
                 (&objects, Type::INT4_ARRAY),
                 (&fields, Type::TEXT_ARRAY),
                 (&ids, Type::TEXT_ARRAY),
                 (&opened, Type::TIMESTAMPTZ_ARRAY),
                 (&most(), Type::INT8),
+                (&(class == Class::Interactive), Type::BOOL),
             ],
         )
         .await

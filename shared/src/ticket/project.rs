@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalog::{Condition, MessageFields, MessageKind, Projection, TicketFields};
+use crate::catalog::{Condition, FilePolicy, LeftOut, MessageFields, MessageKind, Projection, TicketFields};
 use crate::clock::Timestamp;
 use crate::ids::SalesforceId;
 use crate::job::checkpoint::{Facet, FacetKind};
@@ -19,6 +19,8 @@ pub struct ProjectionPlan {
     pub ticket_kinds: HashSet<String>,
     /// Mapped fields that tickets are filtered by.
     pub facets: Vec<Facet>,
+    /// Which bodies of files are kept.
+    pub files: FilePolicy,
 }
 
 /// What a record became.
@@ -95,6 +97,25 @@ pub struct MessageRow {
     pub same_as: Option<String>,
     /// Items of other objects belong to it, and through it to its ticket.
     pub holds: bool,
+    /// The file that it is.
+    pub file: Option<FileRow>,
+}
+
+/// Where a file's body is to be had, and whether it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// The record that has the body.
+    pub id: SalesforceId,
+    /// Its object.
+    pub object: String,
+    /// Its field.
+    pub field: String,
+    /// Length in bytes, as the record says.
+    pub bytes: Option<u64>,
+    /// Why the body is not wanted.
+    pub left_out: Option<LeftOut>,
+    /// Whether the body may change with this record.
+    pub is_own: bool,
 }
 
 /// The columns of an agent or a customer.
@@ -114,7 +135,7 @@ pub fn project(plan: &ProjectionPlan, record: &CanonicalRecord<'_>, stamp: Times
     match &plan.projection {
         Projection::Ticket(fields) => Projected::Ticket(ticket(fields, &plan.facets, record, stamp)),
         Projection::Message(fields) => {
-            message(fields, &plan.ticket_kinds, record, stamp).map_or(Projected::Unlinked, Projected::Message)
+            message(fields, plan, record, stamp).map_or(Projected::Unlinked, Projected::Message)
         }
         Projection::Agent => Projected::Agent(PersonRow {
             active: record.boolean("IsActive").unwrap_or(true),
@@ -177,13 +198,13 @@ pub fn scaled(text: &str, scale: u8) -> Option<i64> {
 
 fn message(
     fields: &MessageFields,
-    ticket_kinds: &HashSet<String>,
+    plan: &ProjectionPlan,
     record: &CanonicalRecord<'_>,
     stamp: Timestamp,
 ) -> Option<MessageRow> {
     let parents = || fields.parents.iter().filter_map(|path| SalesforceId::parse(&record.text(path)?).ok());
     let ticket_record =
-        parents().find(|id| ticket_kinds.contains(id.key_prefix())).or_else(|| parents().next())?;
+        parents().find(|id| plan.ticket_kinds.contains(id.key_prefix())).or_else(|| parents().next())?;
     let is_event = fields.event.as_ref().is_some_and(|condition| holds(condition, record) == Some(true));
     let kind = if is_event { MessageKind::Event } else { fields.kind };
     let public = fields.public.as_ref().is_none_or(|condition| holds(condition, record).unwrap_or(false));
@@ -200,6 +221,20 @@ fn message(
         characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
         same_as: fields.same_as.as_deref().and_then(|path| owned(record, path)).filter(is_record),
         holds: fields.holds,
+        file: file(fields, &plan.files, record),
+    })
+}
+
+fn file(fields: &MessageFields, policy: &FilePolicy, record: &CanonicalRecord<'_>) -> Option<FileRow> {
+    let file = fields.file.as_ref()?;
+    let facts = file.facts(record);
+    Some(FileRow {
+        id: SalesforceId::parse(&record.text(&file.id)?).ok()?,
+        object: file.object.clone(),
+        field: file.body.clone(),
+        bytes: facts.bytes,
+        left_out: policy.verdict(&facts),
+        is_own: file.is_own(),
     })
 }
 
@@ -215,7 +250,8 @@ fn holds(condition: &Condition, record: &CanonicalRecord<'_>) -> Option<bool> {
 /// Whose words an item holds. What does not say is from us, but for a chat, which customers begin.
 fn direction(kind: MessageKind, incoming: Option<bool>, public: bool) -> &'static str {
     match (kind, incoming) {
-        (MessageKind::Event, _) => "internal",
+        // Who sent a file is told by the item that it came with, if any.
+        (MessageKind::Event | MessageKind::File, _) => "internal",
         (_, Some(true)) | (MessageKind::Chat, None) => "inbound",
         (_, Some(false)) => "outbound",
         (

@@ -18,7 +18,8 @@ fn slices() -> Vec<Slice> {
 async fn plan(acme: &Tenant, lease: &Lease, slices: Vec<Slice>) {
     let mut client = acme.db.tenant().await.unwrap();
     let tx = TenantTx::begin(&mut client, &acme.scope).await.unwrap();
-    let plan = FirstPlan { scope_from: None, watermark: at(400), expected: Some(7), slices };
+    let plan =
+        FirstPlan { scope_from: None, watermark: at(400), expected: Some(7), slices, by_parents: false };
     first_plan_store(&tx, lease, &plan).await.unwrap();
     tx.commit().await.unwrap();
 }

@@ -33,6 +33,7 @@ async fn leased(tenant: &Tenant) -> Lease {
         watermark: at(200),
         expected: Some(9),
         slices: vec![slice(100, 200), slice(0, 100)],
+        by_parents: false,
     };
     first_plan_store(&tx, &planner, &plan).await.unwrap();
     tx.commit().await.unwrap();

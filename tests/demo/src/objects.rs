@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::refrain::NewObject;
 
 /// What is read, in the order in which it is most useful, and the role of what Refrain does not know by itself.
-pub const OBJECTS: [(&str, Option<&str>); 19] = [
+pub const OBJECTS: [(&str, Option<&str>); 22] = [
     ("Case", None),
     ("CaseComment", None),
     ("EmailMessage", None),
@@ -18,6 +18,9 @@ pub const OBJECTS: [(&str, Option<&str>); 19] = [
     ("VoiceCall", None),
     ("VoiceCallRecording", None),
     ("CaseHistory", None),
+    ("Attachment", None),
+    ("ContentDocument", None),
+    ("ContentDocumentLink", None),
     ("Contact", None),
     ("User", None),
     ("Task", None),

@@ -33,6 +33,8 @@ pub struct TransformPlan {
     pub identities: &'static [&'static str],
     /// Rows stamped before this and changed arrived late; `None` for history.
     pub late_before: Option<Timestamp>,
+    /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew.
+    pub anew: bool,
 }
 
 /// Rows to write and the outcomes known so far.
@@ -59,9 +61,9 @@ pub fn build(
     let mut rows = Vec::new();
     for head in &parsed.heads {
         match verdict(head, known.get(&head.id)) {
-            Verdict::Unchanged => counts.unchanged += 1,
+            Verdict::Unchanged if !plan.anew => counts.unchanged += 1,
             Verdict::Superseded => counts.superseded += 1,
-            Verdict::Write => {
+            Verdict::Unchanged | Verdict::Write => {
                 if plan.late_before.is_some_and(|before| head.order.stamp < before) {
                     counts.late += 1;
                 }

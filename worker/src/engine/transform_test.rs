@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use refrain_shared::catalog::{Field, FieldType, StandardObject};
+use refrain_shared::catalog::{Field, FieldType, FilePolicy, StandardObject};
 use refrain_shared::clock::parse_salesforce_datetime;
 use refrain_shared::crypto::tenant_keys::WrappedKey;
 use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
@@ -55,9 +55,11 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
             projection: contact.projection.clone(),
             ticket_kinds: HashSet::new(),
             facets: Vec::new(),
+            files: FilePolicy::default(),
         },
         identities: contact.identities,
         late_before: Some(instant("2026-01-02T00:00:00.000Z")),
+        anew: false,
     }
 }
 

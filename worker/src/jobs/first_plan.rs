@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
 use refrain_shared::catalog::{
-    MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
+    Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
 };
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
@@ -51,12 +51,23 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::Counts).await?;
-    let plan = history(job, &describe, &cursor).await?;
+    let plan = if found_of(job) == Found::ByParents {
+        // Its watermark follows those of what leads to its records.
+        let watermark = Timestamp::UNIX_EPOCH;
+        FirstPlan { scope_from: None, watermark, expected: None, slices: Vec::new(), by_parents: true }
+    } else {
+        history(job, &describe, &cursor).await?
+    };
     store(job, &describe, &parents, Some(&plan)).await?;
     tracing::info!(
         object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
     );
     Ok(Planned::Ready)
+}
+
+/// How the object's records are found.
+pub fn found_of(job: &Job<'_>) -> Found {
+    StandardObject::find(&job.inputs.api_name).map_or(Found::ByStamp, |object| object.found)
 }
 
 /// Looks at the object again and stores what is there now; the checkpoint's place is kept.
@@ -166,7 +177,7 @@ async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Resu
     let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
     let slices = cut(rows, oldest, watermark, scope_from);
     tracing::debug!(object = %describe.name, rows, "history counted");
-    Ok(FirstPlan { scope_from, watermark, expected: expected(rows), slices })
+    Ok(FirstPlan { scope_from, watermark, expected: expected(rows), slices, by_parents: false })
 }
 
 /// Plans the history between `wanted` and what was planned before.
@@ -283,7 +294,7 @@ async fn store(
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
     if let Some(plan) = plan {
         first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
-        if plan.slices.is_empty() || plan.scope_from.is_some() {
+        if plan.slices.is_empty() || plan.scope_from.is_some() || plan.by_parents {
             related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
         }
     }

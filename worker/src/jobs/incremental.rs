@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use refrain_shared::catalog::Found;
 use refrain_shared::job::cadence::until_next;
 use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window, wanted_further_back};
 use refrain_shared::job::lease::JobEnd;
 use refrain_shared::job::narrow::Progress;
-use refrain_shared::storage::checkpoints::plan_inputs;
+use refrain_shared::storage::checkpoints::{checkpoint_follow, plan_inputs};
 use refrain_shared::storage::jobs::AttemptReport;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
+use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
 use super::backfill::{progress_of, stored};
@@ -18,6 +20,9 @@ use super::{Job, Left, absent, wants_describe};
 use crate::engine::load::commit;
 use crate::engine::{ReadPlan, Reading, Tally};
 use crate::error::{JobError, Step};
+
+/// When it is looked again whether everything is here that others led to.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Runs the standing job once.
 pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
@@ -32,6 +37,9 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
     if job.inputs.described_for.as_ref().is_some_and(|described| *described != wanted) {
         // Other paths are to be read along than when the object was looked at.
         let Planned::Ready = look_again(&mut job).await? else { return Ok(Left::Open(absent())) };
+    }
+    if first_plan::found_of(&job) == Found::ByParents {
+        return follow(&job).await;
     }
     let (checkpoint, settings) = (&job.inputs.checkpoint, &job.inputs.settings);
     if let Some(wanted) = wanted_further_back(checkpoint, settings, job.context.clock.now()) {
@@ -56,13 +64,34 @@ async fn look_again(job: &mut Job<'_>) -> Result<Planned, JobError> {
     Ok(planned)
 }
 
-async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
+/// When the standing job is due next.
+fn next_turn(job: &Job<'_>) -> JobEnd {
     let interval = Duration::from_secs(u64::try_from(job.inputs.interval_s).unwrap_or(3600));
-    let next_turn = || JobEnd::WaitFor {
-        delay: until_next(job.lease.object, interval, job.context.clock.now()),
-        reason: "cadence",
-        attempt: 0,
-    };
+    let delay = until_next(job.lease.object, interval, job.context.clock.now());
+    JobEnd::WaitFor { delay, reason: "cadence", attempt: 0 }
+}
+
+/// Nothing is read here of an object whose records are found by what they belong to: jobs of related records bring them.
+/// Its watermark follows.
+async fn follow(job: &Job<'_>) -> Result<Left, JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let parents = &job.inputs.parents;
+    let leading = parents.tickets.values().chain(parents.holders.values()).chain(&parents.with_children);
+    let leading: Vec<i32> = leading.map(|object| object.0).collect();
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let tx = TenantTx::begin(&mut client, &TenantScope::leased(job.lease.tenant)).await.map_err(failed)?;
+    let is_here = checkpoint_follow(&tx, job.lease.object, &leading).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(Left::Open(match next_turn(job) {
+        JobEnd::WaitFor { delay, .. } if !is_here => {
+            JobEnd::WaitFor { delay: delay.min(LOOK_AGAIN), reason: "related", attempt: 0 }
+        }
+        turn => turn,
+    }))
+}
+
+async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
+    let next_turn = || next_turn(job);
     let settings = &job.inputs.settings;
     let Some(window) = next_window(&job.inputs.checkpoint, settings, job.context.clock.now()) else {
         return Ok(Left::Open(next_turn()));

@@ -34,8 +34,11 @@ pub async fn narrow(
     excess: Excess,
     report: &AttemptReport,
 ) -> Result<Option<UserMessage>, StoreError> {
-    if lease.kind == Kind::Related {
-        return related::narrower(context, lease, report).await;
+    match lease.kind {
+        Kind::Related => return related::narrower(context, lease, report).await,
+        // Bodies are fetched one by one already.
+        Kind::File => return Ok(Some(too_much("a file"))),
+        Kind::Incremental | Kind::Backfill => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -60,8 +63,8 @@ pub async fn narrow(
                     let (generation, slice) = (inputs.checkpoint.generation, slice_of(lease)?);
                     slice_split(&tx, lease, generation, &slice, at, &progress).await?;
                 }
-                // Related records have no window, so none is cut.
-                Kind::Incremental | Kind::Related => {
+                // Related records and files have no window, so none is cut.
+                Kind::Incremental | Kind::Related | Kind::File => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -93,7 +96,7 @@ fn window(
             let (resume, rows) = (progress.position.clone(), progress.rows);
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
-        Kind::Related => None,
+        Kind::Related | Kind::File => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

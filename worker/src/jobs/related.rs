@@ -50,8 +50,13 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         let stops =
             begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled();
         let is_over = progress.is_done(&related);
-        let mut pages = job.client.read_references(selection.clone(), field.clone(), &ids);
-        let mut open = !ids.is_empty();
+        let mut pages = if related.numbers.is_empty() {
+            job.client.read_references(selection.clone(), field.clone(), &ids)
+        } else {
+            job.client.read_numbers(selection.clone(), field.clone(), &related.numbers)
+        };
+        let asked = !ids.is_empty() || !related.numbers.is_empty();
+        let mut open = asked;
         while open {
             let page = pages.next_page().await.map_err(|e| JobError::of(Step::Extract, &e, now()))?;
             open = page.as_ref().is_some_and(|page| !page.done);
@@ -68,10 +73,10 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             };
             commit(job.context, &plan, prepared, CheckpointMove::Stays, step, tally).await?;
         }
-        match (ids.is_empty(), is_over) {
-            (true, true) => return Ok(Left::Open(JobEnd::Done)),
-            (false, true) => return Ok(Left::Ended),
-            (false, false) if stops => return Ok(Left::Ended),
+        match (asked, is_over) {
+            (false, true) => return Ok(Left::Open(JobEnd::Done)),
+            (true, true) => return Ok(Left::Ended),
+            (true, false) if stops => return Ok(Left::Ended),
             (_, false) => {}
         }
     }

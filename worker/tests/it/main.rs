@@ -9,6 +9,7 @@ mod bad_input;
 mod budget;
 mod closure;
 mod conversation;
+mod files;
 mod linked_paths;
 mod narrowing;
 mod tracing_links;

@@ -159,12 +159,22 @@ impl World {
 
     /// Answers calls whose statement has this part with an error of the platform.
     pub(crate) fn refuse(&self, soql: &str, times: u64, status: u16, code: &str) {
+        let matches = Match { soql: Some(soql.to_owned()), ..Match::default() };
+        self.refuse_matching(matches, times, status, code);
+    }
+
+    /// Answers one call whose path has this part with an error of the platform.
+    pub(crate) fn refuse_path(&self, path: &str, status: u16, code: &str) {
+        let matches = Match { path: Some(path.to_owned()), ..Match::default() };
+        self.refuse_matching(matches, 1, status, code);
+    }
+
+    fn refuse_matching(&self, matches: Match, times: u64, status: u16, code: &str) {
         let fault = Fault::Error {
             status,
             code: code.to_owned(),
             message: "Your query request was running for too long.".to_owned(),
         };
-        let matches = Match { soql: Some(soql.to_owned()), ..Match::default() };
         let org = self.org();
         let request = FaultRequest {
             matches,
@@ -252,6 +262,7 @@ fn context(bed: &TestBed, sim: &Running, ring: KeyRing) -> Context {
         ring: Arc::new(ring),
         http: Http::new(&http).unwrap(),
         client: ClientSettings::default(),
+        chunks: refrain_shared::storage::chunks::ChunkStore::default(),
         commit_rows: 2000,
         calls_per_second: config.salesforce.calls_per_second,
         call_timeout: http.total_timeout,

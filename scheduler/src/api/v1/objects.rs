@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use refrain_shared::catalog::files::MOST_MB;
 use refrain_shared::catalog::{Projection, Role, StandardObject};
 use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
 use refrain_shared::job::ObjectSettings;
@@ -207,7 +208,7 @@ fn check_projection(api_name: &str, role: Role, settings: Option<&ObjectSettings
             "does not say which fields make a ticket.",
             "Give settings.ticket, like {\"number\": \"Name\", \"subject\": \"Title__c\", \"status\": \"Status__c\"}.",
         ),
-        (Role::Message | Role::Event, Projection::None) => refuse(
+        (Role::Message | Role::Event | Role::File, Projection::None) => refuse(
             "does not say which fields make a message.",
             "Give settings.message, like {\"kind\": \"comment\", \"parents\": [\"Case__c\"], \"text\": [\"Body__c\"]}.",
         ),
@@ -249,6 +250,14 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
         Some(settings) if settings.settle_s > DAY || settings.overlap_s > DAY => Err(ApiError::invalid(
             "Settle or overlap is longer than a day.",
             "Give both in seconds, up to 86400.",
+        )),
+        Some(settings) if !(1..=MOST_MB).contains(&settings.files.most_mb) => Err(ApiError::invalid(
+            format!("Files of {} MB are out of bounds.", settings.files.most_mb),
+            format!("Give files.most_mb from 1 to {MOST_MB}; files.bodies = false keeps no bodies at all."),
+        )),
+        Some(settings) if settings.files.mistaken().is_some() => Err(ApiError::invalid(
+            format!("{:?} is no type of file.", settings.files.mistaken().unwrap_or_default()),
+            "Write media types like image/* or application/pdf, and endings like .pdf.",
         )),
         settings => Ok(settings),
     }

@@ -129,7 +129,7 @@ pub(in crate::api) async fn get(
     ApiQuery(query): ApiQuery<TicketQuery>,
 ) -> Result<Json<TicketDetail>, ApiError> {
     let missing = || ApiError::not_found("ticket");
-    let (object, record) = ticket_key(&id).ok_or_else(missing)?;
+    let (object, record) = record_key(&id).ok_or_else(missing)?;
     let keys = api.keys(&scope).await?;
     let found =
         store::ticket_get(&api.db, &scope, keys.clone(), object, record).await?.ok_or_else(missing)?;
@@ -154,7 +154,7 @@ pub(super) fn record_id(key: RecordKey) -> String {
     format!("{}.{}", key.object, key.record)
 }
 
-fn ticket_key(text: &str) -> Option<(ObjectId, SalesforceId)> {
+pub(super) fn record_key(text: &str) -> Option<(ObjectId, SalesforceId)> {
     let (object, record) = text.split_once('.')?;
     Some((object.parse().ok()?, record.parse().ok()?))
 }
@@ -224,10 +224,10 @@ mod tests {
 
     #[test]
     fn a_ticket_id_names_object_and_record() {
-        let (object, record) = ticket_key("obj_3.5003000000D8cuIAAR").unwrap();
+        let (object, record) = record_key("obj_3.5003000000D8cuIAAR").unwrap();
         assert_eq!((object, record.as_str()), (ObjectId(3), "5003000000D8cuIAAR"));
-        assert_eq!(ticket_key("5003000000D8cuIAAR"), None);
-        assert_eq!(ticket_key("obj_3.x"), None);
+        assert_eq!(record_key("5003000000D8cuIAAR"), None);
+        assert_eq!(record_key("obj_3.x"), None);
     }
 
     #[test]

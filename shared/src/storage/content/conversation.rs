@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 use super::RecordKey;
 use super::authors::Authors;
 use super::opened::{Opener, record_key, sealed};
-use crate::catalog::{MessageFields, Projection};
+use crate::catalog::{FileFacts, MessageFields, Projection};
 use crate::crypto::TenantKeys;
 use crate::record::canonical::CanonicalRecord;
+use crate::storage::files::BodyState;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
@@ -23,7 +24,7 @@ pub struct Item {
     /// Its own record.
     #[serde(skip)]
     pub key: RecordKey,
-    /// `comment`, `email`, `post`, `chat`, `entry`, `call` or `event`.
+    /// `comment`, `email`, `post`, `chat`, `entry`, `call`, `file` or `event`.
     pub kind: String,
     /// `inbound`, `outbound` or `internal`.
     pub direction: String,
@@ -47,6 +48,26 @@ pub struct Item {
     pub text: Option<String>,
     /// Its text as HTML, as it came: whoever shows it must make it harmless first.
     pub html: Option<String>,
+    /// The file that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<ItemFile>,
+}
+
+/// A file of a conversation.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ItemFile {
+    /// The record that has its body, as a Salesforce id.
+    pub id: String,
+    /// Its name, opened.
+    pub name: Option<String>,
+    /// Its media type, as Salesforce has it.
+    pub media_type: Option<String>,
+    /// Length of its body in bytes.
+    pub bytes: Option<u64>,
+    /// `wanted`, `stored`, `left_out` or `not_there`.
+    pub body: &'static str,
+    /// Why there is no body: `no_bodies`, `too_large`, `type_not_kept`; `not_found`, `no_access`, `failed`.
+    pub reason: Option<String>,
 }
 
 /// A place in a conversation.
@@ -70,8 +91,10 @@ pub async fn conversation_list(
 ) -> Result<Vec<Item>, StoreError> {
     const SQL: &str = "-- conversation_list
         SELECT m.connection_id, m.object_id, m.record_id, m.kind, m.direction, m.public, m.author_id, m.sent_at,
-               r.field_set_id, r.payload, nullif(m.ticket_record_id, $3)
-          FROM messages m LEFT JOIN records r ON r.tenant_id = m.tenant_id AND r.connection_id = m.connection_id
+               r.field_set_id, r.payload, nullif(m.ticket_record_id, $3), m.file_id, f.state, f.reason
+          FROM messages m
+          LEFT JOIN files f ON f.tenant_id = m.tenant_id AND f.connection_id = m.connection_id AND f.file_id = m.file_id
+          LEFT JOIN records r ON r.tenant_id = m.tenant_id AND r.connection_id = m.connection_id
                AND r.object_id = m.object_id AND r.record_id = m.record_id AND r.state = 0
          WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.state = 0
            AND m.ticket_record_id = ANY (ARRAY(
@@ -135,7 +158,15 @@ fn item(row: &Row, opener: &Opener) -> Result<Item, StoreError> {
         thread: said.thread,
         text: said.text,
         html: said.html,
+        file: file(row, said.file),
     })
+}
+
+fn file(row: &Row, facts: FileFacts) -> Option<ItemFile> {
+    let id = row.get::<_, Option<String>>(11)?;
+    let state = row.get::<_, Option<i16>>(12).and_then(BodyState::from_number).unwrap_or(BodyState::Wanted);
+    let FileFacts { name, bytes, media_type, extension: _ } = facts;
+    Some(ItemFile { id, name, media_type, bytes, body: state.word(), reason: row.get(13) })
 }
 
 /// What a message's record says.
@@ -146,6 +177,7 @@ struct Said {
     thread: Option<String>,
     text: Option<String>,
     html: Option<String>,
+    file: FileFacts,
 }
 
 impl Said {
@@ -159,6 +191,7 @@ impl Said {
             thread: optional(&fields.thread),
             text: fields.text.iter().find_map(|path| text(path)),
             html: optional(&fields.html),
+            file: fields.file.as_ref().map(|file| file.facts(record)).unwrap_or_default(),
         }
     }
 }

@@ -20,7 +20,7 @@ const EMPTIED: i16 = 21;
 /// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
 ///
 /// What was said in a session of the ticket counts as the ticket's. Items that announce others are events, which are
-/// not counted.
+/// not counted; nor are files, and nothing else belongs to an e-mail.
 ///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
@@ -49,9 +49,9 @@ pub(super) async fn aggregate(
                    coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
               FROM touched k
              CROSS JOIN LATERAL (
-                   SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS messages,
+                   SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind NOT IN ('event', 'file')) AS messages,
                           count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
-                          max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind <> 'event') AS last_message_at,
+                          max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind NOT IN ('event', 'file')) AS last_message_at,
                           max(m.sent_at) AS last_item_at
                      FROM (SELECT state, kind, direction, sent_at FROM messages
                             WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = k.record_id
@@ -62,7 +62,7 @@ pub(super) async fn aggregate(
                                    WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = s.record_id
                                    OFFSET 0) i
                             WHERE s.connection_id IS NOT DISTINCT FROM $2 AND s.ticket_record_id = k.record_id
-                              AND s.holds AND s.state = 0) m) a
+                              AND s.holds AND s.kind <> 'email' AND s.state = 0) m) a
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
                SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
                    reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,

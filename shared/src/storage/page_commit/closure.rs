@@ -3,7 +3,7 @@
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
-use super::super::related::{Owner, children_wanted, feed_lock, parents_wanted, shells_left};
+use super::super::related::{Owner, children_wanted, feed_lock, named_before, parents_wanted, shells_left};
 use super::checkpoint::CheckpointMove;
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
@@ -23,10 +23,24 @@ pub(super) async fn ask(
         // Whoever makes a shell holds this lock too: it is either seen here, or sees that this object is complete.
         feed_lock(tx).await?;
         shells.extend(shells_left(tx, owner.connection, object).await?);
+        shells.extend(named_before(tx, owner.connection, object).await?);
     }
     parents_wanted(tx, owner, &shells).await?;
     let new: Vec<(&str, Option<Timestamp>)> = applied.iter().filter_map(new_parent).collect();
-    children_wanted(tx, owner, object, &page.parents.children, &new).await
+    let changed: Vec<(&str, Option<Timestamp>)> =
+        applied.iter().filter_map(|row| changed_parent(page, row)).map(|id| (id, None)).collect();
+    let (by_parents, by_stamp) =
+        page.parents.children.iter().cloned().partition(|(child, _)| page.parents.by_parents.contains(child));
+    children_wanted(tx, owner, object, &by_stamp, &new).await?;
+    children_wanted(tx, owner, object, &by_parents, &changed).await
+}
+
+/// A record, new or changed, of which children may be looked for that no window brings.
+fn changed_parent<'a>(page: &PageCommit<'_>, row: &'a Applied<'_>) -> Option<&'a str> {
+    let leads = row.ticket().is_some()
+        || row.message().is_some_and(|message| message.holds)
+        || page.parents.with_children.contains(&page.lease.object);
+    (leads && row.record.state == RecordState::Live).then(|| row.id.as_str())
 }
 
 /// A record that was not here before and to which items belong, with when it was opened.

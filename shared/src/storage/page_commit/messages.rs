@@ -19,6 +19,8 @@ pub(super) struct Touched {
     pub(super) tickets: BTreeSet<String>,
     /// How many live items more there are; negative for fewer.
     pub(super) items: i64,
+    /// Files that its items named before.
+    pub(super) files: BTreeSet<String>,
 }
 
 /// Writes the page's messages.
@@ -58,9 +60,11 @@ async fn former_tickets(
     applied: &[Applied<'_>],
 ) -> Result<Touched, StoreError> {
     const SQL: &str = "-- messages_former_tickets
-        SELECT m.ticket_record_id, count(*) FILTER (WHERE m.state = 0) FROM unnest($3::text[]) AS k (id)
+        SELECT m.ticket_record_id, count(*) FILTER (WHERE m.state = 0),
+               array_agg(m.file_id) FILTER (WHERE m.state = 0 AND m.file_id IS NOT NULL)
+          FROM unnest($3::text[]) AS k (id)
          CROSS JOIN LATERAL (
-               SELECT ticket_record_id, state FROM messages
+               SELECT ticket_record_id, state, file_id FROM messages
                 WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) m
          GROUP BY m.ticket_record_id";
     let ids: Vec<&str> = applied.iter().filter(|row| !row.is_new).map(|row| row.id.as_str()).collect();
@@ -78,6 +82,7 @@ async fn former_tickets(
     Ok(Touched {
         tickets: rows.iter().map(|row| row.get(0)).collect(),
         items: -rows.iter().map(|row| row.get::<_, i64>(1)).sum::<i64>(),
+        files: rows.iter().filter_map(|row| row.get::<_, Option<Vec<String>>>(2)).flatten().collect(),
     })
 }
 
@@ -100,18 +105,18 @@ async fn write<'a>(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- messages_upsert
         INSERT INTO messages (tenant_id, connection_id, object_id, record_id, ticket_record_id, state, kind,
-                              direction, public, author_id, sent_at, characters, same_as, holds)
+                              direction, public, author_id, sent_at, characters, same_as, holds, file_id)
         SELECT $1, $2, $3, m.*
           FROM unnest($4::text[], $5::text[], $6::int2[], $7::text[], $8::text[], $9::bool[], $10::text[],
-                      $11::timestamptz[], $12::int[], $13::text[], $14::bool[])
+                      $11::timestamptz[], $12::int[], $13::text[], $14::bool[], $15::text[])
                AS m (record_id, ticket_record_id, state, kind, direction, public, author_id, sent_at, characters,
-                     same_as, holds)
+                     same_as, holds, file_id)
          ORDER BY m.record_id COLLATE \"C\"
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET ticket_record_id = excluded.ticket_record_id, state = excluded.state, kind = excluded.kind,
                direction = excluded.direction, public = excluded.public,
                author_id = excluded.author_id, sent_at = excluded.sent_at, characters = excluded.characters,
-               same_as = excluded.same_as, holds = excluded.holds";
+               same_as = excluded.same_as, holds = excluded.holds, file_id = excluded.file_id";
     let rows = || messages.iter().map(|(_, row)| *row);
     let ids: Vec<&str> = messages.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let ticket_records: Vec<&str> = rows().map(|row| row.ticket_record.as_str()).collect();
@@ -127,6 +132,7 @@ async fn write<'a>(
     let characters: Vec<i32> = rows().map(|row| row.characters).collect();
     let same_as: Vec<Option<&str>> = rows().map(|row| row.same_as.as_deref()).collect();
     let holds: Vec<bool> = rows().map(|row| row.holds).collect();
+    let files: Vec<Option<&str>> = rows().map(|row| row.file.as_ref().map(|file| file.id.as_str())).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("messages_upsert"))?;
     tx.sql()
         .execute(
@@ -146,6 +152,7 @@ async fn write<'a>(
                 &characters,
                 &same_as,
                 &holds,
+                &files,
             ],
         )
         .await

@@ -16,7 +16,7 @@ mod truth;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -79,6 +79,8 @@ pub fn router(founder: &Arc<Founder>) -> Router {
         .route("/gates/{name}/open", post(gate_open))
         .merge(access::world_routes())
         .nest("/orgs/{org}", orgs)
+        // A record may bring the body of a file.
+        .layer(DefaultBodyLimit::max(64 << 20))
         .with_state(Arc::clone(founder));
     founder.world.set_steering(steering::through(router.clone()));
     router
