@@ -8,6 +8,7 @@
 mod api_access;
 mod api_content;
 mod api_intent;
+mod api_records;
 mod bad_input;
 mod dispatch;
 mod programs;

@@ -36,10 +36,10 @@ pub async fn related_jobs_insert(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- related_jobs_insert
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
-        SELECT $1, $2, $3, $4, $5, $6, jsonb_build_object('field', $7::text, 'ids', to_jsonb(array_agg(k.id ORDER BY k.n)))
+        SELECT $1::uuid, $2::uuid, $3::int, $4::text, $5::text, $6::int2, jsonb_build_object('field', $7::text, 'ids', to_jsonb(array_agg(k.id ORDER BY k.n)))
           FROM unnest($8::text[]) WITH ORDINALITY AS k (id, n) GROUP BY (k.n - 1) / $9
         UNION ALL
-        SELECT $1, $2, $3, $4, $5, $6, jsonb_build_object('field', $7::text, 'numbers', to_jsonb($10::text[]))
+        SELECT $1::uuid, $2::uuid, $3::int, $4::text, $5::text, $6::int2, jsonb_build_object('field', $7::text, 'numbers', to_jsonb($10::text[]))
          WHERE cardinality($10::text[]) > 0";
     tx.sql()
         .execute(

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content: its own role only.
-const CONTENT: [&str; 9] = [
+const CONTENT: [&str; 11] = [
     "agents",
     "connection_secrets",
     "customers",
+    "file_chunks",
+    "files",
     "messages",
     "quarantine",
     "records",
@@ -74,6 +76,8 @@ async fn filled(store: &Store) -> Tenant {
     for sql in [
         format!("INSERT INTO quarantine VALUES ('{id}', '{connection}', {object}, '#1', 'wrong_type', NULL, now(), '')"),
         format!("INSERT INTO connection_secrets (tenant_id, connection_id, credentials) VALUES ('{id}', '{connection}', '')"),
+        format!("INSERT INTO files (tenant_id, connection_id, file_id, object, body, state) VALUES ('{id}', '{connection}', '00P1', 'Attachment', 'Body', 0)"),
+        format!("INSERT INTO file_chunks VALUES ('{id}', '{connection}', '00P1', '{connection}', 0, '')"),
         format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)
@@ -230,7 +234,7 @@ async fn content_keys_lead_with_tenant_connection_and_object_and_jobs_have_plain
     let keys = store
         .look(
             "SELECT c.relname AS name, string_agg(a.attname, ',' ORDER BY k.n) AS columns,
-                    min(co.collname) FILTER (WHERE a.attname = 'record_id') AS ids
+                    min(co.collname) FILTER (WHERE a.attname IN ('record_id', 'file_id')) AS ids
                FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
               CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n)
                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
@@ -238,10 +242,13 @@ async fn content_keys_lead_with_tenant_connection_and_object_and_jobs_have_plain
               WHERE c.relkind = 'p' GROUP BY c.relname",
         )
         .await;
-    assert_eq!(keys.len(), 7);
+    assert_eq!(keys.len(), 9);
     for key in keys {
         let columns = key["columns"].as_str().unwrap();
-        assert!(columns.starts_with("tenant_id,connection_id,object_id,record_id"), "{key}");
+        // A body belongs to whatever items name it, of one object or several.
+        let is_of_files = key["name"].as_str().unwrap().starts_with("file");
+        let lead = if is_of_files { "file_id" } else { "object_id,record_id" };
+        assert!(columns.starts_with(&format!("tenant_id,connection_id,{lead}")), "{key}");
         assert_eq!(key["ids"], json!("C"), "Salesforce's ids have case: {key}");
     }
     // Each transition of a job would rewrite an index that names its state.
@@ -319,7 +326,7 @@ async fn the_tenant_role_reads_no_control_table_and_no_leaf() {
     let leaves =
         store.look("SELECT relname AS name FROM pg_class WHERE relispartition AND relkind = 'r'").await;
     let leaves = text_of(&leaves, "name");
-    assert_eq!(leaves.len(), 7 * 8);
+    assert_eq!(leaves.len(), 9 * 8);
     for table in leaves.iter().map(String::as_str).chain(CONTROL) {
         let refused = run(&acme, &format!("SELECT FROM {table}")).await.unwrap_err();
         assert_eq!(state_of(&refused), DENIED, "{table}");

@@ -2,6 +2,8 @@
 //! reaches further back when a person asks for it.
 
 use refrain_shared::job::ObjectSettings;
+use refrain_shared::record::named::named;
+use refrain_shared::storage::content::named::{Asked, record_ask};
 use serde_json::json;
 
 use crate::world::World;
@@ -133,4 +135,52 @@ async fn a_ticket_that_cannot_be_seen_stays_a_shell_and_is_not_asked_for_again()
     world.pass().await;
     assert_eq!(related().await, asked);
     assert_eq!(world.value("SELECT count(*) FROM jobs WHERE kind = 'related'").await, "0");
+}
+
+#[tokio::test]
+async fn a_record_that_a_person_asks_for_is_read_anew_with_its_children() {
+    let world = World::new("closure_one").await;
+    let all = || ObjectSettings { settle_s: 1, ..ObjectSettings::default() };
+    let case = old(&world, 300, "Case", json!({"Subject": "An old one"})).await;
+    old(&world, 299, "CaseComment", comment(&case, "long ago")).await;
+    for object in ["Case", "CaseComment"] {
+        world.object(object, all()).await;
+    }
+    world.run_until_quiet().await;
+    // Changed without a stamp, as formulas are: no window brings it.
+    let url = format!("records/Case/{case}");
+    world.post(&url, json!({"fields": {"Priority": "High"}, "touch": false})).await;
+    world.sql(&format!("DELETE FROM messages WHERE ticket_record_id = '{case}'")).await;
+    world.sql("DELETE FROM records WHERE record_id LIKE '00a%'").await;
+    let ask = async |words: &str| {
+        let named = named(words).unwrap();
+        record_ask(&world.context.db, &world.scope, world.connection, &named).await.unwrap()
+    };
+    let number = world.value(&format!("SELECT number FROM tickets WHERE record_id = '{case}'")).await;
+    assert!(matches!(ask(number.trim_start_matches('0')).await, Asked::Record(_, id) if id.as_str() == case));
+    world.run_until_quiet().await;
+    let priority = format!("SELECT priority FROM tickets WHERE record_id = '{case}'");
+    assert_eq!(world.value(&priority).await, "High");
+    assert_eq!(messages_of(&world, &case).await, "1");
+}
+
+#[tokio::test]
+async fn a_number_that_is_not_known_here_is_asked_for_at_salesforce() {
+    let world = World::new("closure_number").await;
+    let number = "90000017";
+    let case = old(&world, 300, "Case", json!({"Subject": "An old one", "CaseNumber": number})).await;
+    old(&world, 299, "CaseComment", comment(&case, "long ago")).await;
+    for object in ["Case", "CaseComment"] {
+        world.object(object, month()).await;
+    }
+    world.run_until_quiet().await;
+    assert_eq!(state_of(&world, &case).await, "none");
+    for (asked, found) in [("90000018", "none"), (number, "0")] {
+        let named = named(asked).unwrap();
+        let answer = record_ask(&world.context.db, &world.scope, world.connection, &named).await.unwrap();
+        assert_eq!(answer, Asked::Number(asked.to_owned()));
+        world.run_until_quiet().await;
+        assert_eq!(state_of(&world, &case).await, found);
+    }
+    assert_eq!(messages_of(&world, &case).await, "1", "its messages came with it");
 }
