@@ -103,11 +103,15 @@ pub async fn serve(
     Ok(())
 }
 
-/// Every class may use every slot but one: a slot is kept free of backfill, so that what people wait for is
-/// never stuck behind history.
+/// What people wait for may use every slot; one is kept free of all else, so that it is never stuck behind history or
+/// files.
 fn prefetch(slots: u16) -> Vec<(Class, u16)> {
     let spare = slots.saturating_sub(1).max(1);
-    vec![(Class::Interactive, slots), (Class::Incremental, slots), (Class::Backfill, spare)]
+    let of = |class| match class {
+        Class::Interactive | Class::Incremental => slots,
+        Class::Derived | Class::Backfill | Class::Verify | Class::Files | Class::Privacy => spare,
+    };
+    Class::ALL.map(|class| (class, of(class))).to_vec()
 }
 
 fn checks(context: &Arc<Context>, consumer: &Consumer) -> Vec<(&'static str, Check)> {
