@@ -7,6 +7,7 @@
 
 mod api_access;
 mod api_content;
+mod api_files;
 mod api_intent;
 mod api_records;
 mod bad_input;

@@ -194,7 +194,7 @@ impl World {
 pub(crate) struct Served {
     pub(crate) url: String,
     pub(crate) operator: String,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
 /// An answer of the API.

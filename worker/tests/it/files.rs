@@ -6,9 +6,11 @@ use base64::Engine as _;
 use refrain_shared::catalog::FilePolicy;
 use refrain_shared::ids::{ObjectId, SalesforceId};
 use refrain_shared::job::ObjectSettings;
+use refrain_shared::storage::chunks::{ChunkStore, S3Options};
 use refrain_shared::storage::content::RecordKey;
 use refrain_shared::storage::content::conversation::{Item, conversation_list};
 use refrain_shared::storage::content::files::{BodyReader, file_of_item};
+use refrain_shared::storage::files::ChunkPlace;
 use refrain_shared::storage::keys::keys_load;
 use serde_json::json;
 
@@ -227,4 +229,61 @@ async fn a_file_of_today_is_found_by_its_document_and_by_its_case() {
     let items = files_of(&world, (case_object, &case)).await;
     assert_eq!(body_of(&world, &items[0]).await.unwrap(), b"second");
     assert_eq!(world.value("SELECT count(*) FROM files WHERE file_id LIKE '068%' AND state = 1 AND NOT EXISTS (SELECT FROM messages m WHERE m.file_id = files.file_id)").await, "0", "the version of before is forgotten");
+}
+
+#[tokio::test]
+async fn bodies_go_to_an_object_store_as_sealed_objects_and_leave_it_with_their_file() {
+    #[expect(clippy::disallowed_methods, reason = "the test's own channel")]
+    let Ok(endpoint) = std::env::var("S3_TEST_ENDPOINT") else {
+        eprintln!("SKIPPED: no S3_TEST_ENDPOINT; run it with .ci/with-s3 cargo test");
+        return;
+    };
+    let mut world = World::new("files_objects").await;
+    let (bucket, http) = (world.bed.name().replace('_', "-"), reqwest::Client::new());
+    let made = http.put(format!("{endpoint}/{bucket}")).send().await.unwrap();
+    assert!(made.status().is_success(), "{made:?}");
+    let options = S3Options {
+        bucket: bucket.clone(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(endpoint.clone()),
+        prefix: "refrain/bodies".to_owned(),
+        access_key_id: Some("id".to_owned()),
+        secret_access_key: Some("secret".to_owned().into()),
+        allow_http: true,
+        ca_pem: None,
+    };
+    // What is in the database already stays readable when new bodies go elsewhere.
+    let case_object = world.object("Case", settings()).await;
+    let case = world.insert("Case", json!({"Subject": "With files"})).await;
+    world.object("Attachment", settings()).await;
+    world.insert("Attachment", attachment(&case, "early.pdf", b"early")).await;
+    world.run_until_quiet().await;
+    world.context.chunks = ChunkStore::with_s3(ChunkPlace::Objects, &options).unwrap();
+    let body = noise((4 << 20) + 3);
+    let late = world.insert("Attachment", attachment(&case, "late.pdf", &body)).await;
+    world.pass().await;
+
+    let mut items = files_of(&world, (case_object, &case)).await;
+    items.sort_by_key(|item| item.file.as_ref().and_then(|file| file.name.clone()));
+    assert_eq!(body_of(&world, &items[0]).await.unwrap(), b"early");
+    assert!(body_of(&world, &items[1]).await.unwrap() == body);
+    let listed =
+        async || http.get(format!("{endpoint}/{bucket}")).send().await.unwrap().text().await.unwrap();
+    let keys = listed().await;
+    assert_eq!(keys.matches("<Key>").count(), 2, "{keys}");
+    let tenant = format!("<Key>refrain/bodies/{}/{}/{late}/", world.scope.tenant().0, world.connection.0);
+    assert!(keys.contains(&tenant), "{keys}");
+    let key = keys.split("<Key>").nth(1).unwrap().split('<').next().unwrap();
+    let object = http.get(format!("{endpoint}/{bucket}/{key}")).send().await.unwrap().bytes().await.unwrap();
+    assert!(!object.windows(64).any(|part| part == &body[..64]), "what is stored there is sealed");
+    let here = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{late}'");
+    assert_eq!(world.value(&here).await, "0", "not here as well");
+
+    // A changed body replaces its objects, a deleted file takes them along.
+    world.change("Attachment", &late, json!({"Body": base64(b"changed")})).await;
+    world.pass().await;
+    assert_eq!(listed().await.matches("<Key>").count(), 1);
+    world.post(&format!("records/Attachment/{late}/delete"), json!({})).await;
+    world.pass().await;
+    assert_eq!(listed().await.matches("<Key>").count(), 0);
 }
