@@ -20,6 +20,7 @@ fn projected(object: &str, fields: &[(&str, FieldType)], record: &str, facets: V
         projection: StandardObject::find(object).unwrap().projection.clone(),
         ticket_kinds: ticket_kinds(std::iter::empty()),
         facets,
+        files: FilePolicy::default(),
     };
     project(&plan, &page.get(0, &set), instant("2026-01-05T00:00:00.000Z"))
 }
