@@ -126,6 +126,10 @@ pub enum CallKind {
     Describe,
     /// A query or its next page.
     Query,
+    /// Making a Bulk query job, asking for its state, and putting it away.
+    BulkJob,
+    /// A set of a Bulk job's results.
+    BulkResults,
     /// The limits resource.
     Limits,
     /// The versions list (not counted) and userinfo.
@@ -140,6 +144,8 @@ impl CallKind {
             Self::Token => "token",
             Self::Describe => "describe",
             Self::Query => "query",
+            Self::BulkJob => "bulk_job",
+            Self::BulkResults => "bulk_results",
             Self::Limits => "limits",
             Self::Identity => "identity",
         }
