@@ -7,6 +7,7 @@ use crate::catalog::{MessageFields, TicketFields};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::FieldSetId;
+use crate::job::price::ReadBy;
 
 /// What a tenant may set for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct ObjectSettings {
     /// then come with all of their messages, however old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_days: Option<u32>,
+    /// By which API history is read; whatever costs less unless given.
+    #[serde(skip_serializing_if = "ReadBy::is_auto")]
+    pub read_by: ReadBy,
     /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
@@ -41,6 +45,7 @@ impl Default for ObjectSettings {
             ticket: None,
             message: None,
             history_days: None,
+            read_by: ReadBy::Auto,
             settle_s: 60,
             overlap_s: 900,
         }
