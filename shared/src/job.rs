@@ -1,13 +1,16 @@
 //! Jobs: what kinds there are, how one is leased, and how one ends.
 
+pub mod bulk;
 pub mod cadence;
 pub mod checkpoint;
 pub mod envelope;
 pub mod lease;
 pub mod narrow;
+pub mod price;
 pub mod related;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};
 pub use lease::{Class, JobEnd, Kind, Lease};
 pub use narrow::{Excess, Narrower, Progress, narrower};
+pub use price::ReadBy;

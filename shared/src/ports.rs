@@ -128,6 +128,10 @@ pub enum CallKind {
     Query,
     /// The body of a file.
     File,
+    /// Making a Bulk query job, asking for its state, and putting it away.
+    BulkJob,
+    /// A set of a Bulk job's results.
+    BulkResults,
     /// The limits resource.
     Limits,
     /// The versions list (not counted) and userinfo.
@@ -143,6 +147,8 @@ impl CallKind {
             Self::Describe => "describe",
             Self::Query => "query",
             Self::File => "file",
+            Self::BulkJob => "bulk_job",
+            Self::BulkResults => "bulk_results",
             Self::Limits => "limits",
             Self::Identity => "identity",
         }

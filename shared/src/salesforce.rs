@@ -9,6 +9,7 @@
 //! query outside [`soql`], log or keep a token, a body or a record's value in an error.
 
 mod auth;
+pub mod bulk;
 mod client;
 pub mod describe;
 pub mod download;
@@ -22,6 +23,7 @@ mod limits;
 mod pace;
 pub mod query;
 mod remedy;
+pub mod results;
 pub mod slice;
 pub mod soql;
 mod split;

@@ -28,6 +28,7 @@ pub mod page_commit;
 pub mod pool;
 pub mod records;
 pub mod related;
+pub mod slices;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

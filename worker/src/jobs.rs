@@ -1,6 +1,7 @@
 //! One module a kind of job, and what they share: from a lease to an orderly end.
 
 pub mod backfill;
+pub mod bulk;
 pub mod file;
 pub mod first_plan;
 pub mod incremental;
@@ -84,6 +85,7 @@ pub async fn run(
     let left = match lease.kind {
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,
+        Kind::Bulk => bulk::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
         Kind::File => file::run(job, tally).await,
     };

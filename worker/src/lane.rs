@@ -78,6 +78,12 @@ impl Lane {
         self.spent.load(Ordering::Relaxed)
     }
 
+    /// Calls that the org has left today, all integrations together, as far as it said so on this lane.
+    pub fn calls_left(&self) -> Option<u64> {
+        let usage = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        usage.map(|(used, limit)| limit.saturating_sub(used))
+    }
+
     /// An orderly end: unspent calls and the lane go back.
     pub async fn settle(&self) -> Result<(), StoreError> {
         let granted = self.granted.lock().await;

@@ -7,6 +7,7 @@ use crate::catalog::{FilePolicy, MessageFields, TicketFields};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::FieldSetId;
+use crate::job::price::ReadBy;
 
 /// What a tenant may set for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct ObjectSettings {
     pub history_days: Option<u32>,
     /// Which bodies of files are kept.
     pub files: FilePolicy,
+    /// By which API history is read; whatever costs less unless given.
+    #[serde(skip_serializing_if = "ReadBy::is_auto")]
+    pub read_by: ReadBy,
     /// How far behind Salesforce's clock a window ends, in seconds: rows become visible late.
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
@@ -44,6 +48,7 @@ impl Default for ObjectSettings {
             message: None,
             history_days: None,
             files: FilePolicy::default(),
+            read_by: ReadBy::Auto,
             settle_s: 60,
             overlap_s: 900,
         }

@@ -25,6 +25,8 @@ pub enum Kind {
     Incremental,
     /// Read one slice of history; a row a slice.
     Backfill,
+    /// Read one slice of history by a Bulk job of Salesforce; a row a slice.
+    Bulk,
     /// Read records that others lead to, by reference; a row a list of ids.
     Related,
     /// Fetch bodies of files; a row a list of them.
@@ -38,6 +40,7 @@ impl Kind {
         match self {
             Self::Incremental => "incremental",
             Self::Backfill => "backfill",
+            Self::Bulk => "bulk",
             Self::Related => "related",
             Self::File => "file",
         }
@@ -46,7 +49,7 @@ impl Kind {
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Incremental, Self::Backfill, Self::Related, Self::File]
+        [Self::Incremental, Self::Backfill, Self::Bulk, Self::Related, Self::File]
             .into_iter()
             .find(|kind| kind.word() == word)
     }
@@ -179,7 +182,7 @@ mod tests {
             assert_eq!(Class::from_number(class.number()), Some(class));
         }
         assert_eq!(Class::from_number(7), None);
-        for kind in [Kind::Incremental, Kind::Backfill, Kind::Related, Kind::File] {
+        for kind in [Kind::Incremental, Kind::Backfill, Kind::Bulk, Kind::Related, Kind::File] {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
         assert!(HEARTBEAT * 3 <= LEASE, "a holder has three chances to say that it lives");

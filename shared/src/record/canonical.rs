@@ -106,6 +106,34 @@ impl PageRecords {
             set,
         }
     }
+
+    /// Appends a record whose scalars `write` knows by their place in the set; nothing when it has none for one.
+    pub(super) fn append(
+        &mut self,
+        set: &FieldSet,
+        write: impl Fn(usize, FieldType, &mut Vec<u8>) -> Option<()>,
+    ) -> Result<(), RecordProblem> {
+        let (start, first_span) = (self.bytes.len(), self.spans.len());
+        self.bytes.push(b'[');
+        for (position, field) in set.fields().iter().enumerate() {
+            if position > 0 {
+                self.bytes.push(b',');
+            }
+            let from = self.bytes.len() - start;
+            if write(position, field.kind, &mut self.bytes).is_none() {
+                self.bytes.truncate(start);
+                self.spans.truncate(first_span);
+                return Err(RecordProblem::WrongType {
+                    field: field.path.clone(),
+                    expected: type_word(field.kind),
+                });
+            }
+            self.spans.push(span(from, self.bytes.len() - start));
+        }
+        self.bytes.push(b']');
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
 }
 
 /// Appends one record of a query answer to the page.
@@ -114,26 +142,7 @@ impl PageRecords {
 pub fn canonicalize(record: &RawValue, set: &FieldSet, page: &mut PageRecords) -> Result<(), RecordProblem> {
     let mut slots: Vec<Option<&str>> = vec![None; set.len()];
     collect(record, set.root(), &mut slots).map_err(|_| RecordProblem::NotAnObject)?;
-    let (start, first_span) = (page.bytes.len(), page.spans.len());
-    page.bytes.push(b'[');
-    for (slot, field) in slots.iter().zip(set.fields()) {
-        if page.spans.len() > first_span {
-            page.bytes.push(b',');
-        }
-        let from = page.bytes.len() - start;
-        if write_scalar(slot.unwrap_or("null"), field.kind, &mut page.bytes).is_none() {
-            page.bytes.truncate(start);
-            page.spans.truncate(first_span);
-            return Err(RecordProblem::WrongType {
-                field: field.path.clone(),
-                expected: type_word(field.kind),
-            });
-        }
-        page.spans.push(span(from, page.bytes.len() - start));
-    }
-    page.bytes.push(b']');
-    page.ends.push(page.bytes.len());
-    Ok(())
+    page.append(set, |position, kind, out| write_scalar(slots[position].unwrap_or("null"), kind, out))
 }
 
 /// A record is far below 4 GiB: Salesforce ends a record at some megabytes.
@@ -235,28 +244,21 @@ fn write_scalar(raw: &str, kind: FieldType, out: &mut Vec<u8>) -> Option<()> {
     }
     let quoted = raw.starts_with('"');
     match kind {
+        FieldType::AnyType if quoted && is_rest_moment(raw.trim_matches('"')) => write_datetime(raw, out),
         FieldType::Text | FieldType::AnyType if quoted => write_text(raw, out),
         FieldType::AnyType if !raw.starts_with(['{', '[']) => write_string(raw, out),
         FieldType::Boolean if raw == "true" || raw == "false" => {
             out.extend_from_slice(raw.as_bytes());
             Some(())
         }
-        FieldType::Integer | FieldType::Decimal if !quoted => {
-            let number = canonical_decimal(raw)?;
-            if kind == FieldType::Integer && number.contains(['.', 'e']) {
-                return None;
-            }
-            out.extend_from_slice(number.as_bytes());
-            Some(())
-        }
+        FieldType::Integer | FieldType::Decimal if !quoted => write_number(raw, kind, out),
         FieldType::Datetime if quoted => write_datetime(raw, out),
         FieldType::Date if quoted => {
-            chrono::NaiveDate::parse_from_str(raw.trim_matches('"'), "%Y-%m-%d").ok()?;
+            check_date(raw.trim_matches('"'))?;
             write_text(raw, out)
         }
         FieldType::Time if quoted => {
-            let text = raw.trim_matches('"');
-            chrono::NaiveTime::parse_from_str(text.strip_suffix('Z').unwrap_or(text), "%H:%M:%S%.f").ok()?;
+            check_time(raw.trim_matches('"'))?;
             write_text(raw, out)
         }
         FieldType::Text
@@ -268,6 +270,48 @@ fn write_scalar(raw: &str, kind: FieldType, out: &mut Vec<u8>) -> Option<()> {
         | FieldType::Datetime
         | FieldType::Time => None,
     }
+}
+
+/// Appends one cell of delimited text in canonical form; `None` when it is not of the field's type.
+pub(super) fn write_cell(cell: &str, kind: FieldType, out: &mut Vec<u8>) -> Option<()> {
+    if cell.is_empty() {
+        out.extend_from_slice(b"null");
+        return Some(());
+    }
+    match kind {
+        FieldType::AnyType if is_rest_moment(cell) => write_datetime(cell, out),
+        FieldType::Text | FieldType::AnyType => write_string(cell, out),
+        FieldType::Boolean => {
+            out.extend_from_slice(["true", "false"].into_iter().find(|word| *word == cell)?.as_bytes());
+            Some(())
+        }
+        FieldType::Integer | FieldType::Decimal => write_number(cell, kind, out),
+        FieldType::Datetime => write_datetime(cell, out),
+        FieldType::Date => check_date(cell).and_then(|()| write_string(cell, out)),
+        FieldType::Time => check_time(cell).and_then(|()| write_string(cell, out)),
+    }
+}
+
+fn write_number(text: &str, kind: FieldType, out: &mut Vec<u8>) -> Option<()> {
+    let number = canonical_decimal(text)?;
+    if kind == FieldType::Integer && number.contains(['.', 'e']) {
+        return None;
+    }
+    out.extend_from_slice(number.as_bytes());
+    Some(())
+}
+
+fn check_date(text: &str) -> Option<()> {
+    chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|_| ())
+}
+
+fn check_time(text: &str) -> Option<()> {
+    chrono::NaiveTime::parse_from_str(text.strip_suffix('Z').unwrap_or(text), "%H:%M:%S%.f").ok().map(|_| ())
+}
+
+/// A moment as REST spells it. Of a field whose type is not known, Bulk's rows would hold the same one as `…Z`.
+fn is_rest_moment(text: &str) -> bool {
+    text.strip_suffix("+0000").is_some_and(|stem| stem.len() == 23 && looks_like_instant(stem))
 }
 
 /// A JSON string without escapes is already canonical; others are read and written again.

@@ -11,6 +11,8 @@ mod refresh;
 
 use std::sync::Arc;
 
+use reqwest::Method;
+
 use self::fault::OAuthFault;
 use super::error::SalesforceError;
 use super::gate::admitted;
@@ -65,6 +67,7 @@ impl Exchanger {
         let outgoing = Outgoing {
             url: origin.url(TOKEN_PATH),
             bearer: None,
+            method: Method::POST,
             headers: Vec::new(),
             payload: Payload::Form(form),
         };

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use reqwest::Method;
 use reqwest::header::HeaderName;
 use tracing::Instrument as _;
 use url::Url;
@@ -47,21 +48,34 @@ struct Inner {
 /// A request before it knows its session.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
+    pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: Option<String>,
+    pub(super) params: Vec<(&'static str, String)>,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) json: Option<String>,
 }
 
 impl Ask {
     pub(super) fn get(path: String) -> Self {
-        Self { path, query: None, headers: Vec::new(), json: None }
+        Self::of(Method::GET, path)
+    }
+
+    pub(super) fn post(path: String, json: String) -> Self {
+        Self { json: Some(json), ..Self::of(Method::POST, path) }
+    }
+
+    pub(super) fn of(method: Method, path: String) -> Self {
+        Self { method, path, query: None, params: Vec::new(), headers: Vec::new(), json: None }
     }
 
     fn url(&self, origin: &Origin) -> Url {
         let mut url = origin.url(&self.path);
         if let Some(query) = &self.query {
             url.query_pairs_mut().append_pair("q", query);
+        }
+        if !self.params.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.params);
         }
         url
     }
@@ -154,6 +168,7 @@ impl Client {
         let outgoing = Outgoing {
             url,
             bearer: Some(&session.access_token),
+            method: ask.method.clone(),
             headers: ask.headers.clone(),
             payload: ask.json.clone().map_or(Payload::None, Payload::Json),
         };
@@ -180,6 +195,7 @@ impl Client {
         let outgoing = Outgoing {
             url: ask.url(&self.origin(session)?),
             bearer: Some(&session.access_token),
+            method: Method::GET,
             headers: ask.headers.clone(),
             payload: Payload::None,
         };

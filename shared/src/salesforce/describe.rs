@@ -89,7 +89,7 @@ impl Client {
     ) -> Result<Vec<Result<Described, SalesforceError>>, SalesforceError> {
         let mut all = Vec::with_capacity(objects.len());
         for chunk in objects.chunks(COMPOSITE_PARTS) {
-            let ask = Ask { json: Some(self.composite(chunk)), ..Ask::get(self.data_path("/composite")) };
+            let ask = Ask::post(self.data_path("/composite"), self.composite(chunk));
             let answer = self.call(CallKind::Describe, ask).await?;
             all.extend(read_composite(&answer, chunk)?);
         }

@@ -196,6 +196,10 @@ impl SalesforceError {
             FaultKind::UnknownObject | FaultKind::NotQueryable => self.park_object(),
             FaultKind::UnknownField => Disposition::Replan { hint: ReplanHint::DescribeAgain },
             FaultKind::TooLarge => Disposition::Replan { hint: ReplanHint::HalveSlice },
+            // Whoever makes Bulk jobs reads by REST instead, or waits; here nothing is known of that choice.
+            FaultKind::NotInBulk | FaultKind::BulkLimit | FaultKind::JobState => {
+                Disposition::Retry { backoff: Backoff::Unknown }
+            }
             FaultKind::OurMistake | FaultKind::VersionRefused => Disposition::Bug,
         }
     }
@@ -331,6 +335,9 @@ impl FaultKind {
             Self::UnknownField => "salesforce_unknown_field",
             Self::TooLarge => "salesforce_too_large",
             Self::LocatorGone => "salesforce_locator_gone",
+            Self::NotInBulk => "salesforce_not_in_bulk",
+            Self::BulkLimit => "salesforce_bulk_limit",
+            Self::JobState => "salesforce_job_state",
             Self::OurMistake => "salesforce_our_mistake",
             Self::VersionRefused => "salesforce_version_refused",
             Self::Unavailable => "salesforce_unavailable",

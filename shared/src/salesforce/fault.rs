@@ -62,6 +62,12 @@ pub enum FaultKind {
     TooLarge,
     /// The query locator is gone.
     LocatorGone,
+    /// Can be read, but not by a Bulk job.
+    NotInBulk,
+    /// The rolling day's Bulk jobs or their results are spent.
+    BulkLimit,
+    /// What was asked of a Bulk job does not fit the state that it is in.
+    JobState,
     /// Our request is wrong.
     OurMistake,
     /// Our API version is no longer, or not yet, served.
@@ -196,6 +202,10 @@ fn kind_of(status: u16, code: &str, message: &str) -> FaultKind {
         "MALFORMED_QUERY" if says("implementation restriction") || says("is required [") => {
             FaultKind::NotQueryable
         }
+        "LIMIT_EXCEEDED" if says("bulk") => FaultKind::BulkLimit,
+        "API_ERROR" if says("not terminated") => FaultKind::JobState,
+        // The texts differ by what the query holds: compounds, blobs, a filter that the object insists on.
+        "API_ERROR" if status == 400 => FaultKind::NotInBulk,
         "INVALID_FIELD" if says("duplicate field") || says("enclosed in quotes") => FaultKind::OurMistake,
         _ => kind_of_code(code).unwrap_or_else(|| kind_of_status(status)),
     }
@@ -222,6 +232,8 @@ fn kind_of_code(code: &str) -> Option<FaultKind> {
         | "EXCEEDED_ID_LIMIT"
         | "QUERY_TOO_COMPLICATED" => FaultKind::TooLarge,
         "INVALID_QUERY_LOCATOR" => FaultKind::LocatorGone,
+        "INVALIDENTITY" => FaultKind::NotInBulk,
+        "INVALIDJOBSTATE" => FaultKind::JobState,
         "MALFORMED_QUERY"
         | "MALFORMED_ID"
         | "INVALID_QUERY_FILTER_OPERATOR"
@@ -315,6 +327,15 @@ mod tests {
                 FaultKind::NotQueryable,
             ),
             (400, "INVALID_FIELD", "duplicate field selected: Id", FaultKind::OurMistake),
+            (400, "INVALIDENTITY", "Entity 'X' is not supported by the Bulk API.", FaultKind::NotInBulk),
+            (400, "API_ERROR", "Selecting compound data not supported in Bulk Query", FaultKind::NotInBulk),
+            (400, "API_ERROR", "Error when deleting: the job is not terminated", FaultKind::JobState),
+            (
+                400,
+                "LIMIT_EXCEEDED",
+                "Max bulk v2 query jobs (10000) per 24 hrs has been reached (10000)",
+                FaultKind::BulkLimit,
+            ),
         ];
         for (status, code, message, expected) in cases {
             assert_eq!(kind(status, &coded(code, message)), expected, "{code} {message}");

@@ -28,6 +28,9 @@ const USER_AGENT: &str = concat!("Refrain/", env!("CARGO_PKG_VERSION"));
 /// A refusal's text is short; more of it is not read.
 const REFUSAL_BYTES: usize = 256 * 1024;
 
+const SET_ROWS: HeaderName = HeaderName::from_static("sforce-numberofrecords");
+const SET_LOCATOR: HeaderName = HeaderName::from_static("sforce-locator");
+
 /// How calls are made.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
@@ -101,6 +104,7 @@ pub(crate) enum Payload {
 pub(crate) struct Outgoing<'a> {
     pub(crate) url: Url,
     pub(crate) bearer: Option<&'a Secret>,
+    pub(crate) method: Method,
     pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) payload: Payload,
 }
@@ -123,6 +127,10 @@ pub(crate) struct Answer {
     pub(crate) last_modified: Option<Timestamp>,
     pub(crate) usage: Option<ApiUsage>,
     pub(crate) content_type: String,
+    /// Of a result set of a Bulk job: how many rows it has …
+    pub(crate) rows: Option<usize>,
+    /// … and where the next one begins.
+    pub(crate) locator: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -199,8 +207,7 @@ impl Http {
     }
 
     async fn response(&self, outgoing: Outgoing<'_>) -> Result<Response, SalesforceError> {
-        let method = if matches!(outgoing.payload, Payload::None) { Method::GET } else { Method::POST };
-        let mut request = self.client.request(method, outgoing.url);
+        let mut request = self.client.request(outgoing.method, outgoing.url);
         if let Some(token) = outgoing.bearer {
             request = request.header(header::AUTHORIZATION, bearer(token)?);
         }
@@ -229,6 +236,8 @@ fn head(response: &Response) -> Answer {
             .iter()
             .find_map(|value| ApiUsage::parse(value.to_str().ok()?)),
         content_type: text(headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned(),
+        rows: text(headers, &SET_ROWS).and_then(|rows| rows.trim().parse().ok()),
+        locator: text(headers, &SET_LOCATOR).map(str::to_owned),
         body: Bytes::new(),
     }
 }

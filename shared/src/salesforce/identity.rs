@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use reqwest::Method;
 use serde::Deserialize;
 
 use super::client::{Ask, Client};
@@ -63,6 +64,7 @@ impl Client {
         let outgoing = Outgoing {
             url: origin.url("/services/data/"),
             bearer: None,
+            method: Method::GET,
             headers: Vec::new(),
             payload: Payload::None,
         };

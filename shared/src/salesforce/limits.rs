@@ -33,13 +33,25 @@ impl ApiUsage {
 }
 
 impl Client {
+    /// How many Bulk query jobs the org may still make in its rolling day; `None` when the integration user may not
+    /// read that.
+    pub async fn bulk_jobs_left(&self) -> Result<Option<u64>, SalesforceError> {
+        let limits = self.limits().await?;
+        let left = limits.and_then(|limits| limits["DailyBulkV2QueryJobs"]["Remaining"].as_i64());
+        Ok(left.map(|left| u64::try_from(left).unwrap_or(0)))
+    }
+
     /// The daily allowance as the limits resource tells it, at most five minutes old.
     ///
     /// `None` when the integration user may not read it: then the header of the other answers must do.
     pub async fn daily_allowance(&self) -> Result<Option<ApiUsage>, SalesforceError> {
+        self.limits().await?.map_or(Ok(None), |limits| daily_allowance(&limits))
+    }
+
+    async fn limits(&self) -> Result<Option<Value>, SalesforceError> {
         let answer = self.call(CallKind::Limits, Ask::get(self.data_path("/limits"))).await;
         match answer {
-            Ok(answer) => daily_allowance(&answer.json::<Value>("the limits")?),
+            Ok(answer) => answer.json("the limits").map(Some),
             Err(SalesforceError::Api(fault))
                 if matches!(
                     fault.kind,

@@ -89,6 +89,9 @@ pub(super) fn for_fault(fault: &ApiFault) -> Option<UserMessage> {
         | FaultKind::Deleted
         | FaultKind::TooLarge
         | FaultKind::LocatorGone
+        | FaultKind::NotInBulk
+        | FaultKind::BulkLimit
+        | FaultKind::JobState
         | FaultKind::OurMistake
         | FaultKind::Unavailable
         | FaultKind::Unknown => None,

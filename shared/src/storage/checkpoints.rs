@@ -7,13 +7,13 @@ use tokio_postgres::types::Json;
 use super::error::StoreError;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
+use super::slices::{SliceJob, open_slices, slice_jobs_insert};
 use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
-use crate::job::checkpoint::{Checkpoint, ObjectSettings, Position, Slice, SyncState};
-use crate::job::lease::{Class, Kind, Lease};
-use crate::job::narrow::Progress;
+use crate::job::checkpoint::{Checkpoint, ObjectSettings, Position, SyncState};
+use crate::job::lease::{Kind, Lease};
 use crate::tenant::TenantScope;
 
 /// How a connection signs in; its secrets are read apart.
@@ -236,7 +236,7 @@ pub struct FirstPlan {
     /// How many records the org counted; `None` where they are too many to count in Salesforce's time.
     pub expected: Option<i64>,
     /// History, newest first; empty when there is none.
-    pub slices: Vec<Slice>,
+    pub slices: Vec<SliceJob>,
     /// No window brings any record: what they belong to leads to them.
     pub by_parents: bool,
 }
@@ -252,7 +252,7 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
                covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5::timestamptz, '-infinity') ELSE $2::timestamptz END,
                loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
          WHERE object_id = $1 RETURNING generation";
-    let slices = Json(&plan.slices);
+    let slices = Json(open_slices(&plan.slices));
     let row = tx
         .sql()
         .query_one(
@@ -261,7 +261,7 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
         )
         .await
         .map_err(StoreError::at("checkpoint_first_plan"))?;
-    slice_jobs_insert(tx, lease, row.get(0), &plan.slices, &Progress::default()).await
+    slice_jobs_insert(tx, lease, row.get(0), &plan.slices).await
 }
 
 /// Lets the watermark of an object whose records are found by what they belong to follow those objects' own, once what
@@ -290,7 +290,7 @@ pub async fn scope_extend(
     lease: &Lease,
     scope_from: Option<Timestamp>,
     expected: Option<i64>,
-    slices: &[Slice],
+    slices: &[SliceJob],
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_scope_extend
         UPDATE checkpoints
@@ -301,81 +301,10 @@ pub async fn scope_extend(
          WHERE object_id = $1 RETURNING generation";
     let row = tx
         .sql()
-        .query_one(SQL, &[&lease.object.0, &scope_from, &Json(slices), &expected])
+        .query_one(SQL, &[&lease.object.0, &scope_from, &Json(open_slices(slices)), &expected])
         .await
         .map_err(StoreError::at("checkpoint_scope_extend"))?;
-    slice_jobs_insert(tx, lease, row.get(0), slices, &Progress::default()).await
-}
-
-/// Makes a job of each slice, the newest due first; the oldest goes on from `progress`.
-async fn slice_jobs_insert(
-    tx: &TenantTx<'_>,
-    lease: &Lease,
-    generation: i32,
-    slices: &[Slice],
-    progress: &Progress,
-) -> Result<(), StoreError> {
-    // No two slices of a generation end at the same moment, so the key is unique, and a repeated plan harmless.
-    const SQL: &str = "-- slice_jobs_insert
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at, params, progress)
-        SELECT $1, $2, $3, $4, $5, $6,
-               'backfill/' || $3::int || '/' || $7::int || '/to/' || extract(epoch FROM (slice->>'hi')::timestamptz),
-               now() + n * interval '1 millisecond', slice,
-               CASE WHEN n = jsonb_array_length($8) THEN $9::jsonb ELSE '{}' END
-          FROM jsonb_array_elements($8) WITH ORDINALITY AS s (slice, n)
-        ON CONFLICT (unique_key) DO NOTHING";
-    tx.sql()
-        .execute(
-            SQL,
-            &[
-                &lease.tenant.0,
-                &lease.connection.0,
-                &lease.object.0,
-                &lease.org.as_str(),
-                &Kind::Backfill.word(),
-                &Class::Backfill.number(),
-                &generation,
-                &Json(slices),
-                &Json(progress),
-            ],
-        )
-        .await
-        .map_err(StoreError::at("slice_jobs_insert"))?;
-    Ok(())
-}
-
-/// Puts two jobs in the place of a slice's one, and two slices in the place of its own; gives whether it did.
-///
-/// The older part holds the last committed row, so it goes on from `progress`. A slice that the checkpoint does not
-/// have open any more (it was reset meanwhile) is void and gets no successors. The caller ends the slice's own job in
-/// the same transaction, before this: jobs are locked before checkpoints.
-pub async fn slice_split(
-    tx: &TenantTx<'_>,
-    lease: &Lease,
-    generation: i32,
-    slice: &Slice,
-    at: Timestamp,
-    progress: &Progress,
-) -> Result<bool, StoreError> {
-    const OPEN: &str = "-- checkpoint_slice_split
-        UPDATE checkpoints c
-           SET open_slices = (
-                   SELECT jsonb_agg(s ORDER BY (s->>'hi')::timestamptz DESC)
-                     FROM (SELECT s FROM jsonb_array_elements(c.open_slices) s WHERE (s->>'hi')::timestamptz <> $3
-                           UNION ALL SELECT jsonb_array_elements($4)) open (s)),
-               updated_at = now()
-         WHERE c.object_id = $1 AND c.generation = $2
-           AND EXISTS (SELECT FROM jsonb_array_elements(c.open_slices) s WHERE (s->>'hi')::timestamptz = $3)";
-    let parts = slice.cut(at);
-    let split = tx
-        .sql()
-        .execute(OPEN, &[&lease.object.0, &generation, &slice.hi, &Json(&parts)])
-        .await
-        .map_err(StoreError::at("checkpoint_slice_split"))?;
-    if split == 1 {
-        slice_jobs_insert(tx, lease, generation, &parts, progress).await?;
-    }
-    Ok(split == 1)
+    slice_jobs_insert(tx, lease, row.get(0), slices).await
 }
 
 /// Lets the window that is being read end earlier; what it leaves out is read after it.

@@ -3,9 +3,11 @@
 use refrain_shared::error::UserMessage;
 use refrain_shared::job::Lease;
 use refrain_shared::job::checkpoint::Slice;
+use refrain_shared::job::narrow::Progress;
 use refrain_shared::storage::TenantTx;
 use refrain_shared::storage::checkpoints::{FirstPlan, checkpoint_stop, first_plan_store, plan_inputs};
 use refrain_shared::storage::page_commit::{CheckpointMove, PageCommit};
+use refrain_shared::storage::slices::SliceJob;
 use serde_json::{Value, json};
 
 use crate::fixture::{Store, Tenant, at};
@@ -18,6 +20,7 @@ fn slices() -> Vec<Slice> {
 async fn plan(acme: &Tenant, lease: &Lease, slices: Vec<Slice>) {
     let mut client = acme.db.tenant().await.unwrap();
     let tx = TenantTx::begin(&mut client, &acme.scope).await.unwrap();
+    let slices = slices.into_iter().map(|slice| SliceJob::by_rest(slice, &Progress::default())).collect();
     let plan =
         FirstPlan { scope_from: None, watermark: at(400), expected: Some(7), slices, by_parents: false };
     first_plan_store(&tx, lease, &plan).await.unwrap();

@@ -4,9 +4,10 @@ use refrain_shared::ids::{JobId, WorkerId};
 use refrain_shared::job::checkpoint::{Position, Slice};
 use refrain_shared::job::lease::{JobEnd, Lease};
 use refrain_shared::job::narrow::Progress;
-use refrain_shared::storage::checkpoints::{FirstPlan, first_plan_store, slice_split, window_cut};
+use refrain_shared::storage::checkpoints::{FirstPlan, first_plan_store, window_cut};
 use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease, job_progress, job_touch};
 use refrain_shared::storage::page_commit::{CheckpointMove, PageCommit};
+use refrain_shared::storage::slices::{SliceJob, slice_split};
 use refrain_shared::storage::{StoreError, TenantTx};
 use serde_json::{Value, json};
 
@@ -32,7 +33,9 @@ async fn leased(tenant: &Tenant) -> Lease {
         scope_from: None,
         watermark: at(200),
         expected: Some(9),
-        slices: vec![slice(100, 200), slice(0, 100)],
+        slices: [slice(100, 200), slice(0, 100)]
+            .map(|slice| SliceJob::by_rest(slice, &Progress::default()))
+            .to_vec(),
         by_parents: false,
     };
     first_plan_store(&tx, &planner, &plan).await.unwrap();
@@ -56,11 +59,13 @@ async fn split(
     cut: i64,
     progress: &Progress,
 ) -> Result<bool, StoreError> {
+    let [newer, older] = whole.cut(at(cut));
+    let parts = [SliceJob::by_rest(newer, &Progress::default()), SliceJob::by_rest(older, progress)];
     let mut client = tenant.db.tenant().await.unwrap();
     let tx = TenantTx::begin(&mut client, &tenant.scope).await?;
     job_end(tx.sql(), lease, &JobEnd::Done, &AttemptReport { outcome: "replan", ..AttemptReport::default() })
         .await?;
-    let split = slice_split(&tx, lease, 1, whole, at(cut), progress).await?;
+    let split = slice_split(&tx, lease, 1, whole.hi, &parts).await?;
     tx.commit().await?;
     Ok(split)
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use refrain_shared::clock::Timestamp;
 use refrain_shared::job::checkpoint::Position;
+use refrain_shared::record::Columns;
 use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageCommit, page_commit};
 use refrain_shared::storage::records::records_known;
@@ -68,6 +70,37 @@ pub async fn prepare(
         Ok(parsed)
     })
     .await?;
+    built(context, plan, parsed, count, read_at).await
+}
+
+/// Turns rows of a Bulk job's results into rows to store; they were read when the job was made.
+pub async fn prepare_rows(
+    context: &Context,
+    plan: &Arc<ReadPlan>,
+    columns: &Arc<Columns>,
+    part: Bytes,
+    read_at: Timestamp,
+) -> Result<Prepared, JobError> {
+    let (planned, columns) = (Arc::clone(plan), Arc::clone(columns));
+    let parsed = blocking(move || {
+        let mut parsed = Parsed::new(&planned.transform);
+        let read = parsed.add_rows(&planned.transform, &columns, &part, read_at)?;
+        check_share(&planned, parsed.set_aside(), read)?;
+        Ok(parsed)
+    })
+    .await?;
+    built(context, plan, parsed, 1, read_at).await
+}
+
+/// What is stored already is looked up, and only the rest is sealed.
+async fn built(
+    context: &Context,
+    plan: &Arc<ReadPlan>,
+    parsed: Parsed,
+    pages: i32,
+    read_at: Timestamp,
+) -> Result<Prepared, JobError> {
+    let now = context.clock.now();
     let ids: Vec<&str> = parsed.heads.iter().map(|head| head.id.as_str()).collect();
     let scope = TenantScope::leased(plan.lease.tenant);
     let known = if ids.is_empty() {
@@ -79,7 +112,7 @@ pub async fn prepare(
     };
     let planned = Arc::clone(plan);
     let transformed = blocking(move || build(&planned.transform, parsed, &known)).await?;
-    Ok(Prepared { transformed, pages: count, read_at })
+    Ok(Prepared { transformed, pages, read_at })
 }
 
 /// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.

@@ -1,12 +1,16 @@
 //! The first half of the transform: pages → canonical records, each with its keyed hash, identity and state.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::{ContentHash, CryptoError};
 use refrain_shared::ids::SalesforceId;
-use refrain_shared::record::{PageRecords, ReadOrder, RecordProblem, RecordState, StateReason, canonicalize};
+use refrain_shared::record::{
+    Columns, PageRecords, ReadOrder, RecordProblem, RecordState, StateReason, canonicalize, canonicalize_row,
+};
+use refrain_shared::salesforce::results;
 use refrain_shared::storage::page_commit::QuarantineRow;
 use refrain_shared::storage::records::payload_row_key;
 use serde_json::value::RawValue;
@@ -72,20 +76,48 @@ impl Parsed {
         read_at: Timestamp,
     ) -> Result<(), JobError> {
         for raw in records {
-            let kept = canonicalize(raw, &plan.fields, &mut self.records)
-                .and_then(|()| head(plan, &self.records, self.records.len() - 1, read_at));
-            match kept {
-                Err(problem) => {
-                    let row = set_aside(plan, raw, &problem)?;
-                    self.quarantined.retain(|earlier| earlier.record_id != row.record_id);
-                    self.quarantined.push(row);
-                    self.set_aside += 1;
-                }
-                Ok(head) => {
-                    // It came well again before it was ever set aside.
-                    self.quarantined.retain(|earlier| earlier.record_id != head.id.as_str());
-                    self.keep(head);
-                }
+            let read = canonicalize(raw, &plan.fields, &mut self.records);
+            self.add_one(plan, read, read_at, || Cow::Borrowed(raw.get()))?;
+        }
+        Ok(())
+    }
+
+    /// Adds rows of a Bulk job's results; gives how many they were.
+    pub fn add_rows(
+        &mut self,
+        plan: &TransformPlan,
+        columns: &Columns,
+        part: &[u8],
+        read_at: Timestamp,
+    ) -> Result<usize, JobError> {
+        let mut count = 0;
+        for row in results::rows(part) {
+            let read = canonicalize_row(&row, columns, &plan.fields, &mut self.records);
+            self.add_one(plan, read, read_at, || Cow::Owned(columns.to_json(&row)))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn add_one<'a>(
+        &mut self,
+        plan: &TransformPlan,
+        read: Result<(), RecordProblem>,
+        read_at: Timestamp,
+        raw: impl FnOnce() -> Cow<'a, str>,
+    ) -> Result<(), JobError> {
+        let kept = read.and_then(|()| head(plan, &self.records, self.records.len() - 1, read_at));
+        match kept {
+            Err(problem) => {
+                let row = set_aside(plan, &raw(), &problem)?;
+                self.quarantined.retain(|earlier| earlier.record_id != row.record_id);
+                self.quarantined.push(row);
+                self.set_aside += 1;
+            }
+            Ok(head) => {
+                // It came well again before it was ever set aside.
+                self.quarantined.retain(|earlier| earlier.record_id != head.id.as_str());
+                self.keep(head);
             }
         }
         Ok(())
@@ -132,32 +164,20 @@ fn head(
     Ok(Head { id, order, state, hash: plan.view.keys.content_hash(record.bytes()), index })
 }
 
-fn set_aside(
-    plan: &TransformPlan,
-    raw: &RawValue,
-    problem: &RecordProblem,
-) -> Result<QuarantineRow, JobError> {
+fn set_aside(plan: &TransformPlan, raw: &str, problem: &RecordProblem) -> Result<QuarantineRow, JobError> {
     #[derive(serde::Deserialize)]
     struct Named<'a> {
         #[serde(rename = "Id", borrow)]
-        id: std::borrow::Cow<'a, str>,
+        id: Cow<'a, str>,
     }
     let keys = &plan.view.keys;
-    let record_id = serde_json::from_str::<Named<'_>>(raw.get())
+    let record_id = serde_json::from_str::<Named<'_>>(raw)
         .ok()
         .and_then(|named| SalesforceId::parse(&named.id).ok())
-        .map_or_else(
-            || format!("#{}", hex::encode(keys.content_hash(raw.get().as_bytes()))),
-            |id| id.to_string(),
-        );
+        .map_or_else(|| format!("#{}", hex::encode(keys.content_hash(raw.as_bytes()))), |id| id.to_string());
     let mut payload = Vec::new();
-    keys.seal(
-        "quarantine.payload",
-        &payload_row_key(plan.key, &record_id),
-        raw.get().as_bytes(),
-        &mut payload,
-    )
-    .map_err(sealing_failed)?;
+    keys.seal("quarantine.payload", &payload_row_key(plan.key, &record_id), raw.as_bytes(), &mut payload)
+        .map_err(sealing_failed)?;
     Ok(QuarantineRow {
         record_id,
         reason: problem.code(),

@@ -11,7 +11,8 @@ use refrain_shared::catalog::{
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
 use refrain_shared::job::ObjectSettings;
-use refrain_shared::job::checkpoint::{Slice, clamp_watermark, cut_slices, wanted_from};
+use refrain_shared::job::checkpoint::{clamp_watermark, wanted_from};
+use refrain_shared::job::price::{History, Quote, cut_history, may_be_bulk, page_rows};
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
@@ -20,14 +21,15 @@ use refrain_shared::storage::checkpoints::{
     FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, scope_extend,
 };
 use refrain_shared::storage::related::related_at_first_plan;
+use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
 use super::Job;
 use crate::error::{JobError, Step};
 
-/// About this many rows make a slice: some seconds of reading, well inside a job's time.
-const SLICE_ROWS: u64 = 25_000;
+/// So few rows are one slice, wherever they lie.
+const ONE_SLICE_ROWS: u64 = 2_000;
 
 /// Whether what is remembered of parents may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +177,8 @@ async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Resu
     let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
     let Past { rows, read_at, oldest } = past(job, cursor, scope_from, Timestamp::MAX_UTC).await?;
     let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
-    let slices = cut(rows, oldest, watermark, scope_from);
+    let history = span(oldest, watermark, scope_from);
+    let slices = cut(job, &history, rows, page_rows(describe, page_rows_asked(job))).await?;
     tracing::debug!(object = %describe.name, rows, "history counted");
     Ok(FirstPlan { scope_from, watermark, expected: expected(rows), slices, by_parents: false })
 }
@@ -188,7 +191,7 @@ pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<()
         return Ok(());
     };
     let Past { rows, oldest, .. } = past(job, cursor, wanted, planned).await?;
-    let slices = cut(rows, oldest, planned, wanted);
+    let slices = cut(job, &span(oldest, planned, wanted), rows, page_rows_asked(job)).await?;
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let scope = TenantScope::leased(job.lease.tenant);
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
@@ -219,25 +222,34 @@ async fn past(job: &Job<'_>, cursor: &str, from: Option<Timestamp>, to: Timestam
     };
     let counted = count(job, soql).await?;
     let (found, read_at) = match counted {
-        Some(Counted { rows, read_at }) if rows <= SLICE_ROWS => (None, read_at),
+        Some(Counted { rows, read_at }) if rows <= ONE_SLICE_ROWS => (None, read_at),
         Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
         None => oldest(job, &object, &field).await?,
     };
     Ok(Past { rows: counted.map(|counted| counted.rows), read_at, oldest: found.max(from) })
 }
 
-fn cut(
+fn span(oldest: Option<Timestamp>, newest: Timestamp, from: Option<Timestamp>) -> History {
+    History { oldest: oldest.unwrap_or(newest), newest, from: from.unwrap_or(Timestamp::UNIX_EPOCH) }
+}
+
+/// Cuts history into slices, each to be read the way that costs the org less.
+async fn cut(
+    job: &Job<'_>,
+    history: &History,
     rows: Option<u64>,
-    oldest: Option<Timestamp>,
-    newest: Timestamp,
-    from: Option<Timestamp>,
-) -> Vec<Slice> {
-    if rows == Some(0) {
-        return Vec::new();
+    page_rows: u64,
+) -> Result<Vec<SliceJob>, JobError> {
+    let (object, read_by) = (&job.inputs.api_name, job.inputs.settings.read_by);
+    let mut quote = Quote { rows, page_rows, parts: 1, calls_left: job.lane.calls_left(), jobs_left: None };
+    if read_by.is_auto() && may_be_bulk(object, read_by, &quote) {
+        quote.jobs_left = job.client.bulk_jobs_left().await.map_err(|e| extract_failed(job, &e))?;
     }
-    // What is too much to be counted is cut into as many slices as there may be.
-    let rows = rows.unwrap_or(u64::MAX);
-    cut_slices(oldest.unwrap_or(newest), newest, rows, SLICE_ROWS, from.unwrap_or(Timestamp::UNIX_EPOCH))
+    Ok(cut_history(history, object, read_by, &quote).into_iter().map(SliceJob::from).collect())
+}
+
+fn page_rows_asked(job: &Job<'_>) -> u64 {
+    u64::from(job.client.settings().page_rows)
 }
 
 fn expected(rows: Option<u64>) -> Option<i64> {

@@ -7,8 +7,9 @@ use refrain_shared::error::{Disposition, ReplanHint, UserMessage};
 use refrain_shared::job::checkpoint::{Window, next_window};
 use refrain_shared::job::lease::{JobEnd, Kind, Lease};
 use refrain_shared::job::narrow::{Excess, Narrower, Progress, narrower};
-use refrain_shared::storage::checkpoints::{PlanInputs, plan_inputs, slice_split, window_cut};
+use refrain_shared::storage::checkpoints::{PlanInputs, plan_inputs, window_cut};
 use refrain_shared::storage::jobs::{AttemptReport, job_end, job_progress, job_touch};
+use refrain_shared::storage::slices::{SliceJob, slice_split};
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
@@ -38,7 +39,7 @@ pub async fn narrow(
         Kind::Related => return related::narrower(context, lease, report).await,
         // Bodies are fetched one by one already.
         Kind::File => return Ok(Some(too_much("a file"))),
-        Kind::Incremental | Kind::Backfill => {}
+        Kind::Incremental | Kind::Backfill | Kind::Bulk => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -61,10 +62,14 @@ pub async fn narrow(
                 Kind::Backfill => {
                     job_end(tx.sql(), lease, &JobEnd::Done, report).await?;
                     let (generation, slice) = (inputs.checkpoint.generation, slice_of(lease)?);
-                    slice_split(&tx, lease, generation, &slice, at, &progress).await?;
+                    // The older part holds the last committed row, so it goes on from there.
+                    let [newer, older] = slice.cut(at);
+                    let newer = SliceJob::by_rest(newer, &Progress::default());
+                    let parts = [newer, SliceJob::by_rest(older, &progress)];
+                    slice_split(&tx, lease, generation, slice.hi, &parts).await?;
                 }
-                // Related records and files have no window, so none is cut.
-                Kind::Incremental | Kind::Related | Kind::File => {
+                // The others have no window, so none is cut.
+                Kind::Incremental | Kind::Bulk | Kind::Related | Kind::File => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -96,7 +101,7 @@ fn window(
             let (resume, rows) = (progress.position.clone(), progress.rows);
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
-        Kind::Related | Kind::File => None,
+        Kind::Bulk | Kind::Related | Kind::File => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

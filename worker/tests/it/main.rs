@@ -7,6 +7,8 @@
 
 mod bad_input;
 mod budget;
+mod bulk;
+mod bulk_faults;
 mod closure;
 mod conversation;
 mod files;

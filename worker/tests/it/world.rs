@@ -152,6 +152,11 @@ impl World {
         org.set_permissions_of(org.identity.user_id, hiding);
     }
 
+    /// What the worker was configured with.
+    pub(crate) fn config(&self) -> Config {
+        config(&self.bed, &self.sim)
+    }
+
     /// The simulated org.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.sim.world.orgs().remove(0)
@@ -191,7 +196,7 @@ impl World {
     /// Runs due jobs, one at a time, until none is due; waits that a failure asked for are over at once.
     pub(crate) async fn run_until_quiet(&self) {
         for _ in 0..MOST_TURNS {
-            self.sql("UPDATE jobs SET available_at = now() WHERE state = 0 AND reason IN ('retry', 'replan', 'lanes')").await;
+            self.sql("UPDATE jobs SET available_at = now() WHERE state = 0 AND reason IN ('retry', 'replan', 'lanes', 'bulk_running')").await;
             let claimed = dispatch_claim(&self.context.db, LIMITS).await.unwrap();
             if claimed.is_empty() {
                 return;
@@ -247,14 +252,18 @@ pub(crate) fn options(bed: &TestBed) -> ConnectOptions {
     }
 }
 
-fn context(bed: &TestBed, sim: &Running, ring: KeyRing) -> Context {
+fn config(bed: &TestBed, sim: &Running) -> Config {
     let text = format!(
         "[database]\nurl = '{}'\n[broker]\nurl = '{}'\n[salesforce]\nca_file = '{}'\nallow_loopback = true\n",
         bed.database_url(),
         bed.amqp_url(),
         sim.ca_file.display()
     );
-    let config = Config::from_text(&text, []).unwrap();
+    Config::from_text(&text, []).unwrap()
+}
+
+fn context(bed: &TestBed, sim: &Running, ring: KeyRing) -> Context {
+    let config = config(bed, sim);
     let http = wiring::http_settings(&config).unwrap();
     Context {
         worker: WorkerId::generate(),
