@@ -15,6 +15,7 @@ pub mod checkpoints;
 pub mod connection_secrets;
 pub mod content;
 pub mod control;
+mod departures;
 pub mod dispatch;
 pub mod error;
 pub mod gates;

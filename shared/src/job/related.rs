@@ -14,6 +14,9 @@ pub struct Related {
     pub field: String,
     /// Salesforce ids.
     pub ids: Vec<String>,
+    /// What is not answered is gone: the record that they belong to is, or a sweep missed them twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 /// How far such a job is.
@@ -66,7 +69,7 @@ mod tests {
 
     fn related(count: usize) -> Related {
         let ids = (0..count).map(|n| SalesforceId::parse(&format!("500{n:012}")).unwrap().to_string());
-        Related { field: "ParentId".to_owned(), ids: ids.collect() }
+        Related { field: "ParentId".to_owned(), ids: ids.collect(), gone: false }
     }
 
     #[test]

@@ -84,9 +84,7 @@ async fn shells_and_old_messages_are_found_whichever_object_is_enabled_first() {
     world.run_until_quiet().await;
     let before = world.org().clock.now_ms();
     assert!(before > 0);
-    let count = format!(
-        "SELECT count(*) FROM messages WHERE ticket_record_id = '{case}' AND kind = 'event'"
-    );
+    let count = format!("SELECT count(*) FROM messages WHERE ticket_record_id = '{case}' AND kind = 'event'");
     assert_ne!(world.value(&count).await, "0");
 }
 
