@@ -2,10 +2,13 @@
 
 pub mod cadence;
 pub mod checkpoint;
+pub mod deleted;
 pub mod envelope;
 pub mod lease;
 pub mod narrow;
 pub mod related;
+pub mod removal;
+pub mod sweep;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};

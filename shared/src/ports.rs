@@ -126,6 +126,8 @@ pub enum CallKind {
     Describe,
     /// A query or its next page.
     Query,
+    /// The log of deletions.
+    Deleted,
     /// The limits resource.
     Limits,
     /// The versions list (not counted) and userinfo.
@@ -140,6 +142,7 @@ impl CallKind {
             Self::Token => "token",
             Self::Describe => "describe",
             Self::Query => "query",
+            Self::Deleted => "deleted",
             Self::Limits => "limits",
             Self::Identity => "identity",
         }

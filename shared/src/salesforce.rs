@@ -10,6 +10,7 @@
 
 mod auth;
 mod client;
+pub mod deleted;
 pub mod describe;
 mod error;
 mod fault;

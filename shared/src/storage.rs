@@ -27,6 +27,7 @@ pub mod page_commit;
 pub mod pool;
 pub mod records;
 pub mod related;
+pub mod sweeps;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

@@ -1,10 +1,12 @@
 //! One module a kind of job, and what they share: from a lease to an orderly end.
 
 pub mod backfill;
+pub mod deleted;
 pub mod first_plan;
 pub mod incremental;
 pub mod narrow;
 pub mod related;
+pub mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +86,8 @@ pub async fn run(
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
+        Kind::Deleted => deleted::run(job, tally).await,
+        Kind::Sweep => sweep::run(job, tally).await,
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

@@ -27,9 +27,16 @@ pub enum Kind {
     Backfill,
     /// Read records that others lead to, by reference; a row a list of ids.
     Related,
+    /// Follow the log of deletions; one standing row an object sync.
+    Deleted,
+    /// Ask for everything that is here by its id; one standing row an object sync.
+    Sweep,
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Incremental, Self::Backfill, Self::Related, Self::Deleted, Self::Sweep];
+
     /// The closed word in SQL.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -37,13 +44,15 @@ impl Kind {
             Self::Incremental => "incremental",
             Self::Backfill => "backfill",
             Self::Related => "related",
+            Self::Deleted => "deleted",
+            Self::Sweep => "sweep",
         }
     }
 
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Incremental, Self::Backfill, Self::Related].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -174,7 +183,7 @@ mod tests {
             assert_eq!(Class::from_number(class.number()), Some(class));
         }
         assert_eq!(Class::from_number(7), None);
-        for kind in [Kind::Incremental, Kind::Backfill, Kind::Related] {
+        for kind in Kind::ALL {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
         assert!(HEARTBEAT * 3 <= LEASE, "a holder has three chances to say that it lives");

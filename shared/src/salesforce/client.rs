@@ -49,19 +49,24 @@ struct Inner {
 pub(super) struct Ask {
     pub(super) path: String,
     pub(super) query: Option<String>,
+    /// Begin and end, of resources that list a span.
+    pub(super) span: Option<(String, String)>,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) json: Option<String>,
 }
 
 impl Ask {
     pub(super) fn get(path: String) -> Self {
-        Self { path, query: None, headers: Vec::new(), json: None }
+        Self { path, query: None, span: None, headers: Vec::new(), json: None }
     }
 
     fn url(&self, origin: &Origin) -> Url {
         let mut url = origin.url(&self.path);
         if let Some(query) = &self.query {
             url.query_pairs_mut().append_pair("q", query);
+        }
+        if let Some((start, end)) = &self.span {
+            url.query_pairs_mut().append_pair("start", start).append_pair("end", end);
         }
         url
     }

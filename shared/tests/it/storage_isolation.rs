@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content: its own role only.
-const CONTENT: [&str; 9] = [
+const CONTENT: [&str; 10] = [
     "agents",
     "connection_secrets",
     "customers",
     "messages",
+    "missing_records",
     "quarantine",
     "records",
     "suppressions",
@@ -74,6 +75,7 @@ async fn filled(store: &Store) -> Tenant {
     for sql in [
         format!("INSERT INTO quarantine VALUES ('{id}', '{connection}', {object}, '#1', 'wrong_type', NULL, now(), '')"),
         format!("INSERT INTO connection_secrets (tenant_id, connection_id, credentials) VALUES ('{id}', '{connection}', '')"),
+        format!("INSERT INTO missing_records VALUES ('{id}', '{connection}', {object}, '#1', now())"),
         format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)

@@ -60,8 +60,8 @@ pub async fn narrow(
                     let (generation, slice) = (inputs.checkpoint.generation, slice_of(lease)?);
                     slice_split(&tx, lease, generation, &slice, at, &progress).await?;
                 }
-                // Related records have no window, so none is cut.
-                Kind::Incremental | Kind::Related => {
+                // The others have no window, so none is cut.
+                Kind::Incremental | Kind::Related | Kind::Deleted | Kind::Sweep => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -93,7 +93,8 @@ fn window(
             let (resume, rows) = (progress.position.clone(), progress.rows);
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
-        Kind::Related => None,
+        // What asks by ids or for deletions asks for less by itself.
+        Kind::Related | Kind::Deleted | Kind::Sweep => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

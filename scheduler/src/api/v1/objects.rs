@@ -250,6 +250,10 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
             "Settle or overlap is longer than a day.",
             "Give both in seconds, up to 86400.",
         )),
+        Some(settings) if !(1..=90).contains(&settings.sweep_days) => Err(ApiError::invalid(
+            "settings.sweep_days is not between 1 and 90.",
+            "Give a number of days from 1 to 90, or leave it out for 7.",
+        )),
         settings => Ok(settings),
     }
 }
