@@ -3,11 +3,14 @@
 pub mod bulk;
 pub mod cadence;
 pub mod checkpoint;
+pub mod deleted;
 pub mod envelope;
 pub mod lease;
 pub mod narrow;
 pub mod price;
 pub mod related;
+pub mod removal;
+pub mod sweep;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};

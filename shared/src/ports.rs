@@ -132,6 +132,8 @@ pub enum CallKind {
     BulkJob,
     /// A set of a Bulk job's results.
     BulkResults,
+    /// The log of deletions.
+    Deleted,
     /// The limits resource.
     Limits,
     /// The versions list (not counted) and userinfo.
@@ -149,6 +151,7 @@ impl CallKind {
             Self::File => "file",
             Self::BulkJob => "bulk_job",
             Self::BulkResults => "bulk_results",
+            Self::Deleted => "deleted",
             Self::Limits => "limits",
             Self::Identity => "identity",
         }

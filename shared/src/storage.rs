@@ -16,6 +16,7 @@ pub mod chunks;
 pub mod connection_secrets;
 pub mod content;
 pub mod control;
+mod departures;
 pub mod dispatch;
 pub mod error;
 pub mod files;
@@ -29,6 +30,7 @@ pub mod pool;
 pub mod records;
 pub mod related;
 pub mod slices;
+pub mod sweeps;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

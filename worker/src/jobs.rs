@@ -2,11 +2,13 @@
 
 pub mod backfill;
 pub mod bulk;
+pub mod deleted;
 pub mod file;
 pub mod first_plan;
 pub mod incremental;
 pub mod narrow;
 pub mod related;
+pub mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +90,8 @@ pub async fn run(
         Kind::Bulk => bulk::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
         Kind::File => file::run(job, tally).await,
+        Kind::Deleted => deleted::run(job, tally).await,
+        Kind::Sweep => sweep::run(job, tally).await,
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

@@ -36,6 +36,8 @@ pub struct ObjectSettings {
     pub settle_s: u32,
     /// How far behind the watermark the next window starts, in seconds.
     pub overlap_s: u32,
+    /// Every so many days Salesforce is asked for everything that is here, id by id; 1 to 90.
+    pub sweep_days: u32,
 }
 
 impl Default for ObjectSettings {
@@ -51,6 +53,7 @@ impl Default for ObjectSettings {
             read_by: ReadBy::Auto,
             settle_s: 60,
             overlap_s: 900,
+            sweep_days: 7,
         }
     }
 }

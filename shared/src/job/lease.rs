@@ -31,9 +31,24 @@ pub enum Kind {
     Related,
     /// Fetch bodies of files; a row a list of them.
     File,
+    /// Follow the log of deletions; one standing row an object sync.
+    Deleted,
+    /// Ask for everything that is here by its id; one standing row an object sync.
+    Sweep,
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Incremental,
+        Self::Backfill,
+        Self::Bulk,
+        Self::Related,
+        Self::File,
+        Self::Deleted,
+        Self::Sweep,
+    ];
+
     /// The closed word in SQL.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -43,15 +58,15 @@ impl Kind {
             Self::Bulk => "bulk",
             Self::Related => "related",
             Self::File => "file",
+            Self::Deleted => "deleted",
+            Self::Sweep => "sweep",
         }
     }
 
     /// Reads the closed word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Incremental, Self::Backfill, Self::Bulk, Self::Related, Self::File]
-            .into_iter()
-            .find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -182,7 +197,7 @@ mod tests {
             assert_eq!(Class::from_number(class.number()), Some(class));
         }
         assert_eq!(Class::from_number(7), None);
-        for kind in [Kind::Incremental, Kind::Backfill, Kind::Bulk, Kind::Related, Kind::File] {
+        for kind in Kind::ALL {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
         assert!(HEARTBEAT * 3 <= LEASE, "a holder has three chances to say that it lives");

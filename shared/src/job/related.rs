@@ -18,6 +18,9 @@ pub struct Related {
     /// Instead of ids: numbers of tickets, in digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<String>,
+    /// What is not answered is gone: the record that they belong to is, or a sweep missed them twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 /// How far such a job is.
@@ -70,7 +73,7 @@ mod tests {
 
     fn related(count: usize) -> Related {
         let ids = (0..count).map(|n| SalesforceId::parse(&format!("500{n:012}")).unwrap().to_string());
-        Related { field: "ParentId".to_owned(), ids: ids.collect(), numbers: Vec::new() }
+        Related { field: "ParentId".to_owned(), ids: ids.collect(), numbers: Vec::new(), gone: false }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) const ID_URL: &str = "https://login.salesforce.com/id/00Dx0000000BV7z
 pub(super) struct Seen {
     /// Path and query, decoded.
     pub(super) path: String,
+    pub(super) query: String,
     pub(super) soql: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
@@ -105,6 +106,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
     let soql = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "q");
     let seen = Seen {
         path: parts.uri.path().to_owned(),
+        query: query.to_owned(),
         soql: soql.map(|(_, value)| value.into_owned()),
         headers: parts.headers,
         body: String::from_utf8(body.to_vec()).unwrap(),

@@ -17,6 +17,7 @@ mod checkpoint;
 mod closure;
 mod facets;
 mod files;
+mod gone;
 mod messages;
 mod people;
 mod quarantine;
@@ -49,6 +50,8 @@ pub struct PageRow {
     pub projected: Projected,
     /// Keyed token of the person's e-mail address, for agents and customers.
     pub email_token: Option<[u8; 16]>,
+    /// The record that it was merged into.
+    pub merged_into: Option<SalesforceId>,
 }
 
 /// A record set aside.
@@ -135,14 +138,15 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
         .iter()
         .zip(&records)
         .filter_map(|(row, record)| {
-            let is_new = *written.is_new.get(&record.id)?;
-            Some(Applied { id: record.id, is_new, record, row })
+            let was = *written.was.get(&record.id)?;
+            Some(Applied { id: record.id, was, record, row })
         })
         .collect();
     quarantine::upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
     files::want(&tx, page.lease, &applied, &touched.files).await?;
     people::upsert(&tx, key, &applied).await?;
+    gone::items_and_people(&tx, key, &applied).await?;
 
     let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
     let erased = RecordState::Stub(StateReason::Erased);
@@ -163,8 +167,8 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
 /// A record that was written, with its projection.
 struct Applied<'a> {
     id: SalesforceId,
-    /// Nothing was here of it before, in no table that only its own page commits write.
-    is_new: bool,
+    /// Its state before, as stored; nothing when it was not here, in no table that only its own page commits write.
+    was: Option<i16>,
     record: &'a RecordRow,
     row: &'a PageRow,
 }
@@ -176,6 +180,15 @@ impl Applied<'_> {
             RecordState::Live | RecordState::Tombstone(_) => true,
             RecordState::Stub(_) => false,
         }
+    }
+
+    fn is_new(&self) -> bool {
+        self.was.is_none()
+    }
+
+    /// Whether nothing is told of it but that it is gone.
+    fn is_bare(&self) -> bool {
+        self.row.projected == Projected::Gone
     }
 
     fn ticket(&self) -> Option<&TicketRow> {

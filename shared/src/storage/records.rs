@@ -101,7 +101,8 @@ pub async fn records_known(
 
 /// The guard is `ReadOrder::replaces` in SQL. Rows are taken in key order, so that two pages never wait for
 /// each other in a circle. Returns the ids that were written, whether each is a live row more, less or neither, and
-/// whether it is new: an upsert does not tell what it replaced, so the row keeps the state that it had before.
+/// what it was: an upsert does not tell what it replaced, so the row keeps the state that it had before. What is gone
+/// may come without the people that it named; it still names them.
 const UPSERT: &str = "-- records_upsert
     INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id,
                               state, reason, content_hash, identities, payload)
@@ -113,16 +114,17 @@ const UPSERT: &str = "-- records_upsert
     ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
        SET modstamp = excluded.modstamp, read_at = excluded.read_at, field_set_id = excluded.field_set_id,
            state = excluded.state, reason = excluded.reason, content_hash = excluded.content_hash,
-           identities = excluded.identities, payload = excluded.payload, was = r.state
+           identities = CASE WHEN excluded.state = 2 THEN coalesce(excluded.identities, r.identities) ELSE excluded.identities END,
+           payload = excluded.payload, was = r.state
      WHERE excluded.field_set_id >= r.field_set_id
        AND (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)
-    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int, was IS NULL";
+    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int, was";
 
 /// What an upsert did.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The records that were written, and whether each was not here before.
-    pub is_new: HashMap<SalesforceId, bool>,
+    /// The records that were written, and the state of each before; none when it was not here.
+    pub was: HashMap<SalesforceId, Option<i16>>,
     /// How many live records more there are; negative for fewer.
     pub live: i64,
 }
@@ -157,12 +159,12 @@ pub async fn records_upsert(
         )
         .await
         .map_err(StoreError::at("records_upsert"))?;
-    let is_new = |row: &Row| match SalesforceId::parse(row.get(0)) {
+    let was = |row: &Row| match SalesforceId::parse(row.get(0)) {
         Ok(id) => Ok((id, row.get(2))),
         Err(_) => Err(StoreError::Unreadable("records.record_id")),
     };
     Ok(Written {
-        is_new: written.iter().map(is_new).collect::<Result<_, _>>()?,
+        was: written.iter().map(was).collect::<Result<_, _>>()?,
         live: written.iter().map(|row| i64::from(row.get::<_, i32>(1))).sum(),
     })
 }

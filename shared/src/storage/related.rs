@@ -242,7 +242,8 @@ pub async fn record_wanted(
     record: &SalesforceId,
     children: &ChildFields,
 ) -> Result<(), StoreError> {
-    let itself = Related { field: "Id".to_owned(), ids: vec![record.to_string()], numbers: Vec::new() };
+    let itself =
+        Related { field: "Id".to_owned(), ids: vec![record.to_string()], numbers: Vec::new(), gone: false };
     related_jobs_insert(tx, owner, Class::Interactive, object, &itself).await?;
     children_insert(tx, owner, Class::Interactive, object, children, &[(record.as_str(), None)]).await
 }

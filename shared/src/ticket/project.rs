@@ -36,6 +36,8 @@ pub enum Projected {
     Agent(PersonRow),
     /// A customer.
     Customer(PersonRow),
+    /// Only known to be gone: what is here of it keeps its values and changes its state.
+    Gone,
     /// Nothing beside the record.
     Nothing,
 }

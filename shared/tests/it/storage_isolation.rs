@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content: its own role only.
-const CONTENT: [&str; 11] = [
+const CONTENT: [&str; 12] = [
     "agents",
     "connection_secrets",
     "customers",
     "file_chunks",
     "files",
     "messages",
+    "missing_records",
     "quarantine",
     "records",
     "suppressions",
@@ -78,6 +79,7 @@ async fn filled(store: &Store) -> Tenant {
         format!("INSERT INTO connection_secrets (tenant_id, connection_id, credentials) VALUES ('{id}', '{connection}', '')"),
         format!("INSERT INTO files (tenant_id, connection_id, file_id, object, body, state) VALUES ('{id}', '{connection}', '00P1', 'Attachment', 'Body', 0)"),
         format!("INSERT INTO file_chunks VALUES ('{id}', '{connection}', '00P1', '{connection}', 0, '')"),
+        format!("INSERT INTO missing_records VALUES ('{id}', '{connection}', {object}, '#1', now())"),
         format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)

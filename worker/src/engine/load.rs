@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use refrain_shared::clock::Timestamp;
+use refrain_shared::ids::SalesforceId;
 use refrain_shared::job::checkpoint::Position;
-use refrain_shared::record::Columns;
+use refrain_shared::record::{Columns, ReadOrder, RecordState};
 use refrain_shared::salesforce::slice::RecordPage;
-use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageCommit, page_commit};
-use refrain_shared::storage::records::records_known;
+use refrain_shared::storage::page_commit::{
+    CheckpointMove, JobStep, PageCommit, PageCounts, PageRow, page_commit,
+};
+use refrain_shared::storage::records::{RecordRow, records_known};
 use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
+use refrain_shared::ticket::Projected;
 use tokio::time::Instant;
 
 use super::parse::Parsed;
@@ -29,6 +33,33 @@ pub struct Prepared {
     pages: i32,
     /// The first response's Date.
     pub read_at: Timestamp,
+    /// The records that were answered, in whatever state.
+    pub ids: Vec<SalesforceId>,
+}
+
+impl Prepared {
+    /// Records that are known to be gone, by whatever told it.
+    #[must_use]
+    pub fn gone(rows: Vec<PageRow>, read_at: Timestamp) -> Self {
+        let transformed = Transformed { rows, quarantined: Vec::new(), counts: PageCounts::default() };
+        Self { transformed, pages: 0, read_at, ids: Vec::new() }
+    }
+
+    /// Adds records that are known to be gone because the pages lack them.
+    pub fn add_gone(&mut self, rows: Vec<PageRow>) {
+        self.transformed.rows.extend(rows);
+    }
+}
+
+/// A record of which nothing is known but that it is gone, or out of sight.
+#[must_use]
+pub fn gone(id: SalesforceId, order: ReadOrder, state: RecordState) -> PageRow {
+    PageRow {
+        record: RecordRow { id, order, state, sealed: None, identities: Vec::new() },
+        projected: Projected::Gone,
+        email_token: None,
+        merged_into: None,
+    }
 }
 
 /// Prepared pages with their place in the read.
@@ -110,9 +141,11 @@ async fn built(
             .await
             .map_err(|error| JobError::of(Step::Transform, &error, now))?
     };
+    let set_aside = parsed.quarantined.iter().filter_map(|row| SalesforceId::parse(&row.record_id).ok());
+    let ids = parsed.heads.iter().map(|head| head.id).chain(set_aside).collect();
     let planned = Arc::clone(plan);
     let transformed = blocking(move || build(&planned.transform, parsed, &known)).await?;
-    Ok(Prepared { transformed, pages, read_at })
+    Ok(Prepared { transformed, pages, read_at, ids })
 }
 
 /// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.

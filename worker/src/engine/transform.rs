@@ -68,7 +68,7 @@ pub fn build(
                     counts.late += 1;
                 }
                 let record = parsed.records.get(head.index, &plan.fields);
-                rows.push(row(plan, head, &record)?);
+                rows.push(row(plan, head, &record, known.contains_key(&head.id))?);
             }
         }
     }
@@ -98,7 +98,12 @@ fn verdict(head: &Head, known: Option<&Known>) -> Verdict {
     }
 }
 
-fn row(plan: &TransformPlan, head: &Head, record: &CanonicalRecord<'_>) -> Result<PageRow, JobError> {
+fn row(
+    plan: &TransformPlan,
+    head: &Head,
+    record: &CanonicalRecord<'_>,
+    is_here: bool,
+) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
         .identities
@@ -122,14 +127,25 @@ fn row(plan: &TransformPlan, head: &Head, record: &CanonicalRecord<'_>) -> Resul
         .map_err(sealing_failed)?;
         sealed = Some((head.hash, payload));
     }
-    let projected = project(&plan.projection, record, head.order.stamp);
+    // What was deleted may come with its fields emptied: what is here already only changes its state.
+    let is_gone = matches!(state, RecordState::Tombstone(_));
+    let projected = if is_gone && is_here {
+        Projected::Gone
+    } else {
+        project(&plan.projection, record, head.order.stamp)
+    };
+    let merged_into = record.text("MasterRecordId").and_then(|id| SalesforceId::parse(&id).ok());
     let email_token = match &projected {
         Projected::Agent(person) | Projected::Customer(person) => person
             .email
             .as_deref()
             .and_then(|email| identities_of(email).next())
             .map(|identity| keys.identity_token(&identity)),
-        Projected::Ticket(_) | Projected::Message(_) | Projected::Unlinked | Projected::Nothing => None,
+        Projected::Ticket(_)
+        | Projected::Message(_)
+        | Projected::Unlinked
+        | Projected::Gone
+        | Projected::Nothing => None,
     };
     let mut identities: Vec<IdentityToken> = tokens.into_iter().collect();
     identities.sort_unstable();
@@ -137,6 +153,7 @@ fn row(plan: &TransformPlan, head: &Head, record: &CanonicalRecord<'_>) -> Resul
         record: RecordRow { id: head.id, order: head.order, state, sealed, identities: identities.concat() },
         projected,
         email_token: if suppressed { None } else { email_token },
+        merged_into: merged_into.filter(|_| is_gone),
     })
 }
 

@@ -1,24 +1,30 @@
 //! Records that others lead to: a message's ticket that is older than what is read of history, a ticket's messages
 //! from before, a record that a person asks for. They come by reference, beside every window.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use refrain_shared::clock::Timestamp;
 use refrain_shared::error::UserMessage;
+use refrain_shared::ids::SalesforceId;
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
 use refrain_shared::job::related::{Related, RelatedProgress};
+use refrain_shared::record::{ReadOrder, RecordState, StateReason};
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::soql::FieldPath;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::jobs::{AttemptReport, job_end, job_progress, job_touch};
-use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
+use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageRow};
+use refrain_shared::storage::records::{Known, records_known};
+use refrain_shared::tenant::TenantScope;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::incremental::{not_described, report};
 use super::{IDLE, Job, Left, narrow};
 use crate::context::Context;
-use crate::engine::load::{commit, prepare};
+use crate::engine::load::{commit, gone, prepare};
 use crate::engine::{ReadPlan, Tally, reader};
 use crate::error::{JobError, Step};
 
@@ -57,10 +63,18 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         };
         let asked = !ids.is_empty() || !related.numbers.is_empty();
         let mut open = asked;
+        let mut unanswered: HashSet<SalesforceId> = ids.iter().copied().collect();
         while open {
             let page = pages.next_page().await.map_err(|e| JobError::of(Step::Extract, &e, now()))?;
             open = page.as_ref().is_some_and(|page| !page.done);
-            let prepared = prepare(job.context, &plan, page.into_iter().collect()).await?;
+            let mut prepared = prepare(job.context, &plan, page.into_iter().collect()).await?;
+            for id in &prepared.ids {
+                unanswered.remove(id);
+            }
+            if related.gone && !open {
+                let rows = purged(&job, &plan, &unanswered, prepared.read_at).await?;
+                prepared.add_gone(rows);
+            }
             let step = |tally: &Tally| match (open, is_over, stops) {
                 // The ids under way are done with when all of their pages are here.
                 (true, ..) => JobStep::Continue(stored(&RelatedProgress {
@@ -80,6 +94,30 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (_, false) => {}
         }
     }
+}
+
+/// What is live here of records that were asked for and not answered, as tombstones. They keep their stamps: whatever is
+/// read of them later wins.
+async fn purged(
+    job: &Job<'_>,
+    plan: &ReadPlan,
+    unanswered: &HashSet<SalesforceId>,
+    read_at: Timestamp,
+) -> Result<Vec<PageRow>, JobError> {
+    if unanswered.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = unanswered.iter().map(|id| id.as_str()).collect();
+    let scope = TenantScope::leased(job.lease.tenant);
+    let known = records_known(&job.context.db, &scope, plan.transform.key, &ids)
+        .await
+        .map_err(|error| JobError::of(Step::Transform, &error, job.context.clock.now()))?;
+    let live = known.iter().filter(|(_, known)| known.state == Some(RecordState::Live));
+    let tombstone = |(id, known): (&SalesforceId, &Known)| {
+        let order = ReadOrder { read_at, ..known.order };
+        gone(*id, order, RecordState::Tombstone(StateReason::Purged))
+    };
+    Ok(live.map(tombstone).collect())
 }
 
 /// Lets the job ask for fewer ids at once; gives what a person is told when it was one alone.

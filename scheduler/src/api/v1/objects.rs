@@ -259,6 +259,10 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
             format!("{:?} is no type of file.", settings.files.mistaken().unwrap_or_default()),
             "Write media types like image/* or application/pdf, and endings like .pdf.",
         )),
+        Some(settings) if !(1..=90).contains(&settings.sweep_days) => Err(ApiError::invalid(
+            "settings.sweep_days is not between 1 and 90.",
+            "Give a number of days from 1 to 90, or leave it out for 7.",
+        )),
         settings => Ok(settings),
     }
 }

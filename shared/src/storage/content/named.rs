@@ -143,7 +143,8 @@ async fn ask_number(
     for object in kept.values() {
         let Projection::Ticket(fields) = &object.projection else { continue };
         if let Some(field) = &fields.number {
-            let related = Related { field: field.clone(), ids: Vec::new(), numbers: spellings(number) };
+            let related =
+                Related { field: field.clone(), ids: Vec::new(), numbers: spellings(number), gone: false };
             related_jobs_insert(tx, owner, Class::Interactive, object.id, &related).await?;
         }
     }

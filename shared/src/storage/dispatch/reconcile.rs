@@ -1,5 +1,5 @@
-//! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, any
-//! other has no job. Takes no input; comparing once more changes nothing.
+//! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
+//! once its history is here two more, which find what was deleted; any other has no job. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -45,6 +45,21 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = 'incremental/' || o.object_id)
         ON CONFLICT (unique_key) DO NOTHING";
+    // Nothing is here from before the object was wanted; what is deleted while history is read is in the log. The first
+    // sweep comes when its time has come once, at some moment of the last half of it: not all objects at once.
+    const FOLLOWING: &str = "-- following_jobs_reconcile
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params, available_at)
+        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, k.kind, k.class, k.kind || '/' || o.object_id,
+               jsonb_build_object('from', o.created_at),
+               CASE WHEN k.kind = $3
+                    THEN now() + coalesce((o.settings->>'sweep_days')::int, 7) * (0.5 + 0.5 * random()) * interval '1 day'
+                    ELSE now() END
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+          JOIN checkpoints p ON p.object_id = o.object_id
+         CROSS JOIN (VALUES ($1::text, $2::int2), ($3::text, $4::int2)) AS k (kind, class)
+         WHERE o.enabled AND c.state = 'active' AND t.state = 'active' AND p.loaded_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = k.kind || '/' || o.object_id)
+        ON CONFLICT (unique_key) DO NOTHING";
     const REMOVED: &str = "-- jobs_remove_unwanted
         DELETE FROM jobs j
          WHERE j.state <> 2 AND j.object_id IS NOT NULL
@@ -58,6 +73,18 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .execute(JOBS, &[&Kind::Incremental.word(), &Class::Incremental.number()])
         .await
         .map_err(StoreError::at("standing_jobs_reconcile"))?;
+    let following = client
+        .execute(
+            FOLLOWING,
+            &[
+                &Kind::Deleted.word(),
+                &Class::Incremental.number(),
+                &Kind::Sweep.word(),
+                &Class::Verify.number(),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("following_jobs_reconcile"))?;
     let removed = client.execute(REMOVED, &[]).await.map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs, removed, orgs })
+    Ok(Reconciled { checkpoints, jobs: jobs + following, removed, orgs })
 }

@@ -1,10 +1,12 @@
 //! What a page leads to beyond itself: a ticket is kept with all of its conversation, and a message with its ticket,
 //! however far back either lies.
 
+use super::super::departures::{children_again, items_wanted};
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::related::{Owner, children_wanted, feed_lock, named_before, parents_wanted, shells_left};
 use super::checkpoint::CheckpointMove;
+use super::gone::has_left;
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
 use crate::ids::ObjectId;
@@ -32,7 +34,30 @@ pub(super) async fn ask(
     let (by_parents, by_stamp) =
         page.parents.children.iter().cloned().partition(|(child, _)| page.parents.by_parents.contains(child));
     children_wanted(tx, owner, object, &by_stamp, &new).await?;
-    children_wanted(tx, owner, object, &by_parents, &changed).await
+    children_wanted(tx, owner, object, &by_parents, &changed).await?;
+    if is_ticket || page.parents.holders.values().any(|holder| *holder == object) {
+        follow_items(tx, owner, page, applied).await?;
+    }
+    Ok(())
+}
+
+/// The items of what left are looked at, one by one; of what came back, and of what a merge left its items to, all are
+/// read: the platform moves and restores them, with or without a stamp.
+async fn follow_items(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    page: &PageCommit<'_>,
+    applied: &[Applied<'_>],
+) -> Result<(), StoreError> {
+    let left: Vec<&str> = applied.iter().filter(|row| has_left(row)).map(|row| row.id.as_str()).collect();
+    items_wanted(tx, owner, &left).await?;
+    let returned = applied.iter().filter(|row| row.record.state == RecordState::Live && row.was == Some(2));
+    let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
+    let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
+    parents.extend(merged.map(|survivor| survivor.as_str()));
+    parents.sort_unstable();
+    parents.dedup();
+    children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await
 }
 
 /// A record, new or changed, of which children may be looked for that no window brings.
@@ -45,7 +70,7 @@ fn changed_parent<'a>(page: &PageCommit<'_>, row: &'a Applied<'_>) -> Option<&'a
 
 /// A record that was not here before and to which items belong, with when it was opened.
 fn new_parent<'a>(row: &'a Applied<'_>) -> Option<(&'a str, Option<Timestamp>)> {
-    if !row.is_new || row.record.state != RecordState::Live {
+    if !row.is_new() || row.record.state != RecordState::Live {
         return None;
     }
     let opened_at = match (row.ticket(), row.message()) {

@@ -85,7 +85,7 @@ async fn clear(
          WHERE connection_id = $1 AND object_id = $2 AND record_id = $3 AND facet IS NOT DISTINCT FROM $4";
     let ids: Vec<&str> = tickets
         .iter()
-        .filter(|(applied, _)| !applied.is_new)
+        .filter(|(applied, _)| !applied.is_new())
         .map(|(applied, _)| applied.id.as_str())
         .collect();
     if ids.is_empty() {

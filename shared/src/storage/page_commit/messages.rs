@@ -36,7 +36,8 @@ pub(super) async fn upsert(
         .filter(|row| row.row.projected == Projected::Unlinked)
         .map(|row| row.id.as_str())
         .collect();
-    if messages.is_empty() && unlinked.is_empty() {
+    let has_bare = applied.iter().any(Applied::is_bare);
+    if messages.is_empty() && unlinked.is_empty() && !has_bare {
         return Ok(Touched::default());
     }
     let mut touched = former_tickets(tx, key, applied).await?;
@@ -67,7 +68,7 @@ async fn former_tickets(
                SELECT ticket_record_id, state, file_id FROM messages
                 WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) m
          GROUP BY m.ticket_record_id";
-    let ids: Vec<&str> = applied.iter().filter(|row| !row.is_new).map(|row| row.id.as_str()).collect();
+    let ids: Vec<&str> = applied.iter().filter(|row| !row.is_new()).map(|row| row.id.as_str()).collect();
     if ids.is_empty() {
         return Ok(Touched::default());
     }

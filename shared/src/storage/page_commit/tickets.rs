@@ -11,7 +11,7 @@ use super::super::records::ObjectKey;
 use super::super::related::feed_lock;
 use super::aggregates::aggregate;
 use super::messages::holders_tickets;
-use super::{Applied, ParentObjects, TicketRow, facets};
+use super::{Applied, ParentObjects, TicketRow, facets, gone};
 use crate::clock::Timestamp;
 use crate::ids::ObjectId;
 use crate::record::RecordState;
@@ -53,20 +53,31 @@ pub(super) async fn write(
     let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
         applied.iter().filter_map(|row| Some((row, row.ticket()?))).collect();
-    if tickets.is_empty() && talked.is_empty() {
+    let is_ticket = parents.tickets.values().any(|object| *object == key.object);
+    let bare: Vec<&Applied<'_>> = applied.iter().filter(|row| is_ticket && row.is_bare()).collect();
+    if tickets.is_empty() && bare.is_empty() && talked.is_empty() {
         return Ok(Vec::new());
     }
-    let first = feed_advance(tx, tickets.len() + talked.len()).await?;
+    let own = tickets.len() + bare.len();
+    let first = feed_advance(tx, own + talked.len()).await?;
     let (mut made, mut awaited, mut shells) = (Made::default(), Vec::new(), Vec::new());
     if !tickets.is_empty() {
-        let known = known(tx, key, &tickets).await?;
-        made.add(known.made(&tickets));
+        let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
+        let live = tickets.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
+        let known = known(tx, key, &ids).await?;
+        made.add(known.made(live));
         awaited = known.awaited;
         upsert(tx, key, mapping_epoch, first, &tickets).await?;
         facets::replace(tx, key, &tickets).await?;
     }
-    if !talked.is_empty() {
+    if !bare.is_empty() {
+        let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
+        made.add(known(tx, key, &ids).await?.made(0));
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
+        gone::tickets(tx, key, mapping_epoch, first, &bare).await?;
+    }
+    if !talked.is_empty() {
+        let first = first + i64::try_from(own).unwrap_or(i64::MAX);
         let (more, new_shells) = aggregate(tx, key, mapping_epoch, first, &talked).await?;
         made.add(more);
         shells = new_shells;
@@ -131,19 +142,14 @@ struct Known {
 }
 
 impl Known {
-    /// What is made when these tickets replace what is here.
-    fn made(&self, tickets: &[(&Applied<'_>, &TicketRow)]) -> Made {
-        let live = tickets.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
+    /// What is made when tickets of which so many are live replace what is here.
+    fn made(&self, live: usize) -> Made {
         Made { live: i64::try_from(live).unwrap_or(i64::MAX) - self.live, shells: -self.shells }
     }
 }
 
 /// Looks the page's tickets up. The feed's lock is held: nobody else writes tickets, and no message slips in between.
-async fn known(
-    tx: &TenantTx<'_>,
-    key: ObjectKey,
-    tickets: &[(&Applied<'_>, &TicketRow)],
-) -> Result<Known, StoreError> {
+async fn known(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<Known, StoreError> {
     const SQL: &str = "-- tickets_known
         SELECT k.id, t.state FROM unnest($3::text[]) AS k (id)
           LEFT JOIN LATERAL (
@@ -153,7 +159,6 @@ async fn known(
                SELECT count(*) AS here FROM messages m
                 WHERE t.state IS NULL AND m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = k.id) m
          WHERE t.state IN (0, 1) OR m.here > 0";
-    let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let rows = tx
         .sql()
         .query_typed(
@@ -183,20 +188,21 @@ async fn upsert(
     const SQL: &str = "-- tickets_upsert
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
                                   channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
-                                  mapping_epoch, feed_seq)
+                                  mapping_epoch, feed_seq, merged_into)
         SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
-               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1
+               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1, i.merged_into
           FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-                      $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+                      $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
                WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
-                                     opened_at, closed_at, record_at, n)
+                                     opened_at, closed_at, record_at, merged_into, n)
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
            SET state = excluded.state, reason = excluded.reason, number = excluded.number, status = excluded.status,
                priority = excluded.priority, channel = excluded.channel, owner_id = excluded.owner_id,
                contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
                record_at = excluded.record_at,
                last_activity_at = greatest(excluded.record_at, t.last_message_at),
-               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq";
+               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq,
+               merged_into = excluded.merged_into";
     let rows = || tickets.iter().map(|(_, row)| *row);
     // A stub has no values: what it may not keep must not stay in the ticket either.
     let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
@@ -208,6 +214,8 @@ async fn upsert(
         tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
     let opened: Vec<Option<Timestamp>> = shown().map(|row| row?.opened_at).collect();
     let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
+    let merged: Vec<Option<&str>> =
+        tickets.iter().map(|(applied, _)| applied.row.merged_into.as_ref().map(|id| id.as_str())).collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
     let (numbers, statuses, priorities) =
         (text(|row| &row.number), text(|row| &row.status), text(|row| &row.priority));
@@ -235,6 +243,7 @@ async fn upsert(
                 &opened,
                 &closed,
                 &active,
+                &merged,
             ],
         )
         .await
@@ -242,7 +251,8 @@ async fn upsert(
     Ok(())
 }
 
-fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
+/// A ticket's state and reason as its record's state gives them.
+pub(super) fn ticket_state(state: RecordState) -> (i16, Option<i16>) {
     match state {
         RecordState::Live => (0, None),
         RecordState::Stub(reason) | RecordState::Tombstone(reason) => (2, Some(reason as i16)),
