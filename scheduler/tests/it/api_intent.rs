@@ -221,6 +221,7 @@ async fn an_object_is_synced_changed_shown_and_triggered() {
         json!({ "api_name": "Ping__c", "role": "ticket" }),
         json!({ "api_name": "Ping__c", "role": "message", "settings": {"message": {"kind": "comment", "parents": []}} }),
         json!({ "api_name": "Ping__c", "role": "ticket", "settings": {"ticket": {"sbject": "Name"}} }),
+        json!({ "api_name": "Task", "settings": {"read_by": "soap"} }),
     ] {
         assert_problem(
             &served.post(&objects, &bad).await,

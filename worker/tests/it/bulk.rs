@@ -12,14 +12,17 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-/// Everything by Bulk; the simulator commits without delay.
+/// Everything by Bulk; the simulator commits without delay, so no window has to reach back over what is here.
 pub(crate) fn by_bulk() -> ObjectSettings {
-    ObjectSettings { settle_s: 1, read_by: ReadBy::Bulk, ..ObjectSettings::default() }
+    ObjectSettings { settle_s: 1, overlap_s: 0, read_by: ReadBy::Bulk, ..ObjectSettings::default() }
 }
 
 /// A world whose Bulk jobs are complete as soon as they are made.
 pub(crate) async fn prompt_world(test: &str) -> World {
-    let world = World::new(test).await;
+    prompt(World::new(test).await)
+}
+
+fn prompt(world: World) -> World {
     let org = world.org();
     let mut jobs = org.jobs();
     (jobs.settings.queue_ms, jobs.settings.run_ms) = (0, 0);
@@ -40,10 +43,13 @@ pub(crate) fn plant(world: &World, method: &str, path: &str, nth: u64, fault: Fa
     org.faults().plant(request, org.clock.now_ms());
 }
 
-/// How often calls with this method and part of a path were answered.
+/// How often calls with this method, or any, and part of a path were made.
 pub(crate) fn called(world: &World, method: &str, path: &str) -> usize {
     let org = world.org();
-    org.calls().calls().filter(|call| call.method == method && call.path.contains(path)).count()
+    let is_meant = |call: &&salesforce_sim::org::calls::Call| {
+        (method.is_empty() || call.method == method) && call.path.contains(path)
+    };
+    org.calls().calls().filter(is_meant).count()
 }
 
 /// Jobs that are left at Salesforce.
@@ -290,4 +296,27 @@ async fn the_newest_come_by_rest_and_the_rest_by_bulk_when_that_costs_less() {
     complete(&world, "Case").await;
     assert!(turns(&world, "bulk", "records_read > 0").await >= 1);
     assert!(turns(&world, "backfill", "records_read > 0").await >= 1);
+}
+
+#[tokio::test]
+async fn a_job_costs_the_same_calls_whatever_its_size_and_rest_a_call_a_page() {
+    let mut beside_sets = Vec::new();
+    for (test, cases) in [("bulk_cost_small", 100), ("bulk_cost_large", 6_000)] {
+        let world = prompt(World::with_cases(test, cases).await);
+        world.object("Case", by_bulk()).await;
+        world.run_until_quiet().await;
+        complete(&world, "Case").await;
+        let (rows, sets) = (world.truth("Case"), called(&world, "GET", "/results"));
+        let calls = called(&world, "", "/jobs/query");
+        beside_sets.push(calls - sets);
+
+        let before = called(&world, "GET", "/query");
+        read_again(&world, "rest").await;
+        let by_rest = called(&world, "GET", "/query") - before;
+        println!(
+            "{rows} rows: {calls} calls by Bulk, {sets} of them sets; {by_rest} by REST, plans and changes included"
+        );
+        assert!(sets <= 2 + rows / 2_000, "sets are no smaller than pages");
+    }
+    assert_eq!(beside_sets, [3, 3], "made, looked at, put away");
 }

@@ -68,10 +68,15 @@ impl Drop for World {
 impl World {
     /// A tenant whose connection to a small org is proved.
     pub(crate) async fn new(test: &str) -> Self {
+        Self::with_cases(test, 40).await
+    }
+
+    /// As [`Self::new`], with so many cases and what belongs to them.
+    pub(crate) async fn with_cases(test: &str, cases: usize) -> Self {
         // Refused when another test of this process was first, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let bed = TestBed::with_schema(test, Schema::new(&schema_bytes(), migrate)).await;
-        let org = OrgOptions { cases: 40, seed: 11, ..OrgOptions::default() };
+        let org = OrgOptions { cases, seed: 11, ..OrgOptions::default() };
         let sim = Simulator::start(salesforce_sim::Options { orgs: vec![org], ..Default::default() })
             .await
             .unwrap();
