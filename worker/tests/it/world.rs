@@ -68,10 +68,15 @@ impl Drop for World {
 impl World {
     /// A tenant whose connection to a small org is proved.
     pub(crate) async fn new(test: &str) -> Self {
+        Self::of_cases(test, 40).await
+    }
+
+    /// The same with an org of this size.
+    pub(crate) async fn of_cases(test: &str, cases: usize) -> Self {
         // Refused when another test of this process was first, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let bed = TestBed::with_schema(test, Schema::new(&schema_bytes(), migrate)).await;
-        let org = OrgOptions { cases: 40, seed: 11, ..OrgOptions::default() };
+        let org = OrgOptions { cases, seed: 11, ..OrgOptions::default() };
         let sim = Simulator::start(salesforce_sim::Options { orgs: vec![org], ..Default::default() })
             .await
             .unwrap();
@@ -135,6 +140,30 @@ impl World {
     pub(crate) async fn pass(&self) {
         self.sql("UPDATE jobs SET available_at = now()").await;
         self.run_until_quiet().await;
+    }
+
+    /// Lets the worker's clock run ahead by ten minutes: what happens in the org now is then well inside of what is asked
+    /// for, whose seconds Salesforce may cut off.
+    pub(crate) fn run_ahead(&mut self) {
+        let system = Clock::system();
+        self.context.clock = Clock::from_fn(move || system.now() + chrono::Duration::minutes(10));
+    }
+
+    /// Enables objects, loads them, and makes the jobs that then look for deletions.
+    pub(crate) async fn loaded(&self, objects: &[&str]) -> Vec<ObjectId> {
+        let mut ids = Vec::new();
+        for object in objects {
+            let settings = ObjectSettings { settle_s: 1, ..ObjectSettings::default() };
+            ids.push(self.object(object, settings).await);
+        }
+        self.run_until_quiet().await;
+        jobs_reconcile(&self.context.db).await.unwrap();
+        ids
+    }
+
+    /// What is done to a record of the org: `delete`, `undelete` or `purge`.
+    pub(crate) async fn act(&self, object: &str, id: &str, action: &str) {
+        self.post(&format!("records/{object}/{id}/{action}"), serde_json::json!({})).await;
     }
 
     /// Gives the connection another client secret.
