@@ -8,7 +8,7 @@ use crate::salesforce::results::{ResultSet, Results, rows};
 use crate::salesforce::soql::{FieldPath, ObjectName};
 use crate::salesforce::stub::{Stub, json, refusal};
 
-const JOB: &str = "7505g00000Rf001AAA";
+const JOB: &str = "7505g00000Rf001AAB";
 
 fn address() -> BulkAddress {
     BulkAddress { id: SalesforceId::parse(JOB).unwrap(), version: ApiVersion::default() }
@@ -151,14 +151,14 @@ async fn the_list_of_jobs_is_read_to_its_end_by_its_locator_alone() {
     let stub = Stub::start(move |_| {
         let first = lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
         let next = first.then_some("https://evil.example.com/jobs/ingest?queryLocator=01gR-1000");
-        let id = if first { "7505g00000Rf001AAA" } else { "7505g00000Rf002AAA" };
+        let id = if first { "7505g00000Rf001AAB" } else { "7505g00000Rf002AAB" };
         let records = [record(id), serde_json::json!({"id": "7505g00000Rf003AAA"})];
         json(200, serde_json::json!({"records": records, "nextRecordsUrl": next}).to_string())
     })
     .await;
     let (jobs, _) = stub.client(1).0.bulk_list().await.unwrap();
     let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
-    assert_eq!(ids, ["7505g00000Rf001AAA", "7505g00000Rf002AAA"]);
+    assert_eq!(ids, ["7505g00000Rf001AAB", "7505g00000Rf002AAB"]);
     assert!(jobs.iter().all(|job| job.sees_deleted && job.object == "Case"));
     assert_eq!(stub.count("/services/data/v66.0/jobs/query"), 2);
 }

@@ -142,6 +142,30 @@ impl World {
         self.run_until_quiet().await;
     }
 
+    /// Lets the worker's clock run ahead by ten minutes: what happens in the org now is then well inside of what is asked
+    /// for, whose seconds Salesforce may cut off.
+    pub(crate) fn run_ahead(&mut self) {
+        let system = Clock::system();
+        self.context.clock = Clock::from_fn(move || system.now() + chrono::Duration::minutes(10));
+    }
+
+    /// Enables objects, loads them, and makes the jobs that then look for deletions.
+    pub(crate) async fn loaded(&self, objects: &[&str]) -> Vec<ObjectId> {
+        let mut ids = Vec::new();
+        for object in objects {
+            let settings = ObjectSettings { settle_s: 1, ..ObjectSettings::default() };
+            ids.push(self.object(object, settings).await);
+        }
+        self.run_until_quiet().await;
+        jobs_reconcile(&self.context.db).await.unwrap();
+        ids
+    }
+
+    /// What is done to a record of the org: `delete`, `undelete` or `purge`.
+    pub(crate) async fn act(&self, object: &str, id: &str, action: &str) {
+        self.post(&format!("records/{object}/{id}/{action}"), serde_json::json!({})).await;
+    }
+
     /// Gives the connection another client secret.
     pub(crate) async fn credentials(&self, client_secret: &str) {
         seal(&self.context, &self.scope, self.connection, &self.sim, client_secret).await;
