@@ -7,6 +7,7 @@ pub mod files;
 pub mod linked;
 pub mod registry;
 mod standard;
+pub mod transcript;
 
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};

@@ -134,6 +134,8 @@ pub enum CallKind {
     BulkResults,
     /// The log of deletions.
     Deleted,
+    /// The transcript of a conversation.
+    Transcript,
     /// The limits resource.
     Limits,
     /// The versions list (not counted) and userinfo.
@@ -152,6 +154,7 @@ impl CallKind {
             Self::BulkJob => "bulk_job",
             Self::BulkResults => "bulk_results",
             Self::Deleted => "deleted",
+            Self::Transcript => "transcript",
             Self::Limits => "limits",
             Self::Identity => "identity",
         }

@@ -30,6 +30,7 @@ pub mod soql;
 mod split;
 #[cfg(test)]
 mod stub;
+pub mod transcript;
 
 pub use auth::fault::{OAuthFault, OAuthKind};
 pub use client::{Client, ClientSettings};

@@ -9,10 +9,12 @@ pub mod incremental;
 pub mod narrow;
 pub mod related;
 pub mod sweep;
+pub mod transcript;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use refrain_shared::catalog::Found;
 use refrain_shared::error::{Disposition, ReplanHint};
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Kind, Lease};
@@ -88,8 +90,13 @@ pub async fn run(
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,
         Kind::Bulk => bulk::run(job, tally).await,
+        Kind::Related if first_plan::found_of(&job) == Found::ByCalls => transcript::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
         Kind::File => file::run(job, tally).await,
+        // Salesforce knows no such object: it can tell of nothing that is gone.
+        Kind::Deleted | Kind::Sweep if first_plan::found_of(&job) == Found::ByCalls => {
+            Ok(Left::Open(JobEnd::WaitFor { delay: ABSENT, reason: "not_kept", attempt: 0 }))
+        }
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => sweep::run(job, tally).await,
     };

@@ -110,6 +110,8 @@ fn prefetch(slots: u16) -> Vec<(Class, u16)> {
     let of = |class| match class {
         Class::Interactive | Class::Incremental => slots,
         Class::Derived | Class::Backfill | Class::Verify | Class::Files | Class::Privacy => spare,
+        // Salesforce means these calls for little at once.
+        Class::Transcripts => 1,
     };
     Class::ALL.map(|class| (class, of(class))).to_vec()
 }

@@ -273,6 +273,16 @@ pub enum Found {
     WithChildren,
     /// By what they belong to alone: Salesforce answers no other question.
     ByParents,
+    /// By calls of their own for each record that they belong to; Salesforce has no such object.
+    ByCalls,
+}
+
+impl Found {
+    /// Whether what they belong to leads to them, and no window.
+    #[must_use]
+    pub fn is_by_parents(self) -> bool {
+        matches!(self, Self::ByParents | Self::ByCalls)
+    }
 }
 
 impl StandardObject {

@@ -6,6 +6,7 @@ use super::files::FileFields;
 use super::registry::{
     Condition, Found, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields,
 };
+use super::transcript;
 
 /// Per-viewer stamps: they move when somebody looks, which is no change of the record.
 const VIEWER_FIELDS: &[&str] = &["LastViewedDate", "LastReferencedDate"];
@@ -29,6 +30,7 @@ pub(super) static STANDARD_OBJECTS: LazyLock<Vec<StandardObject>> = LazyLock::ne
     objects.extend([live_chat_transcript(), live_chat_transcript_event(), messaging_session()]);
     objects.extend([conversation_entry(), voice_call(), voice_call_recording(), case_history()]);
     objects.extend([contact(), user(), task(), attachment(), content_document(), content_document_link()]);
+    objects.push(conversation_transcript());
     objects.extend([reference("Account", "001"), reference("Group", "00G"), reference("RecordType", "012")]);
     objects
 });
@@ -371,6 +373,25 @@ fn content_document_link() -> StandardObject {
         ],
         found: Found::ByParents,
         ..object("ContentDocumentLink", "06A", Projection::Message(fields))
+    }
+}
+
+/// What was said in enhanced channels and in calls, where SOQL has no words. Kept only where it is asked for: each
+/// transcript is a call of its own.
+fn conversation_transcript() -> StandardObject {
+    let fields = MessageFields {
+        parents: paths([transcript::PARENT]),
+        sent_at: paths(["SystemModstamp"]),
+        author: "ActorId".to_owned(),
+        text: paths(["Message"]),
+        incoming: Some(is("ActorType", ["EndUser"])),
+        ..message(MessageKind::Entry)
+    };
+    StandardObject {
+        excluded: &[],
+        identities: &["ActorId"],
+        found: Found::ByCalls,
+        ..object(transcript::API_NAME, transcript::KEY_PREFIX, Projection::Message(fields))
     }
 }
 

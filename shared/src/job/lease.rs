@@ -89,11 +89,13 @@ pub enum Class {
     Files = 5,
     /// Data requests; with a reserve of its own.
     Privacy = 6,
+    /// Transcripts, conversation by conversation: Salesforce counts them by the hour.
+    Transcripts = 7,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Interactive,
         Self::Incremental,
         Self::Derived,
@@ -101,6 +103,7 @@ impl Class {
         Self::Verify,
         Self::Files,
         Self::Privacy,
+        Self::Transcripts,
     ];
 
     /// The closed word in queue names, metrics and the API.
@@ -114,6 +117,7 @@ impl Class {
             Self::Verify => "verify",
             Self::Files => "files",
             Self::Privacy => "privacy",
+            Self::Transcripts => "transcripts",
         }
     }
 
@@ -196,7 +200,7 @@ mod tests {
         for class in Class::ALL {
             assert_eq!(Class::from_number(class.number()), Some(class));
         }
-        assert_eq!(Class::from_number(7), None);
+        assert_eq!(Class::from_number(8), None);
         for kind in Kind::ALL {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }

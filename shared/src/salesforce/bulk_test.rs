@@ -152,7 +152,7 @@ async fn the_list_of_jobs_is_read_to_its_end_by_its_locator_alone() {
         let first = lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
         let next = first.then_some("https://evil.example.com/jobs/ingest?queryLocator=01gR-1000");
         let id = if first { "7505g00000Rf001AAB" } else { "7505g00000Rf002AAB" };
-        let records = [record(id), serde_json::json!({"id": "7505g00000Rf003AAA"})];
+        let records = [record(id), serde_json::json!({"id": "7505g00000Rf003AAB"})];
         json(200, serde_json::json!({"records": records, "nextRecordsUrl": next}).to_string())
     })
     .await;

@@ -52,6 +52,14 @@ enum Content {
 }
 
 impl RecordPage {
+    /// A page of records that came by another way than a query.
+    #[must_use]
+    pub fn made(records: Vec<Box<RawValue>>, read_at: Timestamp, done: bool) -> Self {
+        let rows = records.len();
+        let total_size = u64::try_from(rows).unwrap_or(u64::MAX);
+        Self { content: Content::Joined(records), read_at, total_size, done, rows, last: None }
+    }
+
     /// The records. May scan the page, so call it once.
     #[must_use]
     pub fn records(&self) -> Vec<&RawValue> {

@@ -143,6 +143,7 @@ fn parents(objects: Vec<ParentObject>) -> ParentObjects {
         let (id, standard) = (ObjectId(object.id), StandardObject::find(&object.api_name));
         match standard.map(|object| object.found) {
             Some(Found::ByParents) => drop(parents.by_parents.insert(id)),
+            Some(Found::ByCalls) => drop(parents.by_calls.insert(id)),
             Some(Found::WithChildren) => drop(parents.with_children.insert(id)),
             Some(Found::ByStamp) | None => {}
         }

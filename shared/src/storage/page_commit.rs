@@ -78,6 +78,8 @@ pub struct ParentObjects {
     pub children: ChildFields,
     /// Objects whose records are found by what they belong to alone.
     pub by_parents: HashSet<ObjectId>,
+    /// The same, by calls of their own.
+    pub by_calls: HashSet<ObjectId>,
     /// Objects with each change of whose records the children are looked for again.
     pub with_children: HashSet<ObjectId>,
 }

@@ -1,15 +1,18 @@
 //! Jobs that read what others lead to. Each is made in the commit that found the need for it.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::GenericClient as _;
 use tokio_postgres::types::Type;
 
 use super::error::StoreError;
 use super::page_commit::ParentObjects;
-use super::pool::TenantTx;
+use super::pool::{Database, TenantTx};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ObjectId, SalesforceId};
 use crate::job::lease::{Class, Kind, Lease};
 use crate::job::related::{MOST_IDS, Related};
+use crate::tenant::TenantScope;
 
 /// Whose job it is to be.
 #[derive(Debug, Clone, Copy)]
@@ -199,6 +202,7 @@ pub async fn related_at_first_plan(
     // What is found by its parents alone is found by those too that are no part of a ticket.
     let leading: Vec<i32> =
         parents.with_children.iter().filter(|_| parents.by_parents.contains(&object)).map(|o| o.0).collect();
+    let class = if parents.by_calls.contains(&object) { Class::Transcripts } else { Class::Derived };
     tx.sql()
         .query_typed(
             CHILDREN,
@@ -207,7 +211,7 @@ pub async fn related_at_first_plan(
                 (&owner.connection.0, Type::UUID),
                 (&owner.org.as_str(), Type::TEXT),
                 (&Kind::Related.word(), Type::TEXT),
-                (&Class::Derived.number(), Type::INT2),
+                (&class.number(), Type::INT2),
                 (&object.0, Type::INT4),
                 (&fields, Type::TEXT_ARRAY),
                 (&most(), Type::INT8),
@@ -227,11 +231,12 @@ pub type ChildFields = Vec<(ObjectId, String)>;
 pub(super) async fn children_wanted(
     tx: &TenantTx<'_>,
     owner: Owner,
+    class: Class,
     parent: ObjectId,
     children: &ChildFields,
     records: &[(&str, Option<Timestamp>)],
 ) -> Result<(), StoreError> {
-    children_insert(tx, owner, Class::Derived, parent, children, records).await
+    children_insert(tx, owner, class, parent, children, records).await
 }
 
 /// Makes jobs that read this record and all of its children now: a person waits for it.
@@ -305,4 +310,27 @@ async fn children_insert(
 
 fn most() -> i64 {
     i64::try_from(MOST_IDS).unwrap_or(i64::MAX)
+}
+
+/// Of these sessions and calls, those of which words are here that another object told.
+pub async fn spoken_here(
+    db: &Database,
+    scope: &TenantScope,
+    connection: ConnectionId,
+    except: ObjectId,
+    holders: &[&str],
+) -> Result<HashSet<String>, StoreError> {
+    const SQL: &str = "-- spoken_here
+        SELECT DISTINCT m.ticket_record_id FROM messages m
+         WHERE m.tenant_id = $1 AND m.ticket_record_id = ANY ($4) AND m.connection_id = $2 AND m.object_id <> $3
+           AND m.state = 0 AND m.kind = 'entry' AND m.characters > 0";
+    let mut client = db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, scope).await?;
+    let rows = tx
+        .sql()
+        .query(SQL, &[&scope.tenant().0, &connection.0, &except.0, &holders])
+        .await
+        .map_err(StoreError::at("spoken_here"))?;
+    tx.commit().await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
+use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
     Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
 };
@@ -53,7 +54,7 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::Counts).await?;
-    let plan = if found_of(job) == Found::ByParents {
+    let plan = if found_of(job).is_by_parents() {
         // Its watermark follows those of what leads to its records.
         let watermark = Timestamp::UNIX_EPOCH;
         FirstPlan { scope_from: None, watermark, expected: None, slices: Vec::new(), by_parents: true }
@@ -82,6 +83,9 @@ pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
 }
 
 async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
+    if found_of(job) == Found::ByCalls {
+        return Ok(Some(transcript::describe()));
+    }
     let object = object_name(job)?;
     match job.client.describe(&object, None).await.map_err(|e| extract_failed(job, &e))? {
         Described::Absent => Ok(None),

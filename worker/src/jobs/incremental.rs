@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use refrain_shared::catalog::Found;
 use refrain_shared::job::cadence::until_next;
 use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window, wanted_further_back};
 use refrain_shared::job::lease::JobEnd;
@@ -38,7 +37,7 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
         // Other paths are to be read along than when the object was looked at.
         let Planned::Ready = look_again(&mut job).await? else { return Ok(Left::Open(absent())) };
     }
-    if first_plan::found_of(&job) == Found::ByParents {
+    if first_plan::found_of(&job).is_by_parents() {
         return follow(&job).await;
     }
     let (checkpoint, settings) = (&job.inputs.checkpoint, &job.inputs.settings);

@@ -139,15 +139,15 @@ pub async fn narrower(
     Ok(None)
 }
 
-fn related_of(lease: &Lease) -> Result<Related, StoreError> {
+pub(super) fn related_of(lease: &Lease) -> Result<Related, StoreError> {
     serde_json::from_value(lease.params.clone())
         .map_err(|_| StoreError::Unreadable("a list of related records"))
 }
 
-fn progress_of(stored: Value) -> Result<RelatedProgress, StoreError> {
+pub(super) fn progress_of(stored: Value) -> Result<RelatedProgress, StoreError> {
     serde_json::from_value(stored).map_err(|_| StoreError::Unreadable("a job's progress"))
 }
 
-fn stored(progress: &RelatedProgress) -> Value {
+pub(super) fn stored(progress: &RelatedProgress) -> Value {
     serde_json::to_value(progress).unwrap_or_default()
 }

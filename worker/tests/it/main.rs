@@ -17,4 +17,5 @@ mod linked_paths;
 mod narrowing;
 mod sweep;
 mod tracing_links;
+mod transcripts;
 mod world;

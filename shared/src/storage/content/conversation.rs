@@ -105,6 +105,11 @@ pub async fn conversation_list(
                    SELECT FROM messages d
                     WHERE d.tenant_id = $1 AND d.connection_id = $2 AND d.ticket_record_id = m.ticket_record_id
                       AND d.record_id = m.same_as AND d.state = 0))
+           -- An entry without words gives way to what else tells of its session.
+           AND (m.kind <> 'entry' OR m.characters > 0 OR NOT EXISTS (
+                   SELECT FROM messages t
+                    WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.ticket_record_id = m.ticket_record_id
+                      AND t.kind = 'entry' AND t.characters > 0 AND t.object_id <> m.object_id AND t.state = 0))
            AND ($4::timestamptz IS NULL OR (m.sent_at, m.object_id, m.record_id) > ($4, $5::int, $6::text))
          ORDER BY m.sent_at, m.object_id, m.record_id LIMIT $7";
     let mut client = db.tenant().await?;

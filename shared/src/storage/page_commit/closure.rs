@@ -4,12 +4,15 @@
 use super::super::departures::{children_again, items_wanted};
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
-use super::super::related::{Owner, children_wanted, feed_lock, named_before, parents_wanted, shells_left};
+use super::super::related::{
+    ChildFields, Owner, children_wanted, feed_lock, named_before, parents_wanted, shells_left,
+};
 use super::checkpoint::CheckpointMove;
 use super::gone::has_left;
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
 use crate::ids::ObjectId;
+use crate::job::lease::Class;
 use crate::record::RecordState;
 
 /// Asks for the tickets of shells and for the children of what is new.
@@ -31,10 +34,13 @@ pub(super) async fn ask(
     let new: Vec<(&str, Option<Timestamp>)> = applied.iter().filter_map(new_parent).collect();
     let changed: Vec<(&str, Option<Timestamp>)> =
         applied.iter().filter_map(|row| changed_parent(page, row)).map(|id| (id, None)).collect();
-    let (by_parents, by_stamp) =
-        page.parents.children.iter().cloned().partition(|(child, _)| page.parents.by_parents.contains(child));
-    children_wanted(tx, owner, object, &by_stamp, &new).await?;
-    children_wanted(tx, owner, object, &by_parents, &changed).await?;
+    let (by_calls, others): (ChildFields, ChildFields) =
+        page.parents.children.iter().cloned().partition(|(child, _)| page.parents.by_calls.contains(child));
+    let (by_parents, by_stamp): (ChildFields, ChildFields) =
+        others.into_iter().partition(|(child, _)| page.parents.by_parents.contains(child));
+    children_wanted(tx, owner, Class::Derived, object, &by_stamp, &new).await?;
+    children_wanted(tx, owner, Class::Derived, object, &by_parents, &changed).await?;
+    children_wanted(tx, owner, Class::Transcripts, object, &by_calls, &changed).await?;
     if is_ticket || page.parents.holders.values().any(|holder| *holder == object) {
         follow_items(tx, owner, page, applied).await?;
     }
