@@ -57,7 +57,7 @@ fn entry(direction: &str, text: &str) -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_brings_its_transcript_and_a_redacted_one_is_read_anew() {
+async fn a_session_that_ended_brings_its_transcript() {
     let world = World::new("transcripts").await;
     let case_object = world.object("Case", settings()).await;
     world.object("MessagingSession", settings()).await;
