@@ -240,9 +240,9 @@ pub async fn first_plan_store(tx: &TenantTx<'_>, lease: &Lease, plan: &FirstPlan
     const PLAN: &str = "-- checkpoint_first_plan
         UPDATE checkpoints
            SET state = CASE WHEN $4 = '[]'::jsonb THEN 'current' ELSE 'loading' END, ask = NULL,
-               watermark_at = $2, window_hi = NULL, position_stamp = NULL, position_id = NULL,
-               expected = $3, open_slices = $4, scope_from = coalesce($5, '-infinity'),
-               covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5, '-infinity') ELSE $2 END,
+               watermark_at = $2::timestamptz, window_hi = NULL, position_stamp = NULL, position_id = NULL,
+               expected = $3, open_slices = $4, scope_from = coalesce($5::timestamptz, '-infinity'),
+               covered_from = CASE WHEN $4 = '[]'::jsonb THEN coalesce($5::timestamptz, '-infinity') ELSE $2::timestamptz END,
                loaded_at = CASE WHEN $4 = '[]'::jsonb THEN now() END, updated_at = now()
          WHERE object_id = $1 RETURNING generation";
     let slices = Json(open_slices(&plan.slices));
@@ -264,9 +264,9 @@ pub async fn scope_extend(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- checkpoint_scope_extend
         UPDATE checkpoints
-           SET scope_from = coalesce($2, '-infinity'), open_slices = open_slices || $3, expected = expected + $4,
+           SET scope_from = coalesce($2::timestamptz, '-infinity'), open_slices = open_slices || $3, expected = expected + $4,
                state = CASE WHEN $3 = '[]'::jsonb THEN state ELSE 'loading' END,
-               covered_from = CASE WHEN open_slices || $3 = '[]'::jsonb THEN coalesce($2, '-infinity') ELSE covered_from END,
+               covered_from = CASE WHEN open_slices || $3 = '[]'::jsonb THEN coalesce($2::timestamptz, '-infinity') ELSE covered_from END,
                updated_at = now()
          WHERE object_id = $1 RETURNING generation";
     let row = tx
