@@ -295,7 +295,8 @@ async fn the_newest_come_by_rest_and_the_rest_by_bulk_when_that_costs_less() {
     world.run_until_quiet().await;
     complete(&world, "Case").await;
     assert!(turns(&world, "bulk", "records_read > 0").await >= 1);
-    assert!(turns(&world, "backfill", "records_read > 0").await >= 1);
+    // The newest part of the time; whether anything happened in it is the org's affair.
+    assert_eq!(turns(&world, "backfill", "outcome = 'done'").await, 1);
 }
 
 #[tokio::test]

@@ -185,6 +185,11 @@ async fn whoever_wants_rest_never_makes_a_job() {
 #[tokio::test]
 async fn an_answer_larger_than_may_be_held_is_asked_for_in_smaller_sets() {
     let mut world = prompt_world("bulk_large").await;
+    for place in 0..20 {
+        world.insert("Case", json!({"Subject": place.to_string(), "Description": "x".repeat(30_000)})).await;
+    }
+    world.object("Case", by_bulk()).await;
+    plan_only(&world).await;
     let http = refrain_shared::wiring::http_settings(&world.config()).unwrap();
     let most = 120_000;
     world.context.http = refrain_shared::salesforce::Http::new(&refrain_shared::salesforce::HttpSettings {
@@ -192,10 +197,6 @@ async fn an_answer_larger_than_may_be_held_is_asked_for_in_smaller_sets() {
         ..http
     })
     .unwrap();
-    for place in 0..20 {
-        world.insert("Case", json!({"Subject": place.to_string(), "Description": "x".repeat(30_000)})).await;
-    }
-    world.object("Case", by_bulk()).await;
     world.run_until_quiet().await;
     complete(&world, "Case").await;
     let largest = world
@@ -225,7 +226,9 @@ async fn fields_that_changed_while_the_job_ran_are_asked_for_by_another_job() {
     let linked = json!({"settle_s": 1, "read_by": "bulk", "linked": ["Account.Name", "Contact.Name"]});
     world.sql(&format!("UPDATE object_syncs SET settings = '{linked}'")).await;
     world.org().jobs().settings.run_ms = 0;
-    world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind = 'bulk'").await;
+    world
+        .sql("UPDATE jobs SET available_at = now() + interval '1 hour', reason = 'later' WHERE kind = 'bulk'")
+        .await;
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'incremental'").await;
     world.run_until_quiet().await;
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'bulk'").await;
