@@ -186,7 +186,7 @@ mod tests {
     fn few_are_believed_when_seen_twice_and_for_the_reason_that_the_log_gives() {
         assert_eq!(decide(&found(10_000, 0)), Removal::Nothing);
         for (asked, missing) in [(10_000, 100), (200, 20)] {
-            let few = |looks, log| decide(&Found { looks, log, ..found(asked, missing) });
+            let few = |looks, log| decide(&Found { log, looks, ..found(asked, missing) });
             assert_eq!(few(1, Log::Silent), Removal::LookNow, "one answer may lie");
             assert_eq!(few(2, Log::Silent), Removal::Remove(StateReason::Purged));
             assert_eq!(few(2, Log::Denies), Removal::Remove(StateReason::NotVisible));

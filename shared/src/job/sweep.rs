@@ -117,9 +117,8 @@ pub fn compare(state: RecordState, stamp: Timestamp, answered: Option<Answered>)
         // Stamps are whole seconds, whatever else is told of them.
         Some(now) if now.stamp - stamp >= TimeDelta::seconds(1) => Finding::Read,
         Some(now) if now.deleted == is_live => Finding::Read,
-        Some(_) => Finding::Fine,
         None if is_live => Finding::Missing,
-        None => Finding::Fine,
+        Some(_) | None => Finding::Fine,
     }
 }
 

@@ -107,7 +107,7 @@ async fn purged(
     if unanswered.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<&str> = unanswered.iter().map(|id| id.as_str()).collect();
+    let ids: Vec<&str> = unanswered.iter().map(SalesforceId::as_str).collect();
     let scope = TenantScope::leased(job.lease.tenant);
     let known = records_known(&job.context.db, &scope, plan.transform.key, &ids)
         .await

@@ -46,6 +46,8 @@ pub struct Ticket {
     pub opened_at: Option<DateTime<Utc>>,
     /// When it was closed.
     pub closed_at: Option<DateTime<Utc>>,
+    /// The record that it was merged into, while it is gone for that.
+    pub merged_into: Option<String>,
     /// Items of its conversation.
     pub messages: i32,
     /// Those the customer sent.
@@ -70,7 +72,7 @@ pub struct TicketDetail {
 pub(super) const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
-    t.last_activity_at, r.field_set_id, r.payload";
+    t.last_activity_at, r.field_set_id, r.payload, t.merged_into";
 pub(super) const RECORDS: &str =
     "LEFT JOIN records r ON r.tenant_id = $1 AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
@@ -130,6 +132,7 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
             contact_id: row.get(9),
             opened_at: row.get(10),
             closed_at: row.get(11),
+            merged_into: row.get(18),
             messages: row.get(12),
             customer_messages: row.get(13),
             last_message_at: row.get(14),

@@ -11,7 +11,7 @@ use super::checkpoint::CheckpointMove;
 use super::gone::has_left;
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
-use crate::ids::ObjectId;
+use crate::ids::{ObjectId, SalesforceId};
 use crate::job::lease::Class;
 use crate::record::RecordState;
 
@@ -60,7 +60,7 @@ async fn follow_items(
     let returned = applied.iter().filter(|row| row.record.state == RecordState::Live && row.was == Some(2));
     let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
     let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
-    parents.extend(merged.map(|survivor| survivor.as_str()));
+    parents.extend(merged.map(SalesforceId::as_str));
     parents.sort_unstable();
     parents.dedup();
     children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await

@@ -7,6 +7,7 @@ use super::super::records::ObjectKey;
 use super::Applied;
 use super::tickets::ticket_state;
 use crate::clock::Timestamp;
+use crate::ids::SalesforceId;
 use crate::record::RecordState;
 
 /// Takes items and people out of sight. Of a stub no value may stay that names anybody.
@@ -71,7 +72,7 @@ pub(super) async fn tickets(
     let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
     let reasons: Vec<Option<i16>> = bare.iter().map(|row| ticket_state(row.record.state).1).collect();
     let merged: Vec<Option<&str>> =
-        bare.iter().map(|row| row.row.merged_into.as_ref().map(|id| id.as_str())).collect();
+        bare.iter().map(|row| row.row.merged_into.as_ref().map(SalesforceId::as_str)).collect();
     let stamps: Vec<Timestamp> = bare.iter().map(|row| row.record.order.stamp).collect();
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tickets_gone"))?;
     tx.sql()

@@ -13,7 +13,7 @@ use super::aggregates::aggregate;
 use super::messages::holders_tickets;
 use super::{Applied, ParentObjects, TicketRow, facets, gone};
 use crate::clock::Timestamp;
-use crate::ids::ObjectId;
+use crate::ids::{ObjectId, SalesforceId};
 use crate::record::RecordState;
 
 /// How many tickets a statement made live, and how many it made shells; negative for fewer.
@@ -214,8 +214,10 @@ async fn upsert(
         tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
     let opened: Vec<Option<Timestamp>> = shown().map(|row| row?.opened_at).collect();
     let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
-    let merged: Vec<Option<&str>> =
-        tickets.iter().map(|(applied, _)| applied.row.merged_into.as_ref().map(|id| id.as_str())).collect();
+    let merged: Vec<Option<&str>> = tickets
+        .iter()
+        .map(|(applied, _)| applied.row.merged_into.as_ref().map(SalesforceId::as_str))
+        .collect();
     let active: Vec<Timestamp> = rows().map(|row| row.record_at).collect();
     let (numbers, statuses, priorities) =
         (text(|row| &row.number), text(|row| &row.status), text(|row| &row.priority));
