@@ -120,13 +120,23 @@ class Judge:
             self.report.counts["tombstones"] += 1
             if row.reason != (MERGED if merged else DELETED):
                 self.report.note("undead", row.id, f"reason {row.reason}, {'merged' if merged else 'deleted'} there")
-            elif row.stamp != moment(truth["stamp"]):
+            elif row.stamp != self.stamp(truth):
                 self.report.note("undead", row.id, "the tombstone has another stamp")
-        elif "SystemModstamp" not in truth["fields"] and "LastModifiedDate" not in truth["fields"]:
-            # A history has no stamp that its deletion could move; it goes with its record, and is shown with none.
+        elif self.went_along(truth):
             self.report.counts["hidden"] += 1
         else:
             self.report.note("undead", row.id, "in the recycle bin, live here")
+
+    def stamp(self, truth: dict[str, Any]) -> Any:
+        """The value that orders a record's versions."""
+        return moment(truth["fields"].get(self.sync.cursor))
+
+    def went_along(self, truth: dict[str, Any]) -> bool:
+        """Whether a deletion moved no stamp that can be asked for, and nobody is shown the record: its own is gone too."""
+        if self.sync.cursor in ("SystemModstamp", "LastModifiedDate") or self.rule is None:
+            return False
+        above = self.parents.found.get(self.rule.target(truth["fields"], self.kinds) or "")
+        return above is None or above.deleted
 
     def live(self, truth: dict[str, Any], row: Row) -> None:
         """A record that is live on both sides: its payload opens here, and says what the org says."""
@@ -141,8 +151,8 @@ class Judge:
             self.report.note("stale", row.id, f"does not fit its field set {row.field_set}")
             return
         wrong = [*self.plain(truth, row, fields, values)]
-        if row.stamp != moment(truth["stamp"]):
-            wrong.append("(stamp)")
+        if row.stamp != self.stamp(truth):
+            wrong.append(f"({self.sync.cursor}, by which it is ordered)")
         if self.keys.content_hash(canonical) != row.hash:
             wrong.append("(content hash)")
         if wrong:
@@ -170,7 +180,7 @@ class Judge:
         if over is None:
             return False
         changed = self.parents.follow(truth, over).changed
-        is_later = changed is None or changed > truth["stamp"]
+        is_later = changed is None or moment(changed) > self.stamp(truth)
         self.report.counts["drifted"] += is_later
         return is_later
 

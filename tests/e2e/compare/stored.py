@@ -14,11 +14,12 @@ BATCH = 1_000
 
 
 class Sync(NamedTuple):
-    """An object that is kept fresh."""
+    """An object that is kept fresh, and the field by which changes are found."""
 
     object_id: int
     name: str
     role: str
+    cursor: str
 
 
 class Field(NamedTuple):
@@ -89,9 +90,9 @@ class Store:
         """The name of this snapshot, as long as this is open."""
         return self.all("SELECT pg_export_snapshot()")[0][0]
 
-    def all(self, sql: str, *parameters: Any) -> list[tuple]:
+    def all(self, statement: str, *parameters: Any) -> list[tuple]:
         """The rows of a small answer."""
-        return self.db.execute(sql, parameters).fetchall()
+        return self.db.execute(statement, parameters).fetchall()
 
     def key_rows(self) -> list[tuple]:
         """The tenant's wrapped keys."""
@@ -99,8 +100,10 @@ class Store:
 
     def syncs(self) -> list[Sync]:
         """The enabled objects of the connection."""
-        sql = "SELECT object_id, api_name, role FROM object_syncs WHERE connection_id = %s AND enabled"
-        return [Sync(*row) for row in self.all(f"{sql} ORDER BY object_id", self.connection)]
+        text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp')
+            FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
+            WHERE o.connection_id = %s AND o.enabled ORDER BY object_id"""
+        return [Sync(*row) for row in self.all(text, self.connection)]
 
     def field_sets(self, object_id: int) -> dict[int, list[Field]]:
         """What the values in a payload are, by field set."""
@@ -111,17 +114,17 @@ class Store:
         """Rows of this tenant that belong to no object of any connection: table, object, how many."""
         found: list[tuple[str, int, int]] = []
         for table in ("records", "messages", "tickets"):
-            sql = f"""SELECT r.object_id, count(*) FROM {table} r
+            text = f"""SELECT r.object_id, count(*) FROM {table} r
                 LEFT JOIN object_syncs o USING (tenant_id, connection_id, object_id)
                 WHERE o.object_id IS NULL GROUP BY r.object_id"""
-            found.extend((table, *row) for row in self.all(sql))
+            found.extend((table, *row) for row in self.all(text))
         return found
 
     def _stream(self, name: str, columns: str, object_id: int) -> Iterator[tuple]:
         with self.db.cursor(name=f"{name}_{object_id}", binary=True) as cursor:
             cursor.itersize = BATCH
-            sql = f"SELECT {columns} FROM {name} WHERE {_WHERE}"
-            yield from cursor.execute(sql, (self.tenant, self.connection, object_id))
+            statement = f"SELECT {columns} FROM {name} WHERE {_WHERE}"
+            yield from cursor.execute(statement, (self.tenant, self.connection, object_id))
 
     def records(self, object_id: int) -> Iterator[Row]:
         """All rows of an object, in order of id."""

@@ -32,6 +32,7 @@ PHASES = ("load", "edits", "deletes", "merges")
 NEVER_S = 86_400
 SETTINGS = {"settle_s": 1, "overlap_s": 30}
 ASK_S = 3.0
+TELL_S = 10.0
 PATIENCE_S = 1_800
 
 
@@ -56,7 +57,7 @@ class Storm:
         self.edits: Counter = Counter()
         self.compared: Counter = Counter()
         self.found: list[str] = []
-        self._asked = self._killed = time.monotonic()
+        self._asked = self._killed = self._told = time.monotonic()
 
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
@@ -103,7 +104,8 @@ class Storm:
             life.start()
         while time.monotonic() - started < self.given.seconds or not self.all_are(lambda one: one["loaded_at"]):
             self.turn()
-            self.patience(started, f"the {name} phase")
+            left = [one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]]
+            self.patience(started, f"the end of the {name} phase {left}")
         for life in lives:
             life.stop()
             self.edits += life.done
@@ -112,9 +114,9 @@ class Storm:
         while not self.all_are(lambda one: one["state"] == "current") or self.behind(ends):
             self.turn()
             self.patience(waiting, "every object to be past the last edit")
-        while not self.at_rest():
+        while busy := self.busy():
             time.sleep(0.25)
-            self.patience(waiting, "every job to rest")
+            self.patience(waiting, f"every job to rest: {busy[:5]}")
         caught_up = time.monotonic()
         for number, tenant in enumerate(self.tenants):
             self.compare(name, number, tenant)
@@ -134,16 +136,20 @@ class Storm:
             for one in tenant.objects
         )
 
-    def at_rest(self) -> bool:
-        """Whether no job is under way or due."""
+    def busy(self) -> list[str]:
+        """The jobs that are under way or due."""
+        found = []
         for tenant in self.tenants:
             jobs = self.stack.api.call("GET", f"tenants/{tenant.id}/jobs?limit=200")["jobs"]
-            if any((job["waits_for"] or {}).get("reason") != "cadence" for job in jobs):
-                return False
-        return True
+            found += [f"{job['id']} {job['kind']} {job['state']} {job['waits_for']}" for job in jobs if not rests(job)]
+        return found
 
     def patience(self, since: float, what: str) -> None:
-        """Fails when something takes too long."""
+        """Says now and then what is waited for, and fails when it takes too long."""
+        if time.monotonic() - self._told > TELL_S:
+            self._told = time.monotonic()
+            read = sum(one["records_read"] for tenant in self.tenants for one in tenant.objects)
+            print(f"  {self.stack.kills} kills, {read} versions read; waiting for {what}", file=sys.stderr, flush=True)
         if time.monotonic() - since > max(PATIENCE_S, 2 * self.given.seconds):
             stand = [f"{one['api_name']} {one['state']} {one['watermark_at']}" for it in self.tenants for one in it.objects]
             raise NotReady(f"no end of waiting for {what}: {', '.join(stand)}")
@@ -179,6 +185,11 @@ class Storm:
             "kills": self.stack.kills,
             "logged": dict(self.stack.errors().most_common(12)),
         }
+
+
+def rests(job: dict[str, Any]) -> bool:
+    """Whether a job waits for its next time and for nothing else."""
+    return (job["waits_for"] or {}).get("reason") == "cadence"
 
 
 def main() -> int:
