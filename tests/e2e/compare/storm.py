@@ -104,8 +104,8 @@ class Storm:
             life.start()
         while time.monotonic() - started < self.given.seconds or not self.all_are(lambda one: one["loaded_at"]):
             self.turn()
-            left = [one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]]
-            self.patience(started, f"the end of the {name} phase {left}")
+            left = {one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]}
+            self.patience(started, f"the end of the {name} phase, {len(left)} objects not loaded: {sorted(left)[:3]}")
         for life in lives:
             life.stop()
             self.edits += life.done
