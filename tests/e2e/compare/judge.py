@@ -4,18 +4,16 @@ lost: live there, not live here. stale: live on both sides, but not the same. fo
 of this tenant. undead: deleted there, without a tombstone here that says so.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from conversations import RULES, TICKET_FIELDS, Rule, Said, kinds_of_tickets
 from sealed import DoesNotOpen, TenantKeys, record_row
 from stored import LIVE, STUB, TOMBSTONE, Field, Message, Row, Side, Sync, Ticket
 from truth import MIRRORS, Parents
-from values import digest, is_nothing, moment, same
+from values import JSON, digest, is_nothing, moment, same
 
 # Moments of somebody looking, a convenience that can only be written, counters of logins: no change of the record.
 UNREAD = {"LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"}
@@ -146,7 +144,7 @@ class Judge:
         except DoesNotOpen as error:
             self.report.note("foreign", row.id, f"does not open for this tenant: {error}")
             return
-        values = json.loads(canonical, parse_float=Decimal)
+        values = JSON.decode(canonical.decode())
         if fields is None or len(values) != len(fields):
             self.report.note("stale", row.id, f"does not fit its field set {row.field_set}")
             return
@@ -165,6 +163,8 @@ class Judge:
         for (path, kind), here in zip(fields, values, strict=True):
             is_linked = "." in path
             value = self.parents.follow(truth, path).value if is_linked else there.get(path)
+            if value == here and type(value) is type(here):
+                continue
             if not same(kind, value, here) and not self.drifted(truth, path, is_linked):
                 yield f"{path} ({digest(value)} there, {digest(here)} here)"
         for name in there.keys() - self.names[row.field_set] - UNREAD:

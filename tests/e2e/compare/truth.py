@@ -4,8 +4,9 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, NamedTuple
+
+from values import JSON
 
 # Where lookups lead that any object is read through; a name that is not here may lead anywhere.
 LEADS_TO = {
@@ -64,7 +65,7 @@ class Org:
         with urllib.request.urlopen(f"{self.base}/truth/{name}?{query}", timeout=600) as answer:
             for line in answer:
                 # A cut-off answer ends in half a line, which is no JSON.
-                yield json.loads(line, parse_float=Decimal)
+                yield JSON.decode(line.decode())
 
 
 class Parent(NamedTuple):
