@@ -160,11 +160,16 @@ class Judge:
         """The paths whose values differ, with digests of both."""
         there = truth["fields"]
         self.report.counts["values"] += len(fields)
-        for (path, kind), here in zip(fields, values, strict=True):
+        # Most values are spelt alike; only the others are looked at one by one.
+        unlike = [
+            (path, kind, value, here)
+            for (path, kind), here in zip(fields, values, strict=True)
+            if (value := there.get(path)) != here or value.__class__ is not here.__class__ or "." in path
+        ]
+        for path, kind, value, here in unlike:
             is_linked = "." in path
-            value = self.parents.follow(truth, path).value if is_linked else there.get(path)
-            if value == here and type(value) is type(here):
-                continue
+            if is_linked:
+                value = self.parents.follow(truth, path).value
             if not same(kind, value, here) and not self.drifted(truth, path, is_linked):
                 yield f"{path} ({digest(value)} there, {digest(here)} here)"
         for name in there.keys() - self.names[row.field_set] - UNREAD:

@@ -137,6 +137,7 @@ CASES: list[tuple[str, Callable[[World], Any], dict[str, int]]] = [
     ("another spelling of the same number", value(12.0, "Ada", "005A", "New", STAMP), {}),
     ("another number", value(12.01, "Ada", "005A", "New", STAMP), {"stale": 1}),
     ("a linked value of a parent that did not change", value(12, "Bo", "005A", "New", STAMP), {"stale": 1}),
+    ("a linked value that is missing", value(12, None, "005A", "New", STAMP), {"stale": 1}),
     ("a linked value of a parent that changed later",
      do(value(12, "Bo", "005A", "New", STAMP), lambda world: setattr(world, "owner_stamp", LATER)), {}),
     ("a field that was not read", lambda world: world.org_cases[0]["fields"].update(New__c="x"), {"stale": 1}),
