@@ -18,6 +18,8 @@ BINNED = (
 )  # fmt: skip
 # Items that may go to another ticket, and the field that says to which.
 MOVED = (("LiveChatTranscript", "CaseId"), ("MessagingSession", "CaseId"), ("EmailMessage", "ParentId"))
+# Texts that people correct.
+REWORDED = (("CaseComment", "CommentBody"), ("FeedComment", "CommentBody"), ("VoiceCall", "Description"))
 MERGED = ("Case", "Contact", "Account")
 # A commit shows so much later than it is stamped, at most; below the overlap of the windows.
 LATEST_MS = 8_000
@@ -84,11 +86,15 @@ class Life(threading.Thread):
         """Nothing beside the ordinary."""
 
     def edits(self) -> None:
-        """Items go to another ticket, and many rows get one stamp."""
+        """Items go to another ticket, texts are corrected, and many rows get one stamp."""
         name, field = self.random.choice(MOVED)
         item, case = self.one(name), self.one("Case")
         if item and case:
             self.post("moved", f"records/{name}/{item}", {"fields": {field: case}})
+        name, field = self.random.choice(REWORDED)
+        if item := self.one(name):
+            text = f"Corrected, {self.random.randrange(10**6)}."
+            self.post("reworded", f"records/{name}/{item}", {"fields": {field: text}})
         if self.random.random() < 0.02:
             body = {"object": "Case", "count": 50, "fields": {"Priority": self.random.choice(["High", "Low"])}}
             self.post("mass updates", "mass-update", body)
@@ -124,7 +130,7 @@ def some_ids(org: Org, seed: int) -> dict[str, list[str]]:
     """Ids of live records to be edited: of the first of each object, and of cases and contacts from everywhere."""
     chance, at = random.Random(seed), org.now()
     found: dict[str, list[str]] = {}
-    for name in {*BINNED, *MERGED, *(name for name, _ in MOVED)} & org.get("truth")["objects"].keys():
+    for name in {*BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} & org.get("truth")["objects"].keys():
         live = (record["Id"] for record in org.records(name, at) if not record["deleted"])
         kept = found[name] = []
         for number, key in enumerate(live if name in ("Case", "Contact") else itertools.islice(live, SAMPLE)):
