@@ -126,11 +126,12 @@ class Life(threading.Thread):
             self.post("purged", f"records/{name}/{record}/purge", {})
 
 
-def some_ids(org: Org, seed: int) -> dict[str, list[str]]:
+def some_ids(org: Org, seed: int, spared: set[str]) -> dict[str, list[str]]:
     """Ids of live records to be edited: of the first of each object, and of cases and contacts from everywhere."""
     chance, at = random.Random(seed), org.now()
     found: dict[str, list[str]] = {}
-    for name in {*BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} & org.get("truth")["objects"].keys():
+    touched = {*BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} - spared
+    for name in touched & org.get("truth")["objects"].keys():
         live = (record["Id"] for record in org.records(name, at) if not record["deleted"])
         kept = found[name] = []
         for number, key in enumerate(live if name in ("Case", "Contact") else itertools.islice(live, SAMPLE)):

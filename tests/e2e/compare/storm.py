@@ -70,7 +70,7 @@ class Storm:
             role = {"role": "reference"} if name.endswith("__c") else {}
             wanted = {"api_name": name, "interval_s": NEVER_S, "settings": SETTINGS, **role}
             call("POST", f"tenants/{tenant}/connections/{connection}/objects", wanted)
-        return Tenant(tenant, connection, org, some_ids(org, self.given.seed))
+        return Tenant(tenant, connection, org, some_ids(org, self.given.seed, set(self.given.spare.split(","))))
 
     def turn(self) -> None:
         """A moment of the storm: a worker dies now and then, passes are asked for, and everything else lives."""
@@ -206,6 +206,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="of each phase; a first load takes what it takes")
     parser.add_argument("--kill-every", type=float, default=8, help="seconds between kills, on average; 0 for none")
     parser.add_argument("--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, purges")
+    parser.add_argument("--spare", default="", help="objects whose records are only edited along with others")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     started = time.monotonic()
