@@ -109,7 +109,9 @@ class Judge:
             counts["here"] += 1
             self.live(truth, row)
         else:
-            self.report.note("lost", key, f"{'a tombstone' if row.state == TOMBSTONE else 'a stub'}, reason {row.reason}")
+            self.report.note(
+                "lost", key, f"{'a tombstone' if row.state == TOMBSTONE else 'a stub'}, reason {row.reason}"
+            )
 
     def deleted(self, truth: dict[str, Any], row: Row) -> None:
         """A record in the recycle bin should be a tombstone that says why."""
@@ -222,7 +224,7 @@ class Judge:
         if head is None or head.state != LIVE:
             self.report.note("lost", truth["Id"], "no live ticket")
             return
-        for (name, kind), here in zip(TICKET_FIELDS.get(self.sync.name, ()), head.columns):
+        for (name, kind), here in zip(TICKET_FIELDS.get(self.sync.name, ()), head.columns, strict=False):
             there = truth["fields"].get(name)
             if (moment(there) != here) if kind == "datetime" else not same("text", there, here):
                 self.report.note("stale", head.id, f"the ticket's {name}")

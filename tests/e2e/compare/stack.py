@@ -1,4 +1,4 @@
-"""The real programs as processes of their own: servers, simulator, scheduler, workers; and the API they are asked by."""
+"""The real programs as processes of their own: servers, simulator, scheduler, workers; and our API."""
 
 import ctypes
 import json

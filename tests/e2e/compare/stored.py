@@ -139,14 +139,14 @@ class Store:
     def tickets(self, object_id: int) -> Iterator[Ticket]:
         """All tickets that came from an object, in order of id."""
         columns = f"record_id, state, messages, last_message_at, {TICKET_COLUMNS}"
-        return (Ticket(*row[:4], row[4:]) for row in self._stream("tickets", columns, object_id))
+        return (Ticket(row[0], row[1], row[2], row[3], row[4:]) for row in self._stream("tickets", columns, object_id))
 
 
 class Side(Generic[T]):
     """Rows in order of id, taken as the other side's ids come by."""
 
     def __init__(self, rows: Iterable[T]) -> None:
-        self._rows = iter(rows)
+        self._rows: Iterator[T] = iter(rows)
         self._head: T | None = next(self._rows, None)
         self._last = ""
 

@@ -24,8 +24,8 @@ from values import moment
 
 OBJECTS = (
     "Case", "CaseComment", "EmailMessage", "CaseFeed", "FeedComment", "LiveChatTranscript", "LiveChatTranscriptEvent",
-    "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User", "Task",
-    "Account", "Group", "RecordType", "Escalation__c",
+    "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User",
+    "Task", "Account", "Group", "RecordType", "Escalation__c",
 )  # fmt: skip
 PHASES = ("load", "edits", "deletes", "merges")
 # Nothing comes by its own cadence: each pass is asked for, so that the end of all is known.
@@ -121,7 +121,10 @@ class Storm:
         for number, tenant in enumerate(self.tenants):
             self.compare(name, number, tenant)
         took = [round(end - start, 1) for start, end in ((started, waiting), (waiting, caught_up))]
-        print(f"{name}: {took[0]} s of edits and kills, {took[1]} s to catch up, {self.stack.kills} kills so far", flush=True)
+        print(
+            f"{name}: {took[0]} s of edits and kills, {took[1]} s to catch up, {self.stack.kills} kills so far",
+            flush=True,
+        )
 
     def all_are(self, holds: Any) -> bool:
         """Whether something holds of every object, as last seen."""
@@ -151,7 +154,9 @@ class Storm:
             read = sum(one["records_read"] for tenant in self.tenants for one in tenant.objects)
             print(f"  {self.stack.kills} kills, {read} versions read; waiting for {what}", file=sys.stderr, flush=True)
         if time.monotonic() - since > max(PATIENCE_S, 2 * self.given.seconds):
-            stand = [f"{one['api_name']} {one['state']} {one['watermark_at']}" for it in self.tenants for one in it.objects]
+            stand = [
+                f"{one['api_name']} {one['state']} {one['watermark_at']}" for it in self.tenants for one in it.objects
+            ]
             raise NotReady(f"no end of waiting for {what}: {', '.join(stand)}")
 
     def compare(self, phase: str, number: int, tenant: Tenant) -> None:

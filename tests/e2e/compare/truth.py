@@ -118,6 +118,8 @@ class Parents:
             if at.deleted:
                 return Linked(None, changed)
             values = at.values
+        if at is None:
+            return Linked(values.get(leaf), changed)
         if leaf == "Type" and steps[-1] in ("Owner", "Who", "What", "Actor"):
             # A queue is a row of Group and says so only by its type.
             return Linked("Queue" if at.kind == "Group" else at.kind, changed)

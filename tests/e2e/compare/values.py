@@ -6,7 +6,7 @@ is null, since the platform stores none. Nothing here was taken from the program
 
 import json
 import secrets
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import Any
@@ -31,7 +31,7 @@ def moment(text: Any) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _number(value: Any) -> Decimal | None:
@@ -91,10 +91,9 @@ def same(kind: str, there: Any, here: Any) -> bool:
     read = _READERS.get(kind)
     if read is None:
         return type(there) is type(here) and there == here
-    if isinstance(there, str) and isinstance(here, str):
+    if isinstance(there, str) and (there == here or (there[-5:] == "+0000" and f"{there[:-5]}Z" == here)):
         # The commonest spellings of one moment, without reading them.
-        if there == here or (kind == "datetime" and there[-5:] == "+0000" and f"{there[:-5]}Z" == here):
-            return True
+        return True
     one, other = read(there), read(here)
     return one is not None and one == other
 
