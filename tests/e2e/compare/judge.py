@@ -132,7 +132,7 @@ class Judge:
         return moment(truth["fields"].get(self.sync.cursor))
 
     def went_along(self, truth: dict[str, Any]) -> bool:
-        """Whether a deletion moved no stamp that can be asked for, and nobody is shown the record: its own is gone too."""
+        """Whether a deletion moved no stamp that can be asked for, and what the record belongs to is gone as well."""
         if self.sync.cursor in ("SystemModstamp", "LastModifiedDate") or self.rule is None:
             return False
         above = self.parents.found.get(self.rule.target(truth["fields"], self.kinds) or "")
@@ -168,10 +168,9 @@ class Judge:
             for (path, kind), here in zip(fields, values, strict=True)
             if (value := there.get(path)) != here or value.__class__ is not here.__class__ or "." in path
         ]
-        for path, kind, value, here in unlike:
+        for path, kind, own, here in unlike:
             is_linked = "." in path
-            if is_linked:
-                value = self.parents.follow(truth, path).value
+            value = self.parents.follow(truth, path).value if is_linked else own
             if not same(kind, value, here) and not self.drifted(truth, path, is_linked):
                 yield f"{path} ({digest(value)} there, {digest(here)} here)"
         for name in there.keys() - self.names[row.field_set] - UNREAD:
