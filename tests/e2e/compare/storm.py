@@ -56,6 +56,7 @@ class Storm:
         self.tenants = [self.connect(number, entry) for number, entry in enumerate(stack.ready["orgs"])]
         self.edits: Counter = Counter()
         self.compared: Counter = Counter()
+        self.parked: Counter = Counter()
         self.found: list[str] = []
         self._asked = self._killed = self._told = time.monotonic()
 
@@ -84,8 +85,12 @@ class Storm:
             self._asked = now
             for tenant in self.tenants:
                 self.look(tenant)
+                # Asking for an object also tries its parked work again, as a person would.
+                parked = self.stack.api.call("GET", f"tenants/{tenant.id}/jobs?state=parked")["jobs"]
+                self.parked.update(f"{job['kind']}: {(job['ask'] or {}).get('what')}" for job in parked)
+                again = {job["object_id"] for job in parked}
                 for one in tenant.objects:
-                    if one["state"] == "current":
+                    if one["state"] == "current" or one["id"] in again:
                         self.stack.api.call("POST", f"tenants/{tenant.id}/objects/{one['id']}/sync")
 
     def look(self, tenant: Tenant) -> None:
@@ -188,6 +193,7 @@ class Storm:
             "compared": dict(self.compared),
             "edits": dict(self.edits),
             "kills": self.stack.kills,
+            "parked": dict(self.parked),
             "logged": dict(self.stack.errors().most_common(12)),
         }
 
