@@ -1,0 +1,229 @@
+"""One object: the org's records and ours side by side in order of id, and what is said of each pair.
+
+lost: live there, not live here. stale: live on both sides, but not the same. foreign: here, and not of this org or not
+of this tenant. undead: deleted there, without a tombstone here that says so.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from conversations import RULES, TICKET_FIELDS, Rule, Said, kinds_of_tickets
+from sealed import DoesNotOpen, TenantKeys, record_row
+from stored import LIVE, STUB, TOMBSTONE, Field, Message, Row, Side, Sync, Ticket
+from truth import MIRRORS, Parents
+from values import JSON, digest, is_nothing, moment, same
+
+# Moments of somebody looking, a convenience that can only be written, counters of logins: no change of the record.
+UNREAD = {"LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"}
+# Reasons of tombstones as stored.
+DELETED, MERGED, PURGED = 11, 12, 13
+SHOWN = 20
+WRONG = ("lost", "stale", "foreign", "undead")
+
+
+@dataclass
+class Report:
+    """What a comparison of one object found."""
+
+    name: str
+    counts: Counter = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+    def note(self, verdict: str, record: str, what: str) -> None:
+        """Counts a difference and keeps the first ones. Never with a value."""
+        self.counts[verdict] += 1
+        if len(self.differences) < SHOWN:
+            self.differences.append(f"{verdict} {self.name} {record}: {what}")
+
+    def wrong(self) -> int:
+        """How many differences there are."""
+        return sum(self.counts[verdict] for verdict in WRONG)
+
+
+class Judge:
+    """Walks over one object."""
+
+    def __init__(
+        self, sync: Sync, keys: TenantKeys, connection: Any, sets: dict[int, list[Field]], parents: Parents, at: str
+    ) -> None:
+        self.sync, self.keys, self.connection = sync, keys, connection
+        self.sets, self.parents = sets, parents
+        self.names = {key: {one.path for one in fields} for key, fields in sets.items()}
+        self.at = moment(at)
+        self.report = Report(sync.name)
+        self.said = Said()
+        self.rule: Rule | None = RULES.get(sync.name)
+        self.kinds = kinds_of_tickets()
+
+    def walk(
+        self,
+        truths: Iterable[dict[str, Any]],
+        rows: Iterable[Row],
+        messages: Iterable[Message] = (),
+        tickets: Iterable[Ticket] = (),
+    ) -> None:
+        """Compares everything; each stream is in order of id."""
+        records, items, heads = Side(rows), Side(messages), Side(tickets)
+        for truth in truths:
+            key = truth["Id"]
+            self.not_there(records.before(key), items.before(key), heads.before(key))
+            row, item, head = records.take(key), items.take(key), heads.take(key)
+            if row is not None and row.stamp > self.at:
+                self.report.counts["ahead"] += 1
+                continue
+            self.record(truth, row)
+            self.item(truth, row, item)
+            self.ticket(truth, head)
+        self.not_there(records.before(None), items.before(None), heads.before(None))
+
+    def not_there(self, rows: Iterable[Row], items: Iterable[Message], heads: Iterable[Ticket]) -> None:
+        """Rows of which the org knows nothing. A tombstone outlives the recycle bin."""
+        for row in rows:
+            if row.stamp > self.at:
+                self.report.counts["ahead"] += 1
+            elif row.state == TOMBSTONE:
+                self.report.counts["purged"] += 1
+            else:
+                self.report.note("foreign", row.id, "here, and nothing of this id in the org")
+        for item in items:
+            if item.state == LIVE:
+                self.report.note("foreign", item.id, "an item of a conversation, and nothing of this id in the org")
+        for head in heads:
+            if head.state == LIVE:
+                self.report.note("foreign", head.id, "a ticket, and nothing of this id in the org")
+            elif head.state == STUB:
+                self.said.shells.append(head.id)
+
+    def record(self, truth: dict[str, Any], row: Row | None) -> None:
+        """One record of the org and its row."""
+        counts, key = self.report.counts, truth["Id"]
+        counts["there_deleted" if truth["deleted"] else "there"] += 1
+        if row is None:
+            what = "in the recycle bin, unknown here" if truth["deleted"] else "no row here"
+            self.report.note("undead" if truth["deleted"] else "lost", key, what)
+        elif truth["deleted"]:
+            self.deleted(truth, row)
+        elif row.state == LIVE:
+            counts["here"] += 1
+            self.live(truth, row)
+        else:
+            self.report.note(
+                "lost", key, f"{'a tombstone' if row.state == TOMBSTONE else 'a stub'}, reason {row.reason}"
+            )
+
+    def deleted(self, truth: dict[str, Any], row: Row) -> None:
+        """A record in the recycle bin should be a tombstone that says why."""
+        merged = not is_nothing(truth["fields"].get("MasterRecordId"))
+        if row.state == TOMBSTONE:
+            self.report.counts["tombstones"] += 1
+            if row.reason != (MERGED if merged else DELETED):
+                self.report.note("undead", row.id, f"reason {row.reason}, {'merged' if merged else 'deleted'} there")
+            elif row.stamp != self.stamp(truth):
+                self.report.note("undead", row.id, "the tombstone has another stamp")
+        elif self.went_along(truth):
+            self.report.counts["hidden"] += 1
+        else:
+            self.report.note("undead", row.id, "in the recycle bin, live here")
+
+    def stamp(self, truth: dict[str, Any]) -> Any:
+        """The value that orders a record's versions."""
+        return moment(truth["fields"].get(self.sync.cursor))
+
+    def went_along(self, truth: dict[str, Any]) -> bool:
+        """Whether a deletion moved no stamp that can be asked for, and what the record belongs to is gone as well."""
+        if self.sync.cursor in ("SystemModstamp", "LastModifiedDate") or self.rule is None:
+            return False
+        above = self.parents.found.get(self.rule.target(truth["fields"], self.kinds) or "")
+        return above is None or above.deleted
+
+    def live(self, truth: dict[str, Any], row: Row) -> None:
+        """A record that is live on both sides: its payload opens here, and says what the org says."""
+        fields = self.sets.get(row.field_set)
+        try:
+            canonical = self.keys.record(record_row(self.connection, self.sync.object_id, row.id), row.payload or b"")
+        except DoesNotOpen as error:
+            self.report.note("foreign", row.id, f"does not open for this tenant: {error}")
+            return
+        values = JSON.decode(canonical.decode())
+        if fields is None or len(values) != len(fields):
+            self.report.note("stale", row.id, f"does not fit its field set {row.field_set}")
+            return
+        wrong = [*self.plain(truth, row, fields, values)]
+        if row.stamp != self.stamp(truth):
+            wrong.append(f"({self.sync.cursor}, by which it is ordered)")
+        if self.keys.content_hash(canonical) != row.hash:
+            wrong.append("(content hash)")
+        if wrong:
+            self.report.note("stale", row.id, ", ".join(wrong))
+
+    def plain(self, truth: dict[str, Any], row: Row, fields: list[Field], values: list[Any]) -> Iterable[str]:
+        """The paths whose values differ, with digests of both."""
+        there = truth["fields"]
+        self.report.counts["values"] += len(fields)
+        # Most values are spelt alike; only the others are looked at one by one.
+        unlike = [
+            (path, kind, value, here)
+            for (path, kind), here in zip(fields, values, strict=True)
+            if (value := there.get(path)) != here or value.__class__ is not here.__class__ or "." in path
+        ]
+        for path, kind, own, here in unlike:
+            is_linked = "." in path
+            value = self.parents.follow(truth, path).value if is_linked else own
+            if not same(kind, value, here) and not self.drifted(truth, path, is_linked):
+                yield f"{path} ({digest(value)} there, {digest(here)} here)"
+        for name in there.keys() - self.names[row.field_set] - UNREAD:
+            value = there[name]
+            # Compounds are read by their parts, and the bodies of files by a call of their own.
+            is_body = isinstance(value, str) and value.startswith("/services/data/") and value.endswith(name)
+            if not (isinstance(value, dict) or is_body or is_nothing(value)):
+                yield f"{name} (not read)"
+
+    def drifted(self, truth: dict[str, Any], path: str, is_linked: bool) -> bool:
+        """Whether a value over a lookup may be older: its end changed later, which stamps no child."""
+        over = path if is_linked else MIRRORS.get((self.sync.name, path))
+        if over is None:
+            return False
+        changed = self.parents.follow(truth, over).changed
+        is_later = changed is None or moment(changed) > self.stamp(truth)
+        self.report.counts["drifted"] += is_later
+        return is_later
+
+    def item(self, truth: dict[str, Any], row: Row | None, item: Message | None) -> None:
+        """A record that is part of a conversation: whose, and when it was said."""
+        if self.rule is None:
+            return
+        target = None if truth["deleted"] else self.rule.target(truth["fields"], self.kinds)
+        if truth["deleted"] and row is not None and row.state == LIVE:
+            return
+        if target is None:
+            if item is not None and item.state == LIVE:
+                self.report.note("foreign", item.id, "a live item of a conversation, of no live record with a parent")
+            return
+        is_event, sent_at = self.rule.is_event(truth["fields"]), self.rule.sent_at(truth["fields"])
+        self.said.add(truth["Id"], target, sent_at, is_event, self.rule.holds)
+        self.report.counts["items"] += 1
+        if item is None or item.state != LIVE:
+            self.report.note("lost", truth["Id"], "no live item of a conversation")
+        elif item.ticket != target:
+            self.report.note("stale", item.id, f"an item of {item.ticket}, of {target} there")
+        elif item.sent_at != sent_at or (item.kind == "event") != is_event:
+            self.report.note("stale", item.id, "an item of another kind or time")
+
+    def ticket(self, truth: dict[str, Any], head: Ticket | None) -> None:
+        """A record that is a ticket: it is shown, with the org's own values in its columns."""
+        if self.sync.role != "ticket":
+            return
+        if truth["deleted"]:
+            if head is not None and head.state != TOMBSTONE:
+                self.report.note("undead", truth["Id"], "a ticket, in the recycle bin there")
+            return
+        self.said.tickets[truth["Id"]] = None if head is None else (head.messages, head.last_message)
+        if head is None or head.state != LIVE:
+            self.report.note("lost", truth["Id"], "no live ticket")
+            return
+        for (name, kind), here in zip(TICKET_FIELDS.get(self.sync.name, ()), head.columns, strict=False):
+            there = truth["fields"].get(name)
+            if (moment(there) != here) if kind == "datetime" else not same("text", there, here):
+                self.report.note("stale", head.id, f"the ticket's {name}")

@@ -1,0 +1,142 @@
+"""Edits of an org while it is being read: the life of a support desk, by the simulator's control API."""
+
+import itertools
+import random
+import threading
+import time
+import urllib.error
+from collections import Counter
+from typing import Any
+
+from truth import Org
+
+SAMPLE = 3_000
+# What is put into the bin and taken out of it.
+BINNED = (
+    "Case", "CaseComment", "Contact", "EmailMessage", "FeedComment", "LiveChatTranscript", "MessagingSession", "Task",
+    "VoiceCall", "Escalation__c", "Account",
+)  # fmt: skip
+# Items that may go to another ticket, and the field that says to which.
+MOVED = (("LiveChatTranscript", "CaseId"), ("MessagingSession", "CaseId"), ("EmailMessage", "ParentId"))
+# Texts that people correct.
+REWORDED = (("CaseComment", "CommentBody"), ("FeedComment", "CommentBody"), ("VoiceCall", "Description"))
+MERGED = ("Case", "Contact", "Account")
+# A commit shows so much later than it is stamped, at most; below the overlap of the windows.
+LATEST_MS = 8_000
+PAUSE_S = 0.2
+
+
+class Life(threading.Thread):
+    """Edits an org until it is told to stop. What is done is chosen by the seed."""
+
+    def __init__(self, org: Org, seed: int, phase: str, each: int, ids: dict[str, list[str]]) -> None:
+        super().__init__(daemon=True)
+        self.org, self.phase, self.each, self.ids = org, phase, each, ids
+        self.random = random.Random(f"{seed}-{org.base}-{phase}")
+        self.done: Counter = Counter()
+        self.binned: list[tuple[str, str]] = []
+        self.failed: Exception | None = None
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Lets the last edit end. What commits late has committed by then."""
+        self._stopping.set()
+        self.join()
+        if self.failed:
+            raise self.failed
+        time.sleep(LATEST_MS / 1000)
+
+    def run(self) -> None:
+        """Edits until the end."""
+        try:
+            while not self._stopping.wait(PAUSE_S):
+                self.ordinary()
+                getattr(self, self.phase)()
+        except Exception as error:  # noqa: BLE001 - told by `stop`, in the main thread
+            self.failed = error
+
+    def post(self, what: str, path: str, body: dict[str, Any]) -> Any:
+        """One call. What is gone already cannot be changed again, which is no mistake."""
+        try:
+            answer = self.org.post(path, body)
+        except urllib.error.HTTPError as error:
+            if error.code not in (400, 404):
+                raise
+            self.done[f"{what} refused"] += 1
+            return None
+        self.done[what] += 1
+        return answer
+
+    def one(self, name: str) -> str | None:
+        """The id of some record."""
+        return self.random.choice(self.ids[name]) if self.ids.get(name) else None
+
+    def ordinary(self) -> None:
+        """Cases, replies, status changes, deletions; and a comment that commits later than it is stamped."""
+        edited = self.post("edits", "edits", {"count": self.each, "seed": self.random.randrange(2**32)})
+        for counts in (edited or {}).values():
+            self.done["records"] += sum(counts.values())
+        case = self.one("Case")
+        if case and self.random.random() < 0.3:
+            fields = {"ParentId": case, "CommentBody": "Committed late."}
+            delay = self.random.randrange(LATEST_MS)
+            self.post("late", "records", {"object": "CaseComment", "fields": fields, "commit_delay_ms": delay})
+
+    def load(self) -> None:
+        """Nothing beside the ordinary."""
+
+    def edits(self) -> None:
+        """Items go to another ticket, texts are corrected, and many rows get one stamp."""
+        name, field = self.random.choice(MOVED)
+        item, case = self.one(name), self.one("Case")
+        if item and case:
+            self.post("moved", f"records/{name}/{item}", {"fields": {field: case}})
+        name, field = self.random.choice(REWORDED)
+        if item := self.one(name):
+            text = f"Corrected, {self.random.randrange(10**6)}."
+            self.post("reworded", f"records/{name}/{item}", {"fields": {field: text}})
+        if self.random.random() < 0.02:
+            body = {"object": "Case", "count": 50, "fields": {"Priority": self.random.choice(["High", "Low"])}}
+            self.post("mass updates", "mass-update", body)
+
+    def deletes(self) -> None:
+        """Into the bin and out of it."""
+        name = self.random.choice(BINNED)
+        record = self.one(name)
+        if record and self.post("deleted", f"records/{name}/{record}/delete", {}) is not None:
+            self.binned.append((name, record))
+        if self.binned and self.random.random() < 0.5:
+            name, record = self.binned.pop(self.random.randrange(len(self.binned)))
+            self.post("undeleted", f"records/{name}/{record}/undelete", {})
+
+    def merges(self) -> None:
+        """Two records become one."""
+        name = self.random.choice(MERGED)
+        winner, loser = self.one(name), self.one(name)
+        if winner and winner != loser:
+            self.post("merged", "merge", {"object": name, "winner": winner, "losers": [loser]})
+
+    def purges(self) -> None:
+        """Gone for good: from the bin, and without having been there."""
+        name = self.random.choice(BINNED)
+        record = self.one(name)
+        if record:
+            if self.random.random() < 0.5:
+                self.post("deleted", f"records/{name}/{record}/delete", {})
+            self.post("purged", f"records/{name}/{record}/purge", {})
+
+
+def some_ids(org: Org, seed: int, spared: set[str]) -> dict[str, list[str]]:
+    """Ids of live records to be edited: of the first of each object, and of cases and contacts from everywhere."""
+    chance, at = random.Random(seed), org.now()
+    found: dict[str, list[str]] = {}
+    touched = {*BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} - spared
+    for name in touched & org.get("truth")["objects"].keys():
+        live = (record["Id"] for record in org.records(name, at) if not record["deleted"])
+        kept = found[name] = []
+        for number, key in enumerate(live if name in ("Case", "Contact") else itertools.islice(live, SAMPLE)):
+            if number < SAMPLE:
+                kept.append(key)
+            elif (place := chance.randrange(number)) < SAMPLE:
+                kept[place] = key
+    return {name: found[name] for name in sorted(found)}

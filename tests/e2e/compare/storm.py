@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Loads orgs while they are edited and workers are killed, and compares everything after each phase.
+
+The programs are the real ones, as processes; the org is the simulator's; every choice comes from the printed seed, but
+for which instruction a worker is killed at. Exit code 1 when anything differs.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from compare import WRONG, Target, compare, printed_id, summary, table, total, wrong
+from life import Life, some_ids
+from stack import NotReady, Stack
+from truth import Org
+from values import moment
+
+OBJECTS = (
+    "Case", "CaseComment", "EmailMessage", "CaseFeed", "FeedComment", "LiveChatTranscript", "LiveChatTranscriptEvent",
+    "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User",
+    "Task", "Account", "Group", "RecordType", "Escalation__c",
+)  # fmt: skip
+PHASES = ("load", "edits", "deletes", "merges")
+# Nothing comes by its own cadence: each pass is asked for, so that the end of all is known.
+NEVER_S = 86_400
+SETTINGS = {"settle_s": 1, "overlap_s": 30}
+ASK_S = 3.0
+TELL_S = 10.0
+PATIENCE_S = 1_800
+
+
+@dataclass
+class Tenant:
+    """A customer with an org of its own."""
+
+    id: str
+    connection: str
+    org: Org
+    ids: dict[str, list[str]]
+    objects: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Storm:
+    """A run over all phases."""
+
+    def __init__(self, stack: Stack, given: argparse.Namespace) -> None:
+        self.stack, self.given = stack, given
+        self.random = random.Random(given.seed)
+        self.tenants = [self.connect(number, entry) for number, entry in enumerate(stack.ready["orgs"])]
+        self.edits: Counter = Counter()
+        self.compared: Counter = Counter()
+        self.parked: Counter = Counter()
+        self.found: list[str] = []
+        self._asked = self._killed = self._told = time.monotonic()
+
+    def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
+        """Makes a tenant, connects its org and asks for every object."""
+        call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"])
+        tenant = call("POST", "tenants", {"name": f"Tenant {number}"})["id"]
+        auth = {"method": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
+        body = {"name": "Support org", "login_url": entry["instance_url"], "auth": auth}
+        connection = call("POST", f"tenants/{tenant}/connections", body)["id"]
+        for name in OBJECTS:
+            role = {"role": "reference"} if name.endswith("__c") else {}
+            wanted = {"api_name": name, "interval_s": NEVER_S, "settings": SETTINGS, **role}
+            call("POST", f"tenants/{tenant}/connections/{connection}/objects", wanted)
+        return Tenant(tenant, connection, org, some_ids(org, self.given.seed, set(self.given.spare.split(","))))
+
+    def turn(self) -> None:
+        """A moment of the storm: a worker dies now and then, passes are asked for, and everything else lives."""
+        time.sleep(0.25)
+        self.stack.check_alive()
+        now = time.monotonic()
+        if self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
+            self._killed = now
+            self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
+        if now - self._asked > ASK_S:
+            self._asked = now
+            for tenant in self.tenants:
+                self.look(tenant)
+                # Asking for an object also tries its parked work again, as a person would.
+                parked = self.stack.api.call("GET", f"tenants/{tenant.id}/jobs?state=parked")["jobs"]
+                self.parked.update(f"{job['kind']}: {(job['ask'] or {}).get('what')}" for job in parked)
+                again = {job["object_id"] for job in parked}
+                for one in tenant.objects:
+                    if one["state"] == "current" or one["id"] in again:
+                        self.stack.api.call("POST", f"tenants/{tenant.id}/objects/{one['id']}/sync")
+
+    def look(self, tenant: Tenant) -> None:
+        """Learns where each object stands."""
+        status = self.stack.api.call("GET", f"tenants/{tenant.id}/status")
+        tenant.objects = [one for connection in status["connections"] for one in connection["objects"]]
+        for one in tenant.objects:
+            if one["state"] in ("parked", "absent"):
+                raise NotReady(f"{one['api_name']} is {one['state']}: {one['ask']}")
+
+    def phase(self, name: str) -> None:
+        """Edits and kills for a while, then waits for everything and compares."""
+        started = time.monotonic()
+        lives = [Life(one.org, self.given.seed, name, self.given.edits, one.ids) for one in self.tenants]
+        for life in lives:
+            life.start()
+        while time.monotonic() - started < self.given.seconds or not self.all_are(lambda one: one["loaded_at"]):
+            self.turn()
+            left = {one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]}
+            self.patience(started, f"the end of the {name} phase, {len(left)} objects not loaded: {sorted(left)[:3]}")
+        for life in lives:
+            life.stop()
+            self.edits += life.done
+        ends = {tenant.id: moment(tenant.org.now()) for tenant in self.tenants}
+        waiting = time.monotonic()
+        while not self.all_are(lambda one: one["state"] == "current") or self.behind(ends):
+            self.turn()
+            self.patience(waiting, "every object to be past the last edit")
+        while busy := self.busy():
+            time.sleep(0.25)
+            self.patience(waiting, f"every job to rest: {busy[:5]}")
+        caught_up = time.monotonic()
+        for number, tenant in enumerate(self.tenants):
+            self.compare(name, number, tenant)
+        took = [round(end - start, 1) for start, end in ((started, waiting), (waiting, caught_up))]
+        print(
+            f"{name}: {took[0]} s of edits and kills, {took[1]} s to catch up, {self.stack.kills} kills so far",
+            flush=True,
+        )
+
+    def all_are(self, holds: Any) -> bool:
+        """Whether something holds of every object, as last seen."""
+        return all(tenant.objects and all(holds(one) for one in tenant.objects) for tenant in self.tenants)
+
+    def behind(self, ends: dict[str, Any]) -> bool:
+        """Whether some object's changes up to the end of its org's edits are not all read."""
+        late = timedelta(seconds=1)
+        return any(
+            one["watermark_at"] is None or moment(one["watermark_at"]) < ends[tenant.id] + late
+            for tenant in self.tenants
+            for one in tenant.objects
+        )
+
+    def busy(self) -> list[str]:
+        """The jobs that are under way or due."""
+        found = []
+        for tenant in self.tenants:
+            jobs = self.stack.api.call("GET", f"tenants/{tenant.id}/jobs?limit=200")["jobs"]
+            found += [f"{job['id']} {job['kind']} {job['state']} {job['waits_for']}" for job in jobs if not rests(job)]
+        return found
+
+    def patience(self, since: float, what: str) -> None:
+        """Says now and then what is waited for, and fails when it takes too long."""
+        if time.monotonic() - self._told > TELL_S:
+            self._told = time.monotonic()
+            read = sum(one["records_read"] for tenant in self.tenants for one in tenant.objects)
+            print(f"  {self.stack.kills} kills, {read} versions read; waiting for {what}", file=sys.stderr, flush=True)
+        if time.monotonic() - since > max(PATIENCE_S, 2 * self.given.seconds):
+            stand = [
+                f"{one['api_name']} {one['state']} {one['watermark_at']}" for it in self.tenants for one in it.objects
+            ]
+            raise NotReady(f"no end of waiting for {what}: {', '.join(stand)}")
+
+    def compare(self, phase: str, number: int, tenant: Tenant) -> None:
+        """Compares one tenant with its org as it is now."""
+        started = time.monotonic()
+        ids = printed_id(tenant.id), printed_id(tenant.connection)
+        target = Target(self.stack.database, self.stack.key_ring, tenant.org, tenant.org.now(), *ids)
+        reports = compare(target)
+        report = self.stack.folder / f"{phase}-{number}.json"
+        report.write_text(json.dumps(summary(reports), indent=1))
+        self.compared["comparisons"] += 1
+        self.compared["rows"] += sum(total(reports, name) for name in ("there", "there_deleted", "purged"))
+        self.compared["values"] += total(reports, "values")
+        for verdict in WRONG:
+            self.compared[verdict] += total(reports, verdict)
+        print(f"\n{phase}, tenant {number}, as of {target.at}, in {time.monotonic() - started:.1f} s\n{table(reports)}")
+        if wrong(reports):
+            self.found.append(str(report))
+
+    def figures(self) -> dict[str, Any]:
+        """What a run comes to."""
+        for tenant in self.tenants:
+            self.look(tenant)
+        objects = [one for tenant in self.tenants for one in tenant.objects]
+        return {
+            "seed": self.given.seed,
+            "versions_read": sum(one["records_read"] for one in objects),
+            "versions_written": sum(one["written"] for one in objects),
+            "compared": dict(self.compared),
+            "edits": dict(self.edits),
+            "kills": self.stack.kills,
+            "parked": dict(self.parked),
+            "logged": dict(self.stack.errors().most_common(12)),
+        }
+
+
+def rests(job: dict[str, Any]) -> bool:
+    """Whether a job waits for its next time and for nothing else."""
+    return (job["waits_for"] or {}).get("reason") == "cadence"
+
+
+def main() -> int:
+    """The command line."""
+    root = Path(__file__).resolve().parents[3]
+    parser = argparse.ArgumentParser(description="Edits, kills, compares.")
+    parser.add_argument("--programs", type=Path, default=root / "target/debug", help="where the built programs are")
+    parser.add_argument("--folder", type=Path, default=root / "target/compare/run", help="for logs, keys and reports")
+    parser.add_argument("--cases", type=int, default=2_000, help="cases of each org")
+    parser.add_argument("--orgs", type=int, default=2, help="tenants, each with an org of its own")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    parser.add_argument("--edits", type=int, default=10, help="edits at once, five times a second")
+    parser.add_argument("--seconds", type=float, default=30, help="of each phase; a first load takes what it takes")
+    parser.add_argument("--kill-every", type=float, default=8, help="seconds between kills, on average; 0 for none")
+    parser.add_argument("--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, purges")
+    parser.add_argument("--spare", default="", help="objects whose records are only edited along with others")
+    given = parser.parse_args()
+    print(f"seed {given.seed}", flush=True)
+    started = time.monotonic()
+    folder = given.folder.resolve() / time.strftime("%m%d-%H%M%S")
+    sizes = {"--orgs": given.orgs, "--cases": given.cases, "--seed": given.seed % 10_000, "--daily-max": 50_000_000}
+    stack = Stack(given.programs.resolve(), folder, [str(part) for pair in sizes.items() for part in pair])
+    try:
+        storm = Storm(stack, given)
+        for _ in range(given.workers):
+            stack.start_worker()
+        for phase in given.phases.split(","):
+            storm.phase(phase)
+        seconds = round(time.monotonic() - started, 1)
+        print(json.dumps({**storm.figures(), "seconds": seconds, "reports": storm.found, "folder": str(folder)}))
+        return 1 if storm.found else 0
+    finally:
+        stack.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
