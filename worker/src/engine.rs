@@ -47,6 +47,8 @@ pub struct ReadPlan {
     pub transform: TransformPlan,
     /// What its messages may belong to.
     pub parents: ParentObjects,
+    /// Windows are read in the order of ids.
+    pub by_id: bool,
 }
 
 impl ReadPlan {
@@ -60,6 +62,7 @@ impl ReadPlan {
             api_name: inputs.api_name.clone(),
             label: label(&inputs.api_name),
             parents: inputs.parents.clone(),
+            by_id: inputs.checkpoint.by_id,
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },

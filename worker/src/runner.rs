@@ -54,7 +54,8 @@ pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
         "job.run", tenant.id = %lease.tenant, connection.id = %lease.connection, object = %lease.object,
         job.id = %lease.job, attempt = lease.attempt, kind = lease.kind.word()
     );
-    let verdict = run_leased(context, &lease).instrument(span).await;
+    // Boxed: what a job awaits is large, and little of it is needed while a message waits for its lease.
+    let verdict = Box::pin(run_leased(context, &lease).instrument(span)).await;
     pass(CrashPoint::BeforeAck);
     verdict
 }

@@ -28,12 +28,14 @@ impl ObjectDescribe {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
-    /// The field that orders changes: SystemModstamp, else LastModifiedDate, else CreatedDate.
+    /// The field that tells of changes: SystemModstamp, else LastModifiedDate, else CreatedDate. It bounds windows; where
+    /// it cannot order them, as of comments to a feed, ids do.
     #[must_use]
     pub fn cursor_field(&self) -> Option<&str> {
-        ["SystemModstamp", "LastModifiedDate", "CreatedDate"]
-            .into_iter()
-            .find(|name| self.field(name).is_some_and(|field| field.filterable && field.sortable))
+        let sorts = |name: &str| self.field(name).is_some_and(|field| field.sortable);
+        ["SystemModstamp", "LastModifiedDate", "CreatedDate"].into_iter().find(|name| {
+            self.field(name).is_some_and(|field| field.filterable) && (sorts(name) || sorts("Id"))
+        })
     }
 }
 

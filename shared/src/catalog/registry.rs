@@ -55,7 +55,7 @@ pub enum Projection {
     /// A row of `tickets`.
     Ticket(TicketFields),
     /// A row of `messages`.
-    Message(MessageFields),
+    Message(Box<MessageFields>),
     /// A row of `agents`.
     Agent,
     /// A row of `customers`.
@@ -74,7 +74,9 @@ impl Projection {
         let standard = StandardObject::find(api_name).filter(|object| object.role == role);
         match role {
             Role::Ticket => settings.ticket.clone().map(Self::Ticket),
-            Role::Message | Role::Event | Role::File => settings.message.clone().map(Self::Message),
+            Role::Message | Role::Event | Role::File => {
+                settings.message.clone().map(|fields| Self::Message(Box::new(fields)))
+            }
             Role::Reference => None,
         }
         .or_else(|| standard.map(|object| object.projection.clone()))

@@ -151,7 +151,7 @@ fn case_comment() -> StandardObject {
         linked: &["CreatedBy.Name"],
         excluded: &[],
         identities: &["CreatedById"],
-        ..object("CaseComment", "00a", Projection::Message(fields))
+        ..object("CaseComment", "00a", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -172,7 +172,7 @@ fn email_message() -> StandardObject {
     };
     StandardObject {
         identities: &["FromAddress", "ToAddress", "CcAddress", "BccAddress"],
-        ..object("EmailMessage", "02s", Projection::Message(fields))
+        ..object("EmailMessage", "02s", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -182,7 +182,7 @@ fn case_history() -> StandardObject {
     StandardObject {
         excluded: &[],
         identities: &["CreatedById"],
-        ..object("CaseHistory", "017", Projection::Message(fields))
+        ..object("CaseHistory", "017", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -199,7 +199,7 @@ fn case_feed() -> StandardObject {
     StandardObject {
         linked: &["CreatedBy.Name"],
         identities: &["CreatedById"],
-        ..object("CaseFeed", "0D5", Projection::Message(fields))
+        ..object("CaseFeed", "0D5", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -215,7 +215,7 @@ fn feed_comment() -> StandardObject {
     StandardObject {
         linked: &["CreatedBy.Name"],
         identities: &["CreatedById"],
-        ..object("FeedComment", "0D7", Projection::Message(fields))
+        ..object("FeedComment", "0D7", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -232,7 +232,7 @@ fn live_chat_transcript() -> StandardObject {
     StandardObject {
         linked: &["Owner.Name", "Contact.Name"],
         identities: &["ContactId", "OwnerId"],
-        ..object("LiveChatTranscript", "570", Projection::Message(fields))
+        ..object("LiveChatTranscript", "570", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -246,7 +246,7 @@ fn live_chat_transcript_event() -> StandardObject {
     };
     StandardObject {
         identities: &["AgentId"],
-        ..object("LiveChatTranscriptEvent", "571", Projection::Message(fields))
+        ..object("LiveChatTranscriptEvent", "571", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -263,7 +263,7 @@ fn messaging_session() -> StandardObject {
     StandardObject {
         linked: &["Owner.Name"],
         identities: &["EndUserContactId", "OwnerId"],
-        ..object("MessagingSession", "0Mw", Projection::Message(fields))
+        ..object("MessagingSession", "0Mw", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -280,7 +280,7 @@ fn conversation_entry() -> StandardObject {
     StandardObject {
         linked: &["Actor.Name"],
         identities: &["ActorId"],
-        ..object("ConversationEntry", "0dw", Projection::Message(fields))
+        ..object("ConversationEntry", "0dw", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -297,7 +297,7 @@ fn voice_call() -> StandardObject {
     StandardObject {
         linked: &["User.Name"],
         identities: &["FromPhoneNumber", "ToPhoneNumber", "UserId"],
-        ..object("VoiceCall", "0LQ", Projection::Message(fields))
+        ..object("VoiceCall", "0LQ", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -309,7 +309,7 @@ fn voice_call_recording() -> StandardObject {
         text: paths(["Name"]),
         ..message(MessageKind::Event)
     };
-    object("VoiceCallRecording", "0LR", Projection::Message(fields))
+    object("VoiceCallRecording", "0LR", Projection::Message(Box::new(fields)))
 }
 
 /// A file of the old kind: its record has its body.
@@ -332,7 +332,7 @@ fn attachment() -> StandardObject {
     StandardObject {
         linked: &["CreatedBy.Name"],
         identities: &["CreatedById", "OwnerId"],
-        ..object("Attachment", "00P", Projection::Message(fields))
+        ..object("Attachment", "00P", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -372,7 +372,7 @@ fn content_document_link() -> StandardObject {
             "ContentDocument.CreatedBy.Name",
         ],
         found: Found::ByParents,
-        ..object("ContentDocumentLink", "06A", Projection::Message(fields))
+        ..object("ContentDocumentLink", "06A", Projection::Message(Box::new(fields)))
     }
 }
 
@@ -391,7 +391,7 @@ fn conversation_transcript() -> StandardObject {
         excluded: &[],
         identities: &["ActorId"],
         found: Found::ByCalls,
-        ..object(transcript::API_NAME, transcript::KEY_PREFIX, Projection::Message(fields))
+        ..object(transcript::API_NAME, transcript::KEY_PREFIX, Projection::Message(Box::new(fields)))
     }
 }
 

@@ -176,6 +176,8 @@ pub struct Checkpoint {
     pub position: Option<Position>,
     /// History is wanted from here; all of it where there is no such moment.
     pub scope_from: Option<Timestamp>,
+    /// Windows are read in the order of ids: the cursor bounds them and cannot order them.
+    pub by_id: bool,
 }
 
 /// From where history is wanted now; `None` for all of it.

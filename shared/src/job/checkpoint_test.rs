@@ -19,6 +19,7 @@ fn checkpoint(watermark: Option<i64>) -> Checkpoint {
         window_hi: None,
         position: None,
         scope_from: None,
+        by_id: false,
     }
 }
 

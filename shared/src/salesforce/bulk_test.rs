@@ -1,5 +1,7 @@
 //! Bulk jobs against a scripted server: what is sent, what counts as gone, and which bodies are refused.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::http::Response;
 
@@ -92,7 +94,7 @@ async fn parts_hold_every_row_once_whatever_stands_in_their_values() {
     let texts = ["plain", "two\nlines", "a \"\"quote\"\"\r\nand, more", "", "😀 é", "N/A", "\n\n"];
     let mut body = "\"Id\",\"T\"\n".to_owned();
     for (row, text) in texts.iter().enumerate() {
-        body.push_str(&format!("\"{row}\",\"{text}\"\n"));
+        let _ = writeln!(body, "\"{row}\",\"{text}\"");
     }
     let set = read("7", body).await.unwrap();
     for each in 1..=8 {

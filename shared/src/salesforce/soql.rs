@@ -95,8 +95,10 @@ pub struct Position {
 pub enum Direction {
     /// Oldest first; increments.
     Ascending,
-    /// Newest first; backfill.
+    /// Newest first.
     Descending,
+    /// In the order of ids, of objects whose cursor can bound a window and not order it.
+    ById,
 }
 
 /// A window of the cursor field, from `from` (included) to `to` (excluded), and how far it was read.
@@ -134,6 +136,9 @@ impl Soql {
             (Direction::Ascending, Some((t, id))) => {
                 write!(text, "{c} >= {t} AND ({c} > {t} OR Id > '{id}') AND {c} < {to}")
             }
+            (Direction::ById, Some((_, id))) => {
+                write!(text, "{c} >= {from} AND {c} < {to} AND Id > '{id}'")
+            }
             (Direction::Descending, Some((t, id))) => {
                 write!(text, "{c} <= {t} AND ({c} < {t} OR Id < '{id}') AND {c} >= {from}")
             }
@@ -141,6 +146,7 @@ impl Soql {
         let _ = match window.direction {
             Direction::Ascending => write!(text, " ORDER BY {c}, Id"),
             Direction::Descending => write!(text, " ORDER BY {c} DESC, Id DESC"),
+            Direction::ById => write!(text, " ORDER BY Id"),
         };
         if let Some(limit) = window.limit {
             let _ = write!(text, " LIMIT {limit}");

@@ -83,7 +83,9 @@ pub async fn plan_inputs(
                                                     'key_prefix', t.key_prefix, 'settings', s.settings))
                   FROM object_syncs s LEFT JOIN checkpoints t USING (object_id)
                  WHERE s.connection_id = o.connection_id), d.linked, o.role,
-               CASE WHEN isfinite(p.scope_from) THEN p.scope_from END
+               CASE WHEN isfinite(p.scope_from) THEN p.scope_from END,
+               (SELECT NOT (x->>'sortable')::bool FROM jsonb_array_elements(d.body->'fields') x
+                 WHERE x->>'name' = p.cursor_field)
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -130,6 +132,7 @@ pub async fn plan_inputs(
             window_hi: row.get(16),
             position: position(row.get(17), row.get(18)),
             scope_from: row.get(23),
+            by_id: row.get::<_, Option<bool>>(24).unwrap_or(false),
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),

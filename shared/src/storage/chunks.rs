@@ -19,6 +19,17 @@ use crate::ids::ConnectionId;
 use crate::secret::Secret;
 use crate::tenant::TenantScope;
 
+/// A file's place among all bodies.
+#[derive(Debug, Clone, Copy)]
+pub struct FileAt<'a> {
+    /// Whose it is.
+    pub scope: &'a TenantScope,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The record that has the body.
+    pub file: &'a str,
+}
+
 /// An object store that speaks S3.
 #[derive(Debug, Clone)]
 pub struct S3Options {
@@ -101,15 +112,13 @@ impl ChunkStore {
     pub async fn put(
         &self,
         db: &Database,
-        scope: &TenantScope,
-        connection: ConnectionId,
-        file: &str,
+        at: FileAt<'_>,
         body: &Body,
         sealed: Vec<u8>,
     ) -> Result<(), StoreError> {
         let n = body.chunks;
         if let (ChunkPlace::Objects, Some(objects)) = (body.place, &self.objects) {
-            let key = objects.key(scope, connection, file, Some((body.load, n)));
+            let key = objects.key(at, Some((body.load, n)));
             objects
                 .store
                 .put(&key, PutPayload::from(sealed))
@@ -118,8 +127,8 @@ impl ChunkStore {
             return Ok(());
         }
         let mut client = db.tenant().await?;
-        let tx = TenantTx::begin(&mut client, scope).await?;
-        chunk_put(&tx, connection, file, body.load, n, &sealed).await?;
+        let tx = TenantTx::begin(&mut client, at.scope).await?;
+        chunk_put(&tx, at.connection, at.file, body.load, n, &sealed).await?;
         tx.commit().await
     }
 
@@ -127,23 +136,21 @@ impl ChunkStore {
     pub async fn get(
         &self,
         db: &Database,
-        scope: &TenantScope,
-        connection: ConnectionId,
-        file: &str,
+        at: FileAt<'_>,
         body: &Body,
         n: i32,
     ) -> Result<Vec<u8>, StoreError> {
         match body.place {
             ChunkPlace::Database => {
                 let mut client = db.tenant().await?;
-                let tx = TenantTx::begin(&mut client, scope).await?;
-                let sealed = chunk_get(&tx, connection, file, body.load, n).await?;
+                let tx = TenantTx::begin(&mut client, at.scope).await?;
+                let sealed = chunk_get(&tx, at.connection, at.file, body.load, n).await?;
                 tx.commit().await?;
                 Ok(sealed)
             }
             ChunkPlace::Objects => {
                 let objects = self.objects.as_ref().ok_or(StoreError::Missing("the object store"))?;
-                let key = objects.key(scope, connection, file, Some((body.load, n)));
+                let key = objects.key(at, Some((body.load, n)));
                 let read = async { objects.store.get(&key).await?.bytes().await };
                 let bytes = read.await.map_err(|source| failed("read a chunk of a file", source))?;
                 Ok(bytes.into())
@@ -152,15 +159,9 @@ impl ChunkStore {
     }
 
     /// Removes a file's objects, but for those of one load; chunks in the database go with their file's row.
-    pub async fn sweep(
-        &self,
-        scope: &TenantScope,
-        connection: ConnectionId,
-        file: &str,
-        kept: Option<Uuid>,
-    ) -> Result<(), StoreError> {
+    pub async fn sweep(&self, at: FileAt<'_>, kept: Option<Uuid>) -> Result<(), StoreError> {
         let Some(objects) = &self.objects else { return Ok(()) };
-        let all = objects.key(scope, connection, file, None);
+        let all = objects.key(at, None);
         let kept = kept.map(|load| all.clone().join(load.to_string()));
         let found: Vec<_> = objects
             .store
@@ -182,15 +183,9 @@ impl ChunkStore {
 }
 
 impl Objects {
-    fn key(
-        &self,
-        scope: &TenantScope,
-        connection: ConnectionId,
-        file: &str,
-        chunk: Option<(Uuid, i32)>,
-    ) -> Path {
-        let key =
-            self.prefix.clone().join(scope.tenant().0.to_string()).join(connection.0.to_string()).join(file);
+    fn key(&self, at: FileAt<'_>, chunk: Option<(Uuid, i32)>) -> Path {
+        let tenant = self.prefix.clone().join(at.scope.tenant().0.to_string());
+        let key = tenant.join(at.connection.0.to_string()).join(at.file);
         match chunk {
             Some((load, n)) => key.join(load.to_string()).join(format!("{n:06}")),
             None => key,

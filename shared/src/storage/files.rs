@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::pool::TenantTx;
 use super::related::Owner;
+use crate::catalog::LeftOut;
 use crate::crypto::{CryptoError, TenantKeys};
 use crate::ids::{ConnectionId, ObjectId};
 use crate::job::lease::{Class, Kind};
@@ -165,8 +166,7 @@ pub(super) async fn files_want(
     }
     let column =
         |pick: fn(&FileRow) -> &str| -> Vec<&str> { files.iter().map(|(file, _)| pick(file)).collect() };
-    let reasons: Vec<Option<&str>> =
-        files.iter().map(|(file, _)| file.left_out.map(|why| why.word())).collect();
+    let reasons: Vec<Option<&str>> = files.iter().map(|(file, _)| file.left_out.map(LeftOut::word)).collect();
     let bytes: Vec<Option<i64>> =
         files.iter().map(|(file, _)| file.bytes.and_then(|bytes| i64::try_from(bytes).ok())).collect();
     let again: Vec<bool> = files.iter().map(|(_, again)| *again).collect();

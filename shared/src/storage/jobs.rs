@@ -80,14 +80,16 @@ pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<(), StoreErro
     job_touch(&client, lease, None).await
 }
 
-/// Prolongs a lease from within a page commit, storing how far the slice is.
+/// Prolongs a lease from within a page commit, storing how far the slice is. A job that comes on does not kill its
+/// workers, however often they die.
 pub async fn job_touch(
     client: &impl GenericClient,
     lease: &Lease,
     progress: Option<&Value>,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- job_touch
-        UPDATE jobs SET lease_until = now() + $4::float8 * interval '1 second', progress = coalesce($5, progress)
+        UPDATE jobs SET lease_until = now() + $4::float8 * interval '1 second', progress = coalesce($5::jsonb, progress),
+               crashes = CASE WHEN $5::jsonb IS NULL THEN crashes ELSE 0 END
          WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_touch"))?;
     let changed = client

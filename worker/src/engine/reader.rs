@@ -28,7 +28,7 @@ impl Reader {
             from: window.lo,
             to: window.hi,
             after: window.resume.as_ref().and_then(soql_position),
-            direction: soql::Direction::Ascending,
+            direction: if plan.by_id { soql::Direction::ById } else { soql::Direction::Ascending },
             limit: window.rows,
         };
         let pages = client.read_window(selection.clone(), window);

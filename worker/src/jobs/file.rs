@@ -13,6 +13,7 @@ use refrain_shared::job::lease::{JobEnd, SLICE_TIME};
 use refrain_shared::salesforce::download::Download;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName};
 use refrain_shared::salesforce::{FaultKind, SalesforceError};
+use refrain_shared::storage::chunks::FileAt;
 use refrain_shared::storage::files::{self, Body, BodyState, File};
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::keys::gate_share;
@@ -121,7 +122,8 @@ async fn one(job: &Job<'_>, id: &str, progress: &Progress) -> Result<(), JobErro
 /// Objects go before the commit that forgets them: afterwards nobody would know of them.
 async fn sweep(job: &Job<'_>, file: &str, kept: Option<Uuid>) -> Result<(), JobError> {
     let scope = TenantScope::leased(job.lease.tenant);
-    let swept = job.context.chunks.sweep(&scope, job.lease.connection, file, kept).await;
+    let at = FileAt { scope: &scope, connection: job.lease.connection, file };
+    let swept = job.context.chunks.sweep(at, kept).await;
     swept.map_err(|error| JobError::of(Step::Load, &error, job.context.clock.now()))
 }
 
@@ -228,7 +230,12 @@ async fn put(job: &Job<'_>, file: &File, body: &mut Body, chunk: Bytes) -> Resul
     let scope = TenantScope::leased(job.lease.tenant);
     job.context
         .chunks
-        .put(&job.context.db, &scope, job.lease.connection, &file.id, body, sealed)
+        .put(
+            &job.context.db,
+            FileAt { scope: &scope, connection: job.lease.connection, file: &file.id },
+            body,
+            sealed,
+        )
         .await
         .map_err(|error| JobError::of(Step::Load, &error, job.context.clock.now()))?;
     body.chunks += 1;

@@ -179,7 +179,8 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
 /// Changes start at the answer's own Date, less what may not have settled; history ends there.
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
     let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
-    let Past { rows, read_at, oldest } = past(job, cursor, scope_from, Timestamp::MAX_UTC).await?;
+    let by_id = describe.field(cursor).is_some_and(|field| !field.sortable);
+    let Past { rows, read_at, oldest } = past(job, (cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
     let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
     let history = span(oldest, watermark, scope_from);
     let slices = cut(job, &history, rows, page_rows(describe, page_rows_asked(job))).await?;
@@ -194,7 +195,7 @@ pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<()
     let Some((planned, cursor)) = checkpoint.scope_from.zip(checkpoint.cursor_field.as_deref()) else {
         return Ok(());
     };
-    let Past { rows, oldest, .. } = past(job, cursor, wanted, planned).await?;
+    let Past { rows, oldest, .. } = past(job, (cursor, checkpoint.by_id), wanted, planned).await?;
     let slices = cut(job, &span(oldest, planned, wanted), rows, page_rows_asked(job)).await?;
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let scope = TenantScope::leased(job.lease.tenant);
@@ -215,7 +216,12 @@ struct Past {
     oldest: Option<Timestamp>,
 }
 
-async fn past(job: &Job<'_>, cursor: &str, from: Option<Timestamp>, to: Timestamp) -> Result<Past, JobError> {
+async fn past(
+    job: &Job<'_>,
+    (cursor, by_id): (&str, bool),
+    from: Option<Timestamp>,
+    to: Timestamp,
+) -> Result<Past, JobError> {
     let object = object_name(job)?;
     let field = FieldPath::parse(cursor).map_err(|e| extract_failed(job, &e.into()))?;
     let soql = if from.is_none() && to == Timestamp::MAX_UTC {
@@ -226,8 +232,10 @@ async fn past(job: &Job<'_>, cursor: &str, from: Option<Timestamp>, to: Timestam
     };
     let counted = count(job, soql).await?;
     let (found, read_at) = match counted {
-        Some(Counted { rows, read_at }) if rows <= ONE_SLICE_ROWS => (None, read_at),
+        // What cannot be ordered has no oldest one: then history is not cut.
+        Some(Counted { rows, read_at }) if by_id || rows <= ONE_SLICE_ROWS => (None, read_at),
         Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
+        None if by_id => return Err(extract_failed(job, &SalesforceError::LocatorLost)),
         None => oldest(job, &object, &field).await?,
     };
     Ok(Past { rows: counted.map(|counted| counted.rows), read_at, oldest: found.max(from) })

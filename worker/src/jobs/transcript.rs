@@ -92,7 +92,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
 /// Of these sessions and calls, those that ended and whose words are not here.
 async fn wanted(job: &Job<'_>, ids: &[SalesforceId]) -> Result<Vec<Ended>, JobError> {
     let scope = TenantScope::leased(job.lease.tenant);
-    let ids_here: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let ids_here: Vec<&str> = ids.iter().map(SalesforceId::as_str).collect();
     let spoken = spoken_here(&job.context.db, &scope, job.lease.connection, job.lease.object, &ids_here)
         .await
         .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;

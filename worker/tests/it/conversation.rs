@@ -154,3 +154,34 @@ async fn a_custom_object_becomes_tickets_and_another_their_messages_by_settings_
     let number = world.value(&format!("SELECT number FROM tickets WHERE record_id = '{record}'")).await;
     assert!(!number.is_empty());
 }
+
+#[tokio::test]
+async fn a_comment_to_a_post_that_is_edited_or_deleted_is_followed_although_its_stamp_orders_nothing() {
+    let world = World::new("conversation_feed").await;
+    let settings = || ObjectSettings { settle_s: 0, ..settings() };
+    let case = world.object("Case", settings()).await;
+    for object in ["CaseFeed", "FeedComment"] {
+        world.object(object, settings()).await;
+    }
+    let id = new_case(&world).await;
+    let post = json!({"ParentId": id, "Type": "TextPost", "Body": "Seen this before?"});
+    let post = world.insert("FeedItem", post).await;
+    let mut comments = Vec::new();
+    for text in ["first", "second", "third"] {
+        let fields = json!({"ParentId": id, "FeedItemId": post, "CommentBody": text});
+        comments.push(world.insert("FeedComment", fields).await);
+    }
+    world.run_until_quiet().await;
+    let texts = async || {
+        let items = items(&world, case, &id).await;
+        let mut texts: Vec<String> = items.into_iter().filter_map(|item| item.text).collect();
+        texts.retain(|text| ["first", "second", "third", "edited"].contains(&text.as_str()));
+        texts.sort();
+        texts
+    };
+    assert_eq!(texts().await, ["first", "second", "third"]);
+    world.change("FeedComment", &comments[0], json!({"CommentBody": "edited"})).await;
+    world.post(&format!("records/FeedComment/{}/delete", comments[1]), json!({})).await;
+    world.pass().await;
+    assert_eq!(texts().await, ["edited", "third"]);
+}

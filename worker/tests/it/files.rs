@@ -56,8 +56,8 @@ async fn body_of(world: &World, item: &Item) -> Option<Vec<u8>> {
     let (_, keys) = keys_load(&world.context.db, &world.context.ring, &world.scope).await.unwrap();
     let at = (item.key.object, item.key.record);
     let (key, found) = file_of_item(&world.context.db, &world.scope, Arc::clone(&keys), at).await.unwrap()?;
-    let (db, chunks) = (world.context.db.clone(), world.context.chunks.clone());
-    let mut reader = BodyReader::new(db, chunks, world.scope.clone(), keys, key, found.id, found.body?);
+    let store = (world.context.db.clone(), world.context.chunks.clone());
+    let mut reader = BodyReader::new(store, world.scope.clone(), keys, key, found.id, found.body?);
     let mut body = Vec::new();
     while let Some(chunk) = reader.next().await.unwrap() {
         body.extend(chunk);

@@ -1,5 +1,7 @@
 //! `/v1/tenants/{tenant}/files/{item}`: the body of a file of a conversation.
 
+use std::fmt::Write as _;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +33,8 @@ pub(in crate::api) async fn body(
     let Some(stored) = found.body.take() else { return Err(not_here(&found)) };
     let length = HeaderValue::from(stored.bytes);
     let name = disposition(found.facts.name.as_deref().unwrap_or("file"));
-    let mut reader = BodyReader::new(api.db.clone(), api.chunks.clone(), scope, keys, key, found.id, stored);
+    let mut reader =
+        BodyReader::new((api.db.clone(), api.chunks.clone()), scope, keys, key, found.id, stored);
     // The first chunk decides the status: a body that cannot be opened is a failure, not an empty file.
     let first = reader.next().await?;
     let rest = futures_util::stream::unfold((reader, first), async |(mut reader, chunk)| {
@@ -95,7 +98,7 @@ fn disposition(name: &str) -> HeaderValue {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))

@@ -6,7 +6,7 @@ use super::RecordKey;
 use super::opened::{Opener, sealed};
 use crate::catalog::{FileFacts, Projection};
 use crate::crypto::TenantKeys;
-use crate::storage::chunks::ChunkStore;
+use crate::storage::chunks::{ChunkStore, FileAt};
 use crate::storage::files::{Body, BodyState, chunk_open, chunk_row_key, file_get};
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
@@ -81,8 +81,7 @@ impl BodyReader {
     /// A reader at the beginning.
     #[must_use]
     pub fn new(
-        db: Database,
-        chunks: ChunkStore,
+        (db, chunks): (Database, ChunkStore),
         scope: TenantScope,
         keys: Arc<TenantKeys>,
         key: RecordKey,
@@ -98,8 +97,8 @@ impl BodyReader {
             return Ok(None);
         }
         let n = self.next;
-        let sealed =
-            self.chunks.get(&self.db, &self.scope, self.key.connection, &self.file, &self.body, n).await?;
+        let at = FileAt { scope: &self.scope, connection: self.key.connection, file: &self.file };
+        let sealed = self.chunks.get(&self.db, at, &self.body, n).await?;
         self.next += 1;
         let row = chunk_row_key(self.key.connection, &self.file, self.body.load, n);
         Ok(Some(chunk_open(&self.keys, &row, &sealed)?))
