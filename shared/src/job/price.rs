@@ -20,6 +20,10 @@ const BULK_SLICE_ROWS: u64 = 500_000;
 const HEAD_PAGES: u64 = 2;
 /// What an org may make as long as it does not say how many are left.
 const ASSUMED_JOBS: u64 = 10_000;
+/// Fewer jobs than this are worth being spared …
+const SCARCE_JOBS: u64 = 1_000;
+/// … and while there are more, one is worth no more calls than this.
+const MOST_WORTH: u64 = 2;
 /// Calls that are left as long as the org does not say it.
 const ASSUMED_CALLS: u64 = 15_000;
 /// Rows of a REST page, and of one of records with long texts, which Salesforce cuts smaller.
@@ -107,11 +111,12 @@ impl Quote {
         if jobs_left < jobs {
             return Way::Rest;
         }
-        let calls_left = u128::from(self.calls_left.unwrap_or(ASSUMED_CALLS).max(1));
-        // Shares of two allowances are compared by whole numbers: each side times both of them.
-        let rest = u128::from(self.rest_calls()) * u128::from(jobs_left);
-        let bulk = u128::from(calls) * u128::from(jobs_left) + u128::from(jobs) * calls_left;
-        if bulk < rest { Way::Bulk } else { Way::Rest }
+        // What a job is worth in calls: as large a part of the one allowance as of the other. While jobs are plenty
+        // that is bounded, or an org with very many calls would never make one.
+        let worth = self.calls_left.unwrap_or(ASSUMED_CALLS) / jobs_left.max(1);
+        let worth = if jobs_left < SCARCE_JOBS { worth } else { worth.min(MOST_WORTH) };
+        let bulk = calls.saturating_add(jobs.saturating_mul(worth));
+        if bulk < self.rest_calls() { Way::Bulk } else { Way::Rest }
     }
 }
 

@@ -44,6 +44,7 @@ fn a_scarce_allowance_makes_its_way_dearer() {
         )
     };
     assert_eq!(with(50_000, 10_000), Way::Bulk);
+    assert_eq!(with(5_000_000, 10_000), Way::Bulk, "calls are plenty, and so are jobs");
     assert_eq!(with(50_000, 0), Way::Rest, "no job is left");
     assert_eq!(with(1_000_000, 100), Way::Rest, "calls are plenty, jobs are not");
     assert_eq!(with(200, 100), Way::Bulk, "calls are scarce as well");

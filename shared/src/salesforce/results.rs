@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use csv::ByteRecord;
+use reqwest::header::ACCEPT;
 
 use super::bulk::{BulkAddress, is_gone, job_path};
 use super::client::{Ask, Client};
 use super::error::SalesforceError;
 use super::http::{Answer, without_mark};
 use crate::ports::CallKind;
-use reqwest::header::ACCEPT;
 
 /// A set of a job's results.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl ResultSet {
         let mut from = self.rows_at;
         let ends = line_ends(&self.body).into_iter().flatten().skip(1);
         for (row, end) in ends.enumerate() {
-            if (row + 1) % rows.max(1) == 0 || row + 1 == self.rows {
+            if (row + 1).is_multiple_of(rows.max(1)) || row + 1 == self.rows {
                 parts.push(from..end);
                 from = end;
             }
@@ -122,8 +122,8 @@ fn reader(text: &[u8]) -> csv::Reader<&[u8]> {
 /// counting them tells what is inside.
 fn line_ends(text: &[u8]) -> Option<impl Iterator<Item = usize> + '_> {
     let is_whole = text.is_empty() || text.ends_with(b"\n");
-    let quotes = text.iter().fold(0_usize, |quotes, byte| quotes + usize::from(*byte == b'"'));
-    if !is_whole || quotes % 2 != 0 {
+    let is_open = text.iter().fold(false, |open, byte| open ^ (*byte == b'"'));
+    if !is_whole || is_open {
         return None;
     }
     let mut inside = false;

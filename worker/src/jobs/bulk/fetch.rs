@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use refrain_shared::clock::Timestamp;
 use refrain_shared::job::bulk::{BulkProgress, Running};
 use refrain_shared::job::lease::{JobEnd, SLICE_TIME};
 use refrain_shared::record::Columns;
@@ -55,7 +56,8 @@ pub(super) async fn fetch(
             && (begun.elapsed() >= SLICE_TIME
                 || context.draining.is_cancelled()
                 || turn.job.lost.is_cancelled());
-        store(turn, &set, &before, &progress, stops, running.read_at, tally).await?;
+        let places = Places { before: &before, after: &progress, stops, read_at: running.read_at };
+        store(turn, &set, &places, tally).await?;
         if is_last {
             put_away(turn, address).await?;
             return Ok(Left::Open(JobEnd::Done));
@@ -87,16 +89,24 @@ async fn set(
     }
 }
 
+/// Where a slice stands before a set and after it.
+struct Places<'a> {
+    before: &'a BulkProgress,
+    after: &'a BulkProgress,
+    /// Whether the turn ends with the set.
+    stops: bool,
+    /// When all of the job's rows were read.
+    read_at: Timestamp,
+}
+
 /// Commits a set in parts that hold the tenant's locks as briefly as a page does; the last one moves the place.
 async fn store(
     turn: &Turn<'_>,
     set: &ResultSet,
-    before: &BulkProgress,
-    after: &BulkProgress,
-    stops: bool,
-    read_at: refrain_shared::clock::Timestamp,
+    places: &Places<'_>,
     tally: &mut Tally,
 ) -> Result<(), JobError> {
+    let Places { before, after, stops, read_at } = *places;
     let (context, generation) = (turn.job.context, turn.job.inputs.checkpoint.generation);
     let columns = columns(turn, set)?;
     let mut parts = set.parts(context.commit_rows).into_iter().peekable();
