@@ -20,7 +20,7 @@ async fn items(world: &World, object: ObjectId, ticket: &str) -> Vec<Item> {
     let (_, keys) = keys_load(&world.context.db, &world.context.ring, &world.scope).await.unwrap();
     let key =
         RecordKey { connection: world.connection, object, record: SalesforceId::parse(ticket).unwrap() };
-    conversation_list(&world.context.db, &world.scope, keys.into(), key, None, 200).await.unwrap()
+    conversation_list(&world.context.db, &world.scope, keys, key, None, 200).await.unwrap()
 }
 
 fn said(items: &[Item]) -> Vec<(&str, &str)> {

@@ -57,7 +57,7 @@ async fn body_of(world: &World, item: &Item) -> Option<Vec<u8>> {
     let at = (item.key.object, item.key.record);
     let (key, found) = file_of_item(&world.context.db, &world.scope, Arc::clone(&keys), at).await.unwrap()?;
     let store = (world.context.db.clone(), world.context.chunks.clone());
-    let mut reader = BodyReader::new(store, world.scope.clone(), keys, key, found.id, found.body?);
+    let mut reader = BodyReader::new(store, world.scope, keys, key, found.id, found.body?);
     let mut body = Vec::new();
     while let Some(chunk) = reader.next().await.unwrap() {
         body.extend(chunk);
@@ -94,7 +94,7 @@ async fn an_attachment_is_kept_whole_in_sealed_chunks_and_a_changed_one_is_fetch
     }
     let chunks = world.value("SELECT count(*) FROM file_chunks WHERE file_id LIKE '00P%'").await;
     assert_eq!(world.value("SELECT sum(chunks) FROM files").await, chunks);
-    let plain = hex(&bodies[1]);
+    let plain = hex::encode(&bodies[1]);
     let found = format!("SELECT count(*) FROM file_chunks WHERE encode(body, 'hex') LIKE '%{plain}%'");
     assert_eq!(world.value(&found).await, "0");
     // Files do not count as messages.
@@ -112,10 +112,6 @@ async fn an_attachment_is_kept_whole_in_sealed_chunks_and_a_changed_one_is_fetch
         world.value("SELECT count(*) FROM file_chunks").await,
         "chunks of before are swept away"
     );
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]
