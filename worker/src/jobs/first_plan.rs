@@ -28,9 +28,6 @@ use refrain_shared::tenant::TenantScope;
 use super::Job;
 use crate::error::{JobError, Step};
 
-/// So few rows are one slice, wherever they lie.
-const ONE_SLICE_ROWS: u64 = 2_000;
-
 /// Whether what is remembered of parents may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Remembered {
@@ -211,7 +208,7 @@ async fn past(job: &Job<'_>, cursor: &str, from: Option<Timestamp>, to: Timestam
     };
     let counted = count(job, soql).await?;
     let (found, read_at) = match counted {
-        Some(Counted { rows, read_at }) if rows <= ONE_SLICE_ROWS => (None, read_at),
+        Some(Counted { rows, read_at }) if rows <= page_rows_asked(job) => (None, read_at),
         Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
         None => oldest(job, &object, &field).await?,
     };
