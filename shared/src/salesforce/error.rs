@@ -170,9 +170,14 @@ impl SalesforceError {
         match fault.kind {
             // The client renewed once already when this comes out of it; a race with another renewal is
             // the likeliest cause, an address-locked session the next.
-            FaultKind::SessionExpired | FaultKind::NotFound | FaultKind::Deleted | FaultKind::Unknown => {
-                Disposition::Retry { backoff: Backoff::Unknown }
-            }
+            // Whoever makes Bulk jobs reads by REST instead, or waits; here nothing is known of that choice.
+            FaultKind::SessionExpired
+            | FaultKind::NotFound
+            | FaultKind::Deleted
+            | FaultKind::NotInBulk
+            | FaultKind::BulkLimit
+            | FaultKind::JobState
+            | FaultKind::Unknown => Disposition::Retry { backoff: Backoff::Unknown },
             FaultKind::ApiAccessRefused
             | FaultKind::ApiDisabled
             | FaultKind::SecurityPolicy
@@ -196,10 +201,6 @@ impl SalesforceError {
             FaultKind::UnknownObject | FaultKind::NotQueryable => self.park_object(),
             FaultKind::UnknownField => Disposition::Replan { hint: ReplanHint::DescribeAgain },
             FaultKind::TooLarge => Disposition::Replan { hint: ReplanHint::HalveSlice },
-            // Whoever makes Bulk jobs reads by REST instead, or waits; here nothing is known of that choice.
-            FaultKind::NotInBulk | FaultKind::BulkLimit | FaultKind::JobState => {
-                Disposition::Retry { backoff: Backoff::Unknown }
-            }
             FaultKind::OurMistake | FaultKind::VersionRefused => Disposition::Bug,
         }
     }

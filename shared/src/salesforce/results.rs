@@ -80,7 +80,7 @@ impl ResultSet {
         reader(&body[..rows_at])
             .read_byte_record(&mut header)
             .map_err(|_| answer.unreadable("the names of columns"))?;
-        Ok(Self { header, rows_at, rows, next, body })
+        Ok(Self { body, header, rows_at, rows, next })
     }
 
     /// The rows in parts of at most so many; one empty part where there are none.
