@@ -124,7 +124,7 @@ impl Quote {
 #[must_use]
 pub fn page_rows(describe: &ObjectDescribe, asked: u64) -> u64 {
     let is_long = describe.fields.iter().any(|field| field.length >= LONG_TEXT);
-    if is_long { LONG_PAGE_ROWS } else { asked.min(PAGE_ROWS) }
+    asked.min(if is_long { LONG_PAGE_ROWS } else { PAGE_ROWS })
 }
 
 /// Whether it is worth asking the org how many Bulk jobs it has left.

@@ -170,13 +170,14 @@ impl SalesforceError {
         match fault.kind {
             // The client renewed once already when this comes out of it; a race with another renewal is
             // the likeliest cause, an address-locked session the next.
+            // Whoever makes Bulk jobs reads by REST instead, or waits; here nothing is known of that choice.
             FaultKind::SessionExpired
             | FaultKind::NotFound
             | FaultKind::Deleted
-            | FaultKind::Unknown
             | FaultKind::NotInBulk
             | FaultKind::BulkLimit
-            | FaultKind::JobState => Disposition::Retry { backoff: Backoff::Unknown },
+            | FaultKind::JobState
+            | FaultKind::Unknown => Disposition::Retry { backoff: Backoff::Unknown },
             FaultKind::ApiAccessRefused
             | FaultKind::ApiDisabled
             | FaultKind::SecurityPolicy

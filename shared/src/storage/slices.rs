@@ -33,7 +33,9 @@ impl SliceJob {
     /// Reads the slice by REST, on from `progress`.
     #[must_use]
     pub fn by_rest(slice: Slice, progress: &Progress) -> Self {
-        let progress = serde_json::to_value(progress).unwrap_or_default();
+        // What was not begun has no place.
+        let begun = (*progress != Progress::default()).then(|| serde_json::to_value(progress).ok());
+        let progress = begun.flatten().unwrap_or_else(|| serde_json::json!({}));
         Self { kind: Kind::Backfill, params: Params { slice, rows: None }, progress }
     }
 

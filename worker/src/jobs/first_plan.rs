@@ -29,9 +29,6 @@ use refrain_shared::tenant::TenantScope;
 use super::Job;
 use crate::error::{JobError, Step};
 
-/// So few rows are one slice, wherever they lie.
-const ONE_SLICE_ROWS: u64 = 2_000;
-
 /// Whether what is remembered of parents may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Remembered {
@@ -233,7 +230,7 @@ async fn past(
     let counted = count(job, soql).await?;
     let (found, read_at) = match counted {
         // What cannot be ordered has no oldest one: then history is not cut.
-        Some(Counted { rows, read_at }) if by_id || rows <= ONE_SLICE_ROWS => (None, read_at),
+        Some(Counted { rows, read_at }) if by_id || rows <= page_rows_asked(job) => (None, read_at),
         Some(Counted { read_at, .. }) => (oldest(job, &object, &field).await?.0, read_at),
         None if by_id => return Err(extract_failed(job, &SalesforceError::LocatorLost)),
         None => oldest(job, &object, &field).await?,

@@ -223,7 +223,8 @@ async fn fields_that_changed_while_the_job_ran_are_asked_for_by_another_job() {
     for job in refrain_shared::storage::dispatch::dispatch_claim(&world.context.db, limits).await.unwrap() {
         refrain_worker::runner::run_message(&world.context, job.job, job.epoch).await;
     }
-    let linked = json!({"settle_s": 1, "read_by": "bulk", "linked": ["Account.Name", "Contact.Name"]});
+    let linked =
+        json!({"settle_s": 1, "read_by": "bulk", "linked": ["Account.CreatedDate", "Contact.CreatedDate"]});
     world.sql(&format!("UPDATE object_syncs SET settings = '{linked}'")).await;
     world.org().jobs().settings.run_ms = 0;
     world
