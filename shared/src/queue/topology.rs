@@ -153,7 +153,7 @@ mod tests {
                 format!("{} <- {}/{} {:?}", form.name, form.exchange, form.routing_key, form.arguments)
             })
             .collect();
-        assert_eq!(printed.len(), 8);
+        assert_eq!(printed.len(), 9);
         assert_eq!(
             printed[0],
             "sync.v1.dead <- sync.v1.dead/sync.v1.dead [(\"x-queue-type\", Word(\"quorum\")), \

@@ -104,8 +104,8 @@ async fn a_slice_is_split_into_two_jobs_of_which_the_older_goes_on_from_its_last
     assert_eq!(
         jobs,
         [
-            json!({"lo": 100, "hi": 200, "progress": {"position": null}}),
-            json!({"lo": 60, "hi": 100, "progress": {"position": null}}),
+            json!({"lo": 100, "hi": 200, "progress": {}}),
+            json!({"lo": 60, "hi": 100, "progress": {}}),
             json!({"lo": 0, "hi": 60, "progress": half_read(20)}),
         ]
     );

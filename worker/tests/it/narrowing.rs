@@ -1,6 +1,6 @@
 //! A read that Salesforce cannot answer in time is asked for again in smaller parts, and nothing is lost.
 
-use refrain_shared::job::ObjectSettings;
+use refrain_shared::job::{ObjectSettings, ReadBy};
 
 use crate::world::World;
 
@@ -78,7 +78,8 @@ async fn an_object_that_cannot_be_read_in_any_part_waits_for_a_person_and_loads_
 #[tokio::test]
 async fn an_object_with_too_many_records_to_count_is_loaded_in_as_many_slices_as_there_may_be() {
     let world = World::new("narrow_count").await;
-    world.object("Case", ObjectSettings::default()).await;
+    let settings = ObjectSettings { read_by: ReadBy::Rest, ..ObjectSettings::default() };
+    world.object("Case", settings).await;
     world.refuse("COUNT() FROM Case", u64::MAX, 400, "QUERY_TIMEOUT");
     world.run_until_quiet().await;
     let stored = world.value("SELECT count(*) FROM records WHERE state = 0").await;

@@ -24,8 +24,8 @@ pub fn same(kind: &str, org: &str, here: &str) -> bool {
         "datetime" => both(org.moment(), here.moment()),
         "date" => both(org.day(), here.day()),
         "time" => both(org.time_of_day(), here.time_of_day()),
-        // Kept as text whatever the type of the value was.
-        "any_type" => org.plain() == here.plain(),
+        // Kept as text whatever the type of the value was; a moment may be spelt in two ways.
+        "any_type" => org.plain() == here.plain() || both(org.moment(), here.moment()),
         _ => org == here,
     }
 }

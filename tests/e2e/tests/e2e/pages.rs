@@ -44,7 +44,8 @@ async fn a_record_that_makes_no_sense_is_set_aside_alone_and_comes_back_when_it_
     let stack = Stack::running("bad_records", 2).await;
     let mut tenant = Tenant::without_objects(&stack, SHAPE).await;
     let spoilt = [
-        ("Case", "CreatedDate"),
+        // A case would heal by itself: its comments ask for it by its id.
+        ("Task", "CreatedDate"),
         ("CaseComment", "SystemModstamp"),
         ("EmailMessage", "Incoming"),
         ("Contact", "Email"),

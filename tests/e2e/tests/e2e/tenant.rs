@@ -194,7 +194,11 @@ impl Tenant {
     pub(crate) async fn at_rest(&self, stack: &Stack) {
         eventually(DEADLINE, "every job to wait for its next time", async || {
             let jobs: Jobs = stack.api().get(&self.id, "jobs?limit=200").await.unwrap();
-            let rests = |job: &Job| job.waits_for.as_ref().is_some_and(|waits| waits.reason == "cadence");
+            // Where others lead to an object's records, and nothing waits to be led to, its job only looks again.
+            let rests = |job: &Job| {
+                let reasons = ["cadence", "not_kept", "related"];
+                job.waits_for.as_ref().is_some_and(|waits| reasons.contains(&waits.reason.as_str()))
+            };
             jobs.jobs.iter().all(rests).then_some(())
         })
         .await;
