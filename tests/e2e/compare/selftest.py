@@ -102,6 +102,11 @@ def gone(world: World, reason: int) -> None:
     world.tickets[1] = world.tickets[1]._replace(state=TOMBSTONE)
 
 
+def damaged(payload: bytes) -> bytes:
+    """The same bytes but for the last."""
+    return payload[:-1] + bytes([payload[-1] ^ 1])
+
+
 def put(name: str, index: int, **changes: Any) -> Callable[[World], None]:
     """A damage: columns of one row are others."""
 
@@ -147,7 +152,7 @@ CASES: list[tuple[str, Callable[[World], Any], dict[str, int]]] = [
     ("a payload from another row",
      lambda world: world.cases.__setitem__(0, row(CASE, FIRST, [12], at=SECOND)), {"foreign": 1}),
     ("a damaged payload",
-     lambda world: put("cases", 0, payload=(world.cases[0].payload or b"")[:-1] + b"?")(world), {"foreign": 1}),
+     lambda world: put("cases", 0, payload=damaged(world.cases[0].payload or b"?"))(world), {"foreign": 1}),
     ("a wrong content hash", put("cases", 0, hash=bytes(16)), {"stale": 1}),
     ("an older stamp", put("cases", 0, stamp=moment("2026-11-26T10:00:00Z")), {"stale": 1}),
     ("a stub for a live record", put("cases", 0, state=STUB, reason=4), {"lost": 1}),

@@ -25,7 +25,7 @@ from values import moment
 OBJECTS = (
     "Case", "CaseComment", "EmailMessage", "CaseFeed", "FeedComment", "LiveChatTranscript", "LiveChatTranscriptEvent",
     "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User",
-    "Task", "Account", "Group", "RecordType", "Escalation__c",
+    "Task", "Account", "Group", "RecordType", "Escalation__c", "Attachment",
 )  # fmt: skip
 PHASES = ("load", "edits", "deletes", "merges")
 # Nothing comes by its own cadence: each pass is asked for, so that the end of all is known.
@@ -200,7 +200,7 @@ class Storm:
 
 def rests(job: dict[str, Any]) -> bool:
     """Whether a job waits for its next time and for nothing else."""
-    return (job["waits_for"] or {}).get("reason") == "cadence"
+    return (job["waits_for"] or {}).get("reason") in ("cadence", "not_kept", "related")
 
 
 def main() -> int:
