@@ -103,6 +103,7 @@ async fn apply(job: &Job<'_>, log: DeletedLog, tally: &mut Tally) -> Result<(), 
     };
     let (plan, scope) = (Arc::new(plan), TenantScope::leased(job.lease.tenant));
     let key = ObjectKey { connection: job.lease.connection, object: job.lease.object };
+    let moves_stamp = plan.transform.cursor == "SystemModstamp";
     let mut last: HashMap<SalesforceId, Timestamp> = HashMap::new();
     for (id, at) in log.records {
         last.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
@@ -115,11 +116,14 @@ async fn apply(job: &Job<'_>, log: DeletedLog, tally: &mut Tally) -> Result<(), 
             .map_err(|error| JobError::of(Step::Transform, &error, job.context.clock.now()))?;
         let rows: Vec<_> = chunk
             .iter()
-            .filter(|(id, _)| known.get(id).is_some_and(may_leave))
-            .map(|(id, at)| {
-                let order =
-                    ReadOrder { stamp: *at, read_at: log.read_at, field_set: plan.transform.fields.id };
-                gone(*id, order, RecordState::Tombstone(StateReason::Deleted))
+            .filter_map(|(id, at)| {
+                let known = known.get(id).filter(|known| may_leave(known))?;
+                // Where deletions move no stamp, as of histories, neither do returns: the record keeps its own, so that
+                // one read later wins; and what was read since the deletion is back.
+                let stamp = if moves_stamp { *at } else { known.order.stamp };
+                let is_back = !moves_stamp && known.order.read_at > *at;
+                let order = ReadOrder { stamp, read_at: log.read_at, field_set: plan.transform.fields.id };
+                (!is_back).then(|| gone(*id, order, RecordState::Tombstone(StateReason::Deleted)))
             })
             .collect();
         if !rows.is_empty() {

@@ -64,18 +64,23 @@ async fn what_leaves_the_bin_comes_back_with_its_conversation() {
     let mut world = World::new("deletes_bin").await;
     world.run_ahead();
     let (case, comments) = case_with_comments(&world, 2).await;
-    world.loaded(&["Case", "CaseComment"]).await;
+    // No deletion moves the stamp of a history, and no return does.
+    let history = world.insert("CaseHistory", json!({"CaseId": case, "Field": "Status"})).await;
+    world.loaded(&["Case", "CaseComment", "CaseHistory"]).await;
     world.act("Case", &case, "delete").await;
     world.pass().await;
     assert_eq!(state_of(&world, "tickets", &case).await, DELETED);
     assert_eq!(state_of(&world, "records", &comments[0]).await, DELETED);
+    assert_eq!(state_of(&world, "records", &history).await, DELETED);
     assert_eq!(items_of(&world, &case).await, "0/0");
 
     world.act("Case", &case, "undelete").await;
     world.pass().await;
     assert_eq!(state_of(&world, "tickets", &case).await, "0");
     assert_eq!(state_of(&world, "records", &comments[1]).await, "0");
-    assert_eq!(items_of(&world, &case).await, "2/2");
+    assert_eq!(state_of(&world, "records", &history).await, "0");
+    let messages = format!("SELECT messages FROM tickets WHERE record_id = '{case}'");
+    assert_eq!(world.value(&messages).await, "2");
     // The log was asked all along and named the deletion; the undeletion came later.
     assert_ne!(world.value("SELECT count(*) FROM job_attempts WHERE kind = 'deleted'").await, "0");
 }
