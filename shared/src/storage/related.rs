@@ -236,7 +236,20 @@ pub(super) async fn children_wanted(
     children: &ChildFields,
     records: &[(&str, Option<Timestamp>)],
 ) -> Result<(), StoreError> {
-    children_insert(tx, owner, class, parent, children, records).await
+    children_insert(tx, owner, (class, Of::BeyondWindows), parent, children, records).await
+}
+
+/// Makes jobs that read every child of these records of `parent`: they took over a merged record's, or came back with
+/// their own.
+pub(super) async fn children_again(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    parent: ObjectId,
+    children: &ChildFields,
+    records: &[&str],
+) -> Result<(), StoreError> {
+    let records: Vec<(&str, Option<Timestamp>)> = records.iter().map(|id| (*id, None)).collect();
+    children_insert(tx, owner, (Class::Derived, Of::All), parent, children, &records).await
 }
 
 /// Makes jobs that read this record and all of its children now: a person waits for it.
@@ -250,14 +263,23 @@ pub async fn record_wanted(
     let itself =
         Related { field: "Id".to_owned(), ids: vec![record.to_string()], numbers: Vec::new(), gone: false };
     related_jobs_insert(tx, owner, Class::Interactive, object, &itself).await?;
-    children_insert(tx, owner, Class::Interactive, object, children, &[(record.as_str(), None)]).await
+    let record = [(record.as_str(), None)];
+    children_insert(tx, owner, (Class::Interactive, Of::All), object, children, &record).await
 }
 
-/// Where a person waits, children are asked for whatever windows bring.
+/// Which children are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Those that no window brings.
+    BeyondWindows,
+    /// All of them, whatever windows bring.
+    All,
+}
+
 async fn children_insert(
     tx: &TenantTx<'_>,
     owner: Owner,
-    class: Class,
+    (class, of): (Class, Of),
     parent: ObjectId,
     children: &ChildFields,
     records: &[(&str, Option<Timestamp>)],
@@ -300,7 +322,7 @@ async fn children_insert(
                 (&ids, Type::TEXT_ARRAY),
                 (&opened, Type::TIMESTAMPTZ_ARRAY),
                 (&most(), Type::INT8),
-                (&(class == Class::Interactive), Type::BOOL),
+                (&(of == Of::All), Type::BOOL),
             ],
         )
         .await
@@ -308,7 +330,8 @@ async fn children_insert(
     Ok(())
 }
 
-fn most() -> i64 {
+/// Ids in one job, at most, as SQL wants it.
+pub(super) fn most() -> i64 {
     i64::try_from(MOST_IDS).unwrap_or(i64::MAX)
 }
 

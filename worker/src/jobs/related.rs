@@ -32,13 +32,8 @@ use crate::error::{JobError, Step};
 pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let now = || job.context.clock.now();
     let failed = |error: StoreError| JobError::of(Step::Plan, &error, now());
-    match job.inputs.checkpoint.state {
-        SyncState::Loading | SyncState::Current => {}
-        // Its standing job looks at it first; what is absent has nothing to give.
-        SyncState::New | SyncState::Parked => {
-            return Ok(Left::Open(JobEnd::WaitFor { delay: IDLE, reason: "not_described", attempt: 0 }));
-        }
-        SyncState::Absent => return Ok(Left::Open(JobEnd::Done)),
+    if let Some(end) = not_ready(job.inputs.checkpoint.state) {
+        return Ok(Left::Open(end));
     }
     let related = related_of(job.lease).map_err(failed)?;
     let mut progress = progress_of(job.lease.progress.clone()).map_err(failed)?;
@@ -93,6 +88,18 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             (true, false) if stops => return Ok(Left::Ended),
             (_, false) => {}
         }
+    }
+}
+
+/// How such a job ends while its object cannot be read: its standing job looks at it first; what is absent has nothing
+/// to give.
+pub(super) fn not_ready(state: SyncState) -> Option<JobEnd> {
+    match state {
+        SyncState::Loading | SyncState::Current => None,
+        SyncState::New | SyncState::Parked => {
+            Some(JobEnd::WaitFor { delay: IDLE, reason: "not_described", attempt: 0 })
+        }
+        SyncState::Absent => Some(JobEnd::Done),
     }
 }
 

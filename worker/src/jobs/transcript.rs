@@ -8,7 +8,6 @@ use std::time::Duration;
 use refrain_shared::catalog::StandardObject;
 use refrain_shared::catalog::transcript::{self, TranscriptEntry};
 use refrain_shared::ids::SalesforceId;
-use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, SLICE_TIME};
 use refrain_shared::job::related::RelatedProgress;
 use refrain_shared::salesforce::query::Scope;
@@ -25,8 +24,8 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::incremental::not_described;
-use super::related::{progress_of, related_of, stored};
-use super::{IDLE, Job, Left};
+use super::related::{not_ready, progress_of, related_of, stored};
+use super::{Job, Left};
 use crate::engine::load::{commit, prepare};
 use crate::engine::{ReadPlan, Tally};
 use crate::error::{JobError, Step};
@@ -54,12 +53,8 @@ enum Told {
 pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let now = || job.context.clock.now();
     let failed = |error: StoreError| JobError::of(Step::Plan, &error, now());
-    match job.inputs.checkpoint.state {
-        SyncState::Loading | SyncState::Current => {}
-        SyncState::New | SyncState::Parked => {
-            return Ok(Left::Open(JobEnd::WaitFor { delay: IDLE, reason: "not_described", attempt: 0 }));
-        }
-        SyncState::Absent => return Ok(Left::Open(JobEnd::Done)),
+    if let Some(end) = not_ready(job.inputs.checkpoint.state) {
+        return Ok(Left::Open(end));
     }
     let related = related_of(job.lease).map_err(failed)?;
     let mut progress = progress_of(job.lease.progress.clone()).map_err(failed)?;

@@ -1,11 +1,11 @@
 //! What a page leads to beyond itself: a ticket is kept with all of its conversation, and a message with its ticket,
 //! however far back either lies.
 
-use super::super::departures::{children_again, items_wanted};
+use super::super::departures::items_wanted;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::related::{
-    ChildFields, Owner, children_wanted, feed_lock, named_before, parents_wanted, shells_left,
+    ChildFields, Owner, children_again, children_wanted, feed_lock, named_before, parents_wanted, shells_left,
 };
 use super::checkpoint::CheckpointMove;
 use super::gone::has_left;
