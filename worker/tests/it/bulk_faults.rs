@@ -124,13 +124,7 @@ async fn a_job_that_somebody_gave_up_while_it_ran_is_made_anew() {
     world.org().jobs().settings.run_ms = 3_600_000;
     world.object("Case", by_bulk()).await;
     plan_only(&world).await;
-    let limits = refrain_shared::storage::dispatch::ClaimLimits {
-        batch: 100,
-        unclaimed: std::time::Duration::from_secs(20),
-    };
-    for job in refrain_shared::storage::dispatch::dispatch_claim(&world.context.db, limits).await.unwrap() {
-        refrain_worker::runner::run_message(&world.context, job.job, job.epoch).await;
-    }
+    world.turn().await;
     let org = world.org();
     let now = org.clock.now_ms();
     let id = org.jobs().all(now).next().unwrap().id;
@@ -216,13 +210,7 @@ async fn fields_that_changed_while_the_job_ran_are_asked_for_by_another_job() {
     world.org().jobs().settings.run_ms = 3_600_000;
     world.object("Case", by_bulk()).await;
     plan_only(&world).await;
-    let limits = refrain_shared::storage::dispatch::ClaimLimits {
-        batch: 100,
-        unclaimed: std::time::Duration::from_secs(20),
-    };
-    for job in refrain_shared::storage::dispatch::dispatch_claim(&world.context.db, limits).await.unwrap() {
-        refrain_worker::runner::run_message(&world.context, job.job, job.epoch).await;
-    }
+    world.turn().await;
     let linked =
         json!({"settle_s": 1, "read_by": "bulk", "linked": ["Account.CreatedDate", "Contact.CreatedDate"]});
     world.sql(&format!("UPDATE object_syncs SET settings = '{linked}'")).await;

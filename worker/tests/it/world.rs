@@ -226,15 +226,20 @@ impl World {
     pub(crate) async fn run_until_quiet(&self) {
         for _ in 0..MOST_TURNS {
             self.sql("UPDATE jobs SET available_at = now() WHERE state = 0 AND reason IN ('retry', 'replan', 'lanes', 'bulk_running')").await;
-            let claimed = dispatch_claim(&self.context.db, LIMITS).await.unwrap();
-            if claimed.is_empty() {
+            if !self.turn().await {
                 return;
-            }
-            for job in claimed {
-                assert_eq!(run_message(&self.context, job.job, job.epoch).await, Verdict::Ack);
             }
         }
         panic!("jobs are still due after {MOST_TURNS} rounds");
+    }
+
+    /// Runs what is due now, each job once; gives whether anything was.
+    pub(crate) async fn turn(&self) -> bool {
+        let claimed = dispatch_claim(&self.context.db, LIMITS).await.unwrap();
+        for job in &claimed {
+            assert_eq!(run_message(&self.context, job.job, job.epoch).await, Verdict::Ack);
+        }
+        !claimed.is_empty()
     }
 
     /// Runs SQL as the owner of the tables; the first column of each row, as text.
