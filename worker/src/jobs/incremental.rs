@@ -140,6 +140,7 @@ pub fn report(tally: &Tally, complete: bool) -> AttemptReport {
         records_read: tally.read,
         written: tally.written,
         api_calls: i32::try_from(tally.calls).unwrap_or(i32::MAX),
+        calls_apart: tally.calls - tally.calls_counted,
         ..AttemptReport::default()
     }
 }
