@@ -223,11 +223,13 @@ fn message(
         characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
         same_as: fields.same_as.as_deref().and_then(|path| owned(record, path)).filter(is_record),
         holds: fields.holds,
-        file: file(fields, &plan.files, record),
+        file: file_of(fields, &plan.files, record),
     })
 }
 
-fn file(fields: &MessageFields, policy: &FilePolicy, record: &CanonicalRecord<'_>) -> Option<FileRow> {
+/// The file that an item names, judged by a policy.
+#[must_use]
+pub fn file_of(fields: &MessageFields, policy: &FilePolicy, record: &CanonicalRecord<'_>) -> Option<FileRow> {
     let file = fields.file.as_ref()?;
     let facts = file.facts(record);
     Some(FileRow {

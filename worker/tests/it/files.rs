@@ -10,6 +10,7 @@ use refrain_shared::storage::chunks::{ChunkStore, S3Options};
 use refrain_shared::storage::content::RecordKey;
 use refrain_shared::storage::content::conversation::{Item, conversation_list};
 use refrain_shared::storage::content::files::{BodyReader, file_of_item};
+use refrain_shared::storage::dispatch::jobs_reconcile;
 use refrain_shared::storage::files::ChunkPlace;
 use refrain_shared::storage::keys::keys_load;
 use serde_json::json;
@@ -153,10 +154,32 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
             object.0
         ))
         .await;
-    world.change("Attachment", &large, json!({"Description": "now it may be"})).await;
-    world.pass().await;
+    let queries = |world: &World| world.org().calls().calls().filter(|call| call.soql.is_some()).count();
+    let before = queries(&world);
+    jobs_reconcile(&world.context.db).await.unwrap();
+    world.run_until_quiet().await;
     let items = files_of(&world, (case_object, &case)).await;
     assert!(told(&items).contains(&say("large.pdf", "stored", "")));
+    assert_eq!(queries(&world), before, "nothing is read again but the body");
+
+    // And the other way: what may not be here any more goes.
+    let never = r#"UPDATE object_syncs SET settings = jsonb_set(settings, '{files,never}', '[".pdf"]')"#;
+    world.sql(&format!("{never} WHERE object_id = {}", object.0)).await;
+    jobs_reconcile(&world.context.db).await.unwrap();
+    world.run_until_quiet().await;
+    let items = files_of(&world, (case_object, &case)).await;
+    assert_eq!(
+        told(&items),
+        [
+            say("large.pdf", "left_out", "type_not_kept"),
+            say("right.pdf", "left_out", "type_not_kept"),
+            say("virus.EXE", "stored", "")
+        ]
+    );
+    let left = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{large}'");
+    assert_eq!(world.value(&left).await, "0");
+    let made = jobs_reconcile(&world.context.db).await.unwrap();
+    assert_eq!(made.jobs, 0, "all is as the policy says");
 }
 
 #[tokio::test]
