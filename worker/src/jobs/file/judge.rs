@@ -35,7 +35,7 @@ struct Progress {
 pub(super) async fn run(job: Job<'_>) -> Result<Left, JobError> {
     let policy = &job.inputs.settings.files;
     let stored: Progress = serde_json::from_value(job.lease.progress.clone())
-        .map_err(|_| failed(&job, StoreError::Unreadable("how far files are judged")))?;
+        .map_err(|_| failed(&job, &StoreError::Unreadable("how far files are judged")))?;
     let mut progress = if stored.policy == *policy {
         stored
     } else {
@@ -53,7 +53,7 @@ pub(super) async fn run(job: Job<'_>) -> Result<Left, JobError> {
 
 /// Judges the next items; gives whether there may be more. What is wanted and how far the job is are committed together.
 async fn judge(job: &Job<'_>, progress: &mut Progress) -> Result<bool, JobError> {
-    let failed = |error: StoreError| failed(job, error);
+    let failed = |error: StoreError| failed(job, &error);
     let key = ObjectKey { connection: job.lease.connection, object: job.lease.object };
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
@@ -84,6 +84,6 @@ async fn judge(job: &Job<'_>, progress: &mut Progress) -> Result<bool, JobError>
     Ok(goes_on)
 }
 
-fn failed(job: &Job<'_>, error: StoreError) -> JobError {
-    JobError::of(Step::Load, &error, job.context.clock.now())
+fn failed(job: &Job<'_>, error: &StoreError) -> JobError {
+    JobError::of(Step::Load, error, job.context.clock.now())
 }
