@@ -54,7 +54,8 @@ def _time_of_day(value: Any) -> time | None:
         return None
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as text, as a field of any type is kept."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -64,7 +65,7 @@ def _any(there: Any, here: Any) -> bool:
     """A field of any type is kept as the text of its value."""
     if not isinstance(here, str):
         return False
-    if _as_text(there) == here:
+    if as_text(there) == here:
         return True
     number = _number(there)
     try:
