@@ -125,13 +125,16 @@ pub(super) enum SyncCommand {
         #[arg(long, short)]
         connection: String,
     },
-    /// Sync an object now.
+    /// Sync an object's changes and deletions now.
     Now {
         /// The tenant (ten_…).
         #[arg(long, short)]
         tenant: String,
         /// The object sync (obj_…).
         object: String,
+        /// Also ask for everything that is here, id by id: a call for some hundred records.
+        #[arg(long)]
+        sweep: bool,
     },
     /// Read one record now, with everything that belongs to it.
     Record {
@@ -254,8 +257,8 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             let answer = ask(api, Method::GET, &path, None).await?;
             print(api, &answer, rows(&answer, "objects"), OBJECTS);
         }
-        SyncCommand::Now { tenant, object } => {
-            let path = format!("/v1/tenants/{tenant}/objects/{object}/sync");
+        SyncCommand::Now { tenant, object, sweep } => {
+            let path = format!("/v1/tenants/{tenant}/objects/{object}/sync?sweep={sweep}");
             let answer = ask(api, Method::POST, &path, None).await?;
             print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
         }

@@ -270,6 +270,19 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         content.connection.0
     );
     world.sql(&counted).await;
+    // A sweep that waits for a person, and a log of deletions that is followed.
+    let standing = format!(
+        "INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, state, available_at, params, progress, ask)
+         SELECT '{1}', '{2}', {0}, 'org', kind, 2, kind || '/{0}', state, now(), '{{}}', progress::jsonb, ask::jsonb
+           FROM (VALUES ('deleted', 0, '{{\"covered\": \"2026-11-20T10:00:00Z\"}}', NULL),
+                        ('sweep', 3, '{{\"last\": \"2026-11-19T10:00:00Z\"}}',
+                         '{{\"code\": \"look\", \"what\": \"Gone?\", \"why\": \"Hidden.\", \"fix\": \"Look.\"}}'))
+                AS j (kind, state, progress, ask)",
+        contact.0,
+        content.scope.tenant().0,
+        content.connection.0
+    );
+    world.sql(&standing).await;
     let served = world.serve(FakeProbe::Works).await;
     let customers = served.get(&content.path("customers")).await;
     assert_eq!(customers.body["people"][0]["name"], "Cleo Customer", "{customers:?}");
@@ -280,5 +293,8 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     assert!(quarantine.body["records"][0].get("payload").is_none());
     let status = served.get(&content.path("status")).await;
     assert_eq!(status.body["connections"][0]["objects"][0]["set_aside"], 1);
-    assert_eq!(status.body["connections"][0]["objects"][0]["stored"], 1);
+    let object = &status.body["connections"][0]["objects"][0];
+    assert_eq!(object["stored"], 1);
+    assert_eq!(object["ask"]["what"], "Gone?", "a part of its work waits for a person");
+    assert_eq!((&object["deletions_known_to"], &object["swept_at"]), (&json!("2026-11-20T10:00:00Z"), &json!("2026-11-19T10:00:00Z")));
 }

@@ -91,7 +91,12 @@ class Storm:
                 again = {job["object_id"] for job in parked}
                 for one in tenant.objects:
                     if one["state"] == "current" or one["id"] in again:
-                        self.stack.api.call("POST", f"tenants/{tenant.id}/objects/{one['id']}/sync")
+                        self.ask(tenant, one)
+
+    def ask(self, tenant: Tenant, one: dict[str, Any], sweep: bool = False) -> None:
+        """Asks for an object's changes and deletions, and with `sweep` for a look at everything that is here."""
+        query = "?sweep=true" if sweep else ""
+        self.stack.api.call("POST", f"tenants/{tenant.id}/objects/{one['id']}/sync{query}")
 
     def look(self, tenant: Tenant) -> None:
         """Learns where each object stands."""
@@ -119,6 +124,8 @@ class Storm:
         while not self.all_are(lambda one: one["state"] == "current") or self.behind(ends):
             self.turn()
             self.patience(waiting, "every object to be past the last edit")
+        if name == "purges":
+            self.purged(ends, waiting)
         while busy := self.busy():
             time.sleep(0.25)
             self.patience(waiting, f"every job to rest: {busy[:5]}")
@@ -143,6 +150,22 @@ class Storm:
             for tenant in self.tenants
             for one in tenant.objects
         )
+
+    def purged(self, ends: dict[str, Any], since: float) -> None:
+        """Waits until every deletion is known: by the log, whose minutes are whole, or by a sweep where there is none."""
+        asked: set[str] = set()
+        while unknown := [
+            (tenant, one)
+            for tenant in self.tenants
+            for one in tenant.objects
+            if not known_to(one, ends[tenant.id])
+        ]:
+            for tenant, one in unknown:
+                if one["deletions_known_to"] is None and one["id"] not in asked:
+                    asked.add(one["id"])
+                    self.ask(tenant, one, sweep=True)
+            self.turn()
+            self.patience(since, f"the deletions of {', '.join(one['api_name'] for _, one in unknown)}")
 
     def busy(self) -> list[str]:
         """The jobs that are under way or due."""
@@ -196,6 +219,11 @@ class Storm:
             "parked": dict(self.parked),
             "logged": dict(self.stack.errors().most_common(12)),
         }
+
+
+def known_to(one: dict[str, Any], end: Any) -> bool:
+    """Whether every deletion of an object up to a moment is known."""
+    return any(one[told] is not None and moment(one[told]) > end for told in ("deletions_known_to", "swept_at"))
 
 
 def rests(job: dict[str, Any]) -> bool:

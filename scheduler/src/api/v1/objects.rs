@@ -11,11 +11,11 @@ use refrain_shared::storage::control::connections::connection_get;
 use refrain_shared::storage::control::object_syncs as store;
 use refrain_shared::storage::dispatch::{Trigger, object_trigger};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Shared;
 use crate::api::auth::Tenant;
-use crate::api::extract::{ApiJson, ApiPath};
+use crate::api::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::api::problem::{ApiError, Problem};
 
 /// An object sync.
@@ -162,19 +162,30 @@ pub(in crate::api) async fn update(
     changed.map(|sync| Json(sync.into())).ok_or_else(|| ApiError::not_found("object sync"))
 }
 
-/// Syncs an object now; what was parked is tried again.
+/// What a "sync now" looks at.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SyncQuery {
+    /// Also asks for everything that is here, id by id: a call for some hundred records.
+    #[serde(default)]
+    pub sweep: bool,
+}
+
+/// Syncs an object's changes and deletions now; what was parked is tried again.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/objects/{object}/sync",
-    params(("tenant" = String, Path), ("object" = String, Path)),
-    responses((status = 202, body = Triggered), (status = 404, body = Problem)))]
+    params(("tenant" = String, Path), ("object" = String, Path), SyncQuery),
+    responses((status = 202, body = Triggered), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(in crate::api) async fn sync_now(
     api: Shared,
     Tenant(scope): Tenant,
     ApiPath((_, object)): ApiPath<(TenantId, ObjectId)>,
+    ApiQuery(query): ApiQuery<SyncQuery>,
 ) -> Result<(StatusCode, Json<Triggered>), ApiError> {
     if store::object_sync_get(&api.control, &scope, object).await?.is_none() {
         return Err(ApiError::not_found("object sync"));
     }
-    let outcome = match object_trigger(&api.db, scope.tenant(), object).await? {
+    let outcome = match object_trigger(&api.db, scope.tenant(), object, query.sweep).await? {
         Trigger::Due => "due",
         Trigger::Again => "again",
         Trigger::NotYet => "not_yet",

@@ -57,7 +57,7 @@ pub struct ObjectStatus {
     pub interval_s: i32,
     /// `new`, `loading`, `current`, `parked` or `absent`.
     pub state: String,
-    /// What a person must do, when parked.
+    /// What a person must do, when it or a part of its work is parked.
     pub ask: Option<UserMessage>,
     /// How fresh it is, in one sentence that never promises more than is here.
     pub freshness: String,
@@ -81,6 +81,11 @@ pub struct ObjectStatus {
     pub loaded_at: Option<DateTime<Utc>>,
     /// When the last window was complete.
     pub passed_at: Option<DateTime<Utc>>,
+    /// Every deletion before this is known by Salesforce's log of deletions; null where it keeps none of this object, so
+    /// that sweeps alone find what vanished without a trace.
+    pub deletions_known_to: Option<DateTime<Utc>>,
+    /// When the last whole sweep began: whatever vanished before it was found.
+    pub swept_at: Option<DateTime<Utc>>,
 }
 
 /// Everything about the tenant's freshness and completeness.
@@ -145,7 +150,7 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         enabled: object.enabled,
         interval_s: object.interval_s,
         state: progress.state.word().to_owned(),
-        ask: progress.ask,
+        ask: progress.ask.or(object.ask),
         freshness,
         expected: progress.expected,
         stored: object.stored,
@@ -159,5 +164,7 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         covers_all_history: progress.covered_from == Some(CoveredFrom::Start),
         loaded_at: progress.loaded_at,
         passed_at: progress.passed_at,
+        deletions_known_to: object.deletions_known_to,
+        swept_at: object.swept_at,
     }
 }

@@ -34,6 +34,12 @@ pub struct ObjectStatus {
     pub stored: i64,
     /// Records set aside.
     pub set_aside: i64,
+    /// What a person must do for a part of its work: a slice of history or a sweep that is parked by itself.
+    pub ask: Option<UserMessage>,
+    /// Every deletion before this is known, by the log of deletions; none where Salesforce keeps no log of it.
+    pub deletions_known_to: Option<Timestamp>,
+    /// When the last whole sweep began.
+    pub swept_at: Option<Timestamp>,
 }
 
 /// What became of the records that were read: the sum of the five outcomes is what was read. The API shows it as it is.
@@ -99,7 +105,10 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
         SELECT o.object_id, o.connection_id, o.api_name, o.role, o.enabled, o.interval_s,
                coalesce(c.live, 0), coalesce(a.n, 0),
                c.state, c.ask, c.watermark_at, c.covered_from, c.expected, c.records_read, c.written, c.unchanged,
-               c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at
+               c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at,
+               (SELECT ask FROM jobs WHERE tenant_id = $1 AND object_id = o.object_id AND state = 3 ORDER BY job_id LIMIT 1),
+               (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
+               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id)
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id)
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
@@ -131,6 +140,9 @@ fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
         stored: row.get(6),
         set_aside: row.get(7),
         progress: row.get::<_, Option<&str>>(8).map(|state| progress(state, row)).transpose()?,
+        ask: row.get::<_, Option<Json<UserMessage>>>(23).map(|ask| ask.0),
+        deletions_known_to: row.get(24),
+        swept_at: row.get(25),
     })
 }
 

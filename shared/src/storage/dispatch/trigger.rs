@@ -1,4 +1,4 @@
-//! A person's "sync now": the standing job becomes due, or runs once more after this run.
+//! A person's "sync now": the standing jobs that follow changes and deletions become due, or run once more after this run.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -15,11 +15,14 @@ pub enum Trigger {
     NotYet,
 }
 
-/// Makes an object's standing job due. Parked work of the object is tried again: a person asks for it.
+/// Makes due what follows an object's changes and the log of its deletions, and with `sweep` the look at everything that
+/// is here too, which costs a call for some hundred records. Parked work of the object is tried again: a person asks for
+/// it. What it did is told of the job that follows changes.
 pub async fn object_trigger(
     db: &Database,
     tenant: TenantId,
     object: ObjectId,
+    sweep: bool,
 ) -> Result<Trigger, StoreError> {
     const JOBS: &str = "-- object_trigger
         UPDATE jobs SET rerun_requested = rerun_requested OR state = 2,
@@ -28,7 +31,8 @@ pub async fn object_trigger(
                crashes = CASE WHEN state = 3 THEN 0 ELSE crashes END,
                reason = CASE WHEN state IN (0, 3) THEN NULL ELSE reason END,
                ask = NULL, state = CASE WHEN state = 3 THEN 0 ELSE state END, updated_at = now()
-         WHERE tenant_id = $1 AND object_id = $2 AND (state = 3 OR kind = 'incremental')
+         WHERE tenant_id = $1 AND object_id = $2
+           AND (state = 3 OR kind IN ('incremental', 'deleted') OR (kind = 'sweep' AND $3::bool))
         RETURNING kind = 'incremental', state = 2";
     const CHECKPOINT: &str = "-- checkpoint_unpark
         UPDATE checkpoints SET ask = NULL, updated_at = now(),
@@ -36,7 +40,10 @@ pub async fn object_trigger(
          WHERE tenant_id = $1 AND object_id = $2 AND state IN ('parked', 'absent')";
     let client = db.control().await?;
     client.execute(CHECKPOINT, &[&tenant.0, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
-    let rows = client.query(JOBS, &[&tenant.0, &object.0]).await.map_err(StoreError::at("object_trigger"))?;
+    let rows = client
+        .query(JOBS, &[&tenant.0, &object.0, &sweep])
+        .await
+        .map_err(StoreError::at("object_trigger"))?;
     Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {
         None => Trigger::NotYet,
         Some(row) if row.get::<_, bool>(1) => Trigger::Again,
