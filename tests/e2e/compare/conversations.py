@@ -213,10 +213,8 @@ class Said:
 
     # By the record that it was said to.
     spoken: dict[str, Spoken] = field(default_factory=dict)
-    # Entries without words, by session and object, which count while nothing else tells of the session …
-    silent: dict[tuple[str, str], Spoken] = field(default_factory=dict)
-    # … and the sessions of which an object tells with words.
-    worded: set[tuple[str, str]] = field(default_factory=set)
+    # Entries of sessions with and without words, by session and object: several objects may tell of one session.
+    entries: dict[tuple[str, str, bool], Spoken] = field(default_factory=dict)
     # What a session, call or chat belongs to.
     holders: dict[str, str] = field(default_factory=dict)
     # What each live ticket here says of its conversation; None when there is none.
@@ -236,19 +234,17 @@ class Said:
         if item.kind in ("event", "file"):
             return
         one = Spoken(1, int(item.direction == "inbound"), item.sent_at)
-        if item.kind == "entry" and item.characters == 0:
-            self.silent[item.ticket, name] = self.silent.get((item.ticket, name), Spoken()) + one
-            return
         if item.kind == "entry":
-            self.worded.add((item.ticket, name))
+            told = (item.ticket, name, item.characters > 0)
+            self.entries[told] = self.entries.get(told, Spoken()) + one
+            return
         self.spoken[item.ticket] = self.spoken.get(item.ticket, Spoken()) + one
 
     def merge(self, other: "Said") -> None:
         """Takes in those of another object."""
         for target, spoken in other.spoken.items():
             self.spoken[target] = self.spoken.get(target, Spoken()) + spoken
-        self.silent |= other.silent
-        self.worded |= other.worded
+        self.entries |= other.entries
         self.holders |= other.holders
         self.tickets |= other.tickets
         self.shells += other.shells
@@ -256,13 +252,16 @@ class Said:
         self.files |= other.files
 
     def expected(self) -> dict[str, Spoken]:
-        """What each record should count: what was said to it, and to what belongs to it."""
-        told: dict[str, set[str]] = {}
-        for target, name in self.worded:
-            told.setdefault(target, set()).add(name)
+        """What each record should count: what was said to it, and to what belongs to it. Of what two objects tell, that
+        without words gives way, and a transcript to what else tells."""
+        tellers: dict[str, set[str]] = {}
+        for target, name, has_words in self.entries:
+            if has_words:
+                tellers.setdefault(target, set()).add(name)
         found = dict(self.spoken)
-        for (target, name), spoken in self.silent.items():
-            if not told.get(target, set()) - {name}:
+        for (target, name, has_words), spoken in self.entries.items():
+            others = tellers.get(target, set()) - {name}
+            if not others or (has_words and name != TRANSCRIPTS):
                 found[target] = found.get(target, Spoken()) + spoken
         own = dict(found)
         for holder, target in self.holders.items():

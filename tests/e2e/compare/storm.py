@@ -25,12 +25,24 @@ from values import moment
 OBJECTS = (
     "Case", "CaseComment", "EmailMessage", "CaseFeed", "FeedComment", "LiveChatTranscript", "LiveChatTranscriptEvent",
     "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User",
-    "Task", "Account", "Group", "RecordType", "Escalation__c", "Attachment",
+    "Task", "Account", "Group", "RecordType", "Escalation__c", "Attachment", "ContentDocument", "ContentDocumentLink",
+    "ConversationTranscript",
 )  # fmt: skip
 PHASES = ("load", "edits", "deletes", "merges")
 # Nothing comes by its own cadence: each pass is asked for, so that the end of all is known.
 NEVER_S = 86_400
-SETTINGS = {"settle_s": 1, "overlap_s": 30}
+SETTINGS: dict[str, Any] = {"settle_s": 1, "overlap_s": 30}
+# By what cases can be found.
+FACETS = [
+    {"name": "channel", "path": "Origin", "as": "text"},
+    {"name": "first_response", "path": "First_Response__c", "as": "time"},
+    {"name": "score", "path": "Csat_Score__c", "as": {"number": {"scale": 1}}},
+    {"name": "owner", "path": "Owner.Name", "as": "text"},
+]
+# What every second org does in another way: its history comes by Bulk jobs, and not every file is kept.
+OTHERWISE = {"read_by": "bulk", "files": {"most_mb": 1, "never": [".png", "image/*"]}}
+# Transcripts in an hour; the comparison reads them too.
+TRANSCRIPTS = 10_000_000
 ASK_S = 3.0
 TELL_S = 10.0
 PATIENCE_S = 1_800
@@ -62,14 +74,17 @@ class Storm:
 
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
-        call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"])
+        call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"], self.stack.ready["ca_file"])
+        org.post("conversations/limit", {"per_hour": TRANSCRIPTS})
         tenant = call("POST", "tenants", {"name": f"Tenant {number}"})["id"]
         auth = {"method": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
         body = {"name": "Support org", "login_url": entry["instance_url"], "auth": auth}
         connection = call("POST", f"tenants/{tenant}/connections", body)["id"]
         for name in OBJECTS:
             role = {"role": "reference"} if name.endswith("__c") else {}
-            wanted = {"api_name": name, "interval_s": NEVER_S, "settings": SETTINGS, **role}
+            facets = {"facets": FACETS} if name == "Case" else {}
+            settings = SETTINGS | facets | (OTHERWISE if number % 2 else {})
+            wanted = {"api_name": name, "interval_s": NEVER_S, "settings": settings, **role}
             call("POST", f"tenants/{tenant}/connections/{connection}/objects", wanted)
         return Tenant(tenant, connection, org, some_ids(org, self.given.seed, set(self.given.spare.split(","))))
 

@@ -17,6 +17,7 @@ HOLDERS = {"MessagingSession": "EndTime", "VoiceCall": "CallEndDateTime"}
 IDENTIFIER = "Conversation.ConversationIdentifier"
 MOST = 1_000
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CHECKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,7 +28,10 @@ def id_of(identifier: str) -> str:
     for _ in range(12):
         number, digit = divmod(number, 62)
         digits.append(_DIGITS[digit])
-    return "zzT" + "".join(digits)
+    short = "zzT" + "".join(digits)
+    # Three check characters: a bit for each capital among five.
+    capitals = [sum(one.isupper() << place for place, one in enumerate(short[at : at + 5])) for at in (0, 5, 10)]
+    return short + "".join(_CHECKS[bits] for bits in capitals)
 
 
 def record(holder: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -49,15 +53,17 @@ def record(holder: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def transcripts(org: Org, at: str, user: str, enabled: set[str], parents: Parents) -> list[dict[str, Any]]:
-    """The entries of each session and call that ended and of which no other object tells with words, in order of id."""
+    """The entries of each session and call that ended, in order of id. Where another object tells of one with words, its
+    entries may be here, or may not have been asked for."""
     told = set(_told(org, at, user)) if "ConversationEntry" in enabled else set()
     found = []
     for name in HOLDERS.keys() & enabled & org.sizes().keys():
         for one in org.records(name, at, user):
             identifier = parents.follow(one, IDENTIFIER).value
             is_over = not (one["deleted"] or is_nothing(one["fields"].get(HOLDERS[name])))
-            if is_over and identifier and one["Id"] not in told:
-                found += [record(one["Id"], entry) for entry in _entries(org, identifier)]
+            if is_over and identifier:
+                optional = {"optional": one["Id"] in told}
+                found += [record(one["Id"], entry) | optional for entry in _entries(org, identifier)]
     return sorted(found, key=lambda one: one["Id"])
 
 
