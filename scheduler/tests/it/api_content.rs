@@ -296,5 +296,8 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     let object = &status.body["connections"][0]["objects"][0];
     assert_eq!(object["stored"], 1);
     assert_eq!(object["ask"]["what"], "Gone?", "a part of its work waits for a person");
-    assert_eq!((&object["deletions_known_to"], &object["swept_at"]), (&json!("2026-11-20T10:00:00Z"), &json!("2026-11-19T10:00:00Z")));
+    assert_eq!(
+        (&object["deletions_known_to"], &object["swept_at"]),
+        (&json!("2026-11-20T10:00:00Z"), &json!("2026-11-19T10:00:00Z"))
+    );
 }

@@ -1,5 +1,6 @@
 """Edits of an org while it is being read: the life of a support desk, by the simulator's control API."""
 
+import argparse
 import base64
 import itertools
 import random
@@ -26,30 +27,32 @@ MOVED = (("LiveChatTranscript", "CaseId"), ("MessagingSession", "CaseId"), ("Ema
 # Texts that people correct.
 REWORDED = (("CaseComment", "CommentBody"), ("FeedComment", "CommentBody"), ("VoiceCall", "Description"))
 MERGED = ("Case", "Contact", "Account")
-# A commit shows so much later than it is stamped, at most; below the overlap of the windows.
-LATEST_MS = 8_000
 PAUSE_S = 0.2
 
 
 class Life(threading.Thread):
-    """Edits an org until it is told to stop. What is done is chosen by the seed."""
+    """Edits an org until it is told to stop. What is done is chosen by the seed. A commit shows up to `late` seconds after
+    it is stamped, which must be less than the overlap of windows."""
 
-    def __init__(self, org: Org, seed: int, phase: str, each: int, ids: dict[str, list[str]]) -> None:
+    def __init__(self, org: Org, phase: str, given: argparse.Namespace, ids: dict[str, list[str]]) -> None:
         super().__init__(daemon=True)
-        self.org, self.phase, self.each, self.ids = org, phase, each, ids
-        self.random = random.Random(f"{seed}-{org.base}-{phase}")
+        self.org, self.phase, self.each, self.late, self.ids = org, phase, given.edits, given.late, ids
+        self.random = random.Random(f"{given.seed}-{org.base}-{phase}")
         self.done: Counter = Counter()
         self.binned: list[tuple[str, str]] = []
         self.failed: Exception | None = None
-        self._stopping = threading.Event()
+        self._stopping, self._latest = threading.Event(), 0.0
 
     def stop(self) -> None:
-        """Lets the last edit end. What commits late has committed by then."""
+        """Lets the last edit begin."""
         self._stopping.set()
+
+    def end(self) -> None:
+        """Waits for the last edit. What commits late has committed by then."""
         self.join()
         if self.failed:
             raise self.failed
-        time.sleep(LATEST_MS / 1000)
+        time.sleep(max(0.0, self._latest - time.monotonic()))
 
     def run(self) -> None:
         """Edits until the end."""
@@ -84,7 +87,8 @@ class Life(threading.Thread):
         case = self.one("Case")
         if case and self.random.random() < 0.3:
             fields = {"ParentId": case, "CommentBody": "Committed late."}
-            delay = self.random.randrange(LATEST_MS)
+            delay = self.random.randrange(int(self.late * 1000))
+            self._latest = max(self._latest, time.monotonic() + delay / 1000 + PAUSE_S)
             self.post("late", "records", {"object": "CaseComment", "fields": fields, "commit_delay_ms": delay})
 
     def load(self) -> None:
@@ -124,6 +128,8 @@ class Life(threading.Thread):
         for place in range(self.random.randrange(1, 4)):
             said = {"text": f"Word {place}", "by_agent": place % 2 == 1, "related": session}
             self.org.post(f"conversations/{identifier}/entries", said)
+            # The simulator names what is said by its millisecond.
+            time.sleep(0.002)
         ended = {"Status": "Ended", "EndTime": self.org.now()}
         self.org.post(f"records/MessagingSession/{session}", {"fields": ended})
 

@@ -88,12 +88,12 @@ class Storm:
             call("POST", f"tenants/{tenant}/connections/{connection}/objects", wanted)
         return Tenant(tenant, connection, org, some_ids(org, self.given.seed, set(self.given.spare.split(","))))
 
-    def turn(self) -> None:
-        """A moment of the storm: a worker dies now and then, passes are asked for, and everything else lives."""
+    def turn(self, kills: bool = False) -> None:
+        """A moment of the storm: passes are asked for, and everything lives but for a worker now and then."""
         time.sleep(0.25)
         self.stack.check_alive()
         now = time.monotonic()
-        if self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
+        if kills and self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
             self._killed = now
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
         if now - self._asked > ASK_S:
@@ -124,15 +124,17 @@ class Storm:
     def phase(self, name: str) -> None:
         """Edits and kills for a while, then waits for everything and compares."""
         started = time.monotonic()
-        lives = [Life(one.org, self.given.seed, name, self.given.edits, one.ids) for one in self.tenants]
+        lives = [Life(one.org, name, self.given, one.ids) for one in self.tenants]
         for life in lives:
             life.start()
         while time.monotonic() - started < self.given.seconds or not self.all_are(lambda one: one["loaded_at"]):
-            self.turn()
+            self.turn(kills=True)
             left = {one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]}
             self.patience(started, f"the end of the {name} phase, {len(left)} objects not loaded: {sorted(left)[:3]}")
         for life in lives:
             life.stop()
+        for life in lives:
+            life.end()
             self.edits += life.done
         ends = {tenant.id: moment(tenant.org.now()) for tenant in self.tenants}
         waiting = time.monotonic()
@@ -259,6 +261,7 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=10, help="edits at once, five times a second")
     parser.add_argument("--seconds", type=float, default=30, help="of each phase; a first load takes what it takes")
     parser.add_argument("--kill-every", type=float, default=8, help="seconds between kills, on average; 0 for none")
+    parser.add_argument("--late", type=float, default=8, help="seconds by which commits show late, at most")
     parser.add_argument("--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, purges")
     parser.add_argument("--spare", default="", help="objects whose records are only edited along with others")
     given = parser.parse_args()
