@@ -119,7 +119,8 @@ fn id_of(identifier: &str) -> String {
         id.push(char::from(DIGITS[usize::try_from(number % 62).unwrap_or_default()]));
         number /= 62;
     }
-    id
+    // In full, as every id is kept and shown.
+    SalesforceId::parse(&id).map_or(id, |id| id.to_string())
 }
 
 #[cfg(test)]
@@ -137,6 +138,7 @@ mod tests {
         let one: serde_json::Value = serde_json::from_str(&record(&holder, &entry).unwrap()).unwrap();
         let id = SalesforceId::parse(one["Id"].as_str().unwrap()).unwrap();
         assert_eq!(id.key_prefix(), KEY_PREFIX);
+        assert_eq!(one["Id"], json!(id.as_str()), "in full, as the key of its row is");
         assert_eq!(one["ConversationId"], json!(holder.as_str()));
         assert_eq!(one["SystemModstamp"], json!("2023-11-14T22:13:20.123Z"));
         let again = record(&holder, &entry).unwrap();

@@ -13,7 +13,7 @@ use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _,
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::files::{Body, ChunkPlace, chunk_get, chunk_put};
+use super::files::{Body, ChunkPlace, Loads, chunk_get, chunk_put};
 use super::pool::{Database, TenantTx};
 use crate::ids::ConnectionId;
 use crate::secret::Secret;
@@ -158,11 +158,10 @@ impl ChunkStore {
         }
     }
 
-    /// Removes a file's objects, but for those of one load; chunks in the database go with their file's row.
-    pub async fn sweep(&self, at: FileAt<'_>, kept: Option<Uuid>) -> Result<(), StoreError> {
+    /// Removes the objects of some of a file's loads; chunks in the database go with their file's row.
+    pub async fn sweep(&self, at: FileAt<'_>, loads: Loads) -> Result<(), StoreError> {
         let Some(objects) = &self.objects else { return Ok(()) };
         let all = objects.key(at, None);
-        let kept = kept.map(|load| all.clone().join(load.to_string()));
         let found: Vec<_> = objects
             .store
             .list(Some(&all))
@@ -170,7 +169,9 @@ impl ChunkStore {
             .await
             .map_err(|source| failed("list the chunks of a file", source))?;
         for object in found {
-            if kept.as_ref().is_none_or(|kept| !object.location.prefix_matches(kept)) {
+            let mut rest = object.location.prefix_match(&all).into_iter().flatten();
+            let load = rest.next().and_then(|part| Uuid::parse_str(part.as_ref()).ok());
+            if load.is_none_or(|load| loads.has(load)) {
                 objects
                     .store
                     .delete(&object.location)

@@ -1,7 +1,7 @@
 //! Bodies of files: which are wanted, where each is, and its sealed chunks.
 //!
 //! A body is written as a *load*: chunks under a fresh id, any number of commits long, that nobody sees until the last
-//! commit points to them. A worker that dies leaves rubble, which the next load of the same file sweeps away.
+//! commit points to them. A worker that dies leaves rubble, which the job's next run sweeps away.
 
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
@@ -77,6 +77,29 @@ impl ChunkPlace {
 
     fn from_word(word: &str) -> Option<Self> {
         [Self::Database, Self::Objects].into_iter().find(|place| place.word() == word)
+    }
+}
+
+/// Loads of a file whose chunks are swept away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loads {
+    /// All: the file is kept no more.
+    All,
+    /// All but the one that is the body.
+    But(Uuid),
+    /// One that did not become the body.
+    Only(Uuid),
+}
+
+impl Loads {
+    /// Whether a load is among them.
+    #[must_use]
+    pub fn has(self, load: Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::But(kept) => load != kept,
+            Self::Only(one) => load == one,
+        }
     }
 }
 
@@ -213,7 +236,7 @@ pub async fn file_leave_out(
         .execute(SQL, &[&tx.scope().tenant().0, &connection.0, &file, &reason.word()])
         .await
         .map_err(StoreError::at("file_leave_out"))?;
-    chunks_sweep(tx, connection, file, None).await
+    chunks_sweep(tx, connection, file, Loads::All).await
 }
 
 /// Notes by which policy the files of an object are judged.
@@ -335,7 +358,7 @@ pub async fn chunk_get(
 }
 
 /// Points to a whole body and sweeps away the chunks of other loads. Gives whether it did: not when the file was asked
-/// for again meanwhile, or is wanted no more.
+/// for again meanwhile, or is wanted no more. Then this load's own chunks are swept away: nobody else knows of them.
 pub async fn file_stored(
     tx: &TenantTx<'_>,
     keys: &TenantKeys,
@@ -367,34 +390,36 @@ pub async fn file_stored(
         )
         .await
         .map_err(StoreError::at("file_stored"))?;
-    if stored == 1 {
-        chunks_sweep(tx, connection, &file.id, Some(body.load)).await?;
-    } else {
-        chunks_drop(tx, connection, &file.id, body.load).await?;
-    }
+    let swept = if stored == 1 { Loads::But(body.load) } else { Loads::Only(body.load) };
+    chunks_sweep(tx, connection, &file.id, swept).await?;
     Ok(stored == 1)
 }
 
-/// Notes that Salesforce does not give a wanted body, or that it turned out to be none that is kept.
+/// Notes that Salesforce does not give a wanted body, or that it turned out to be none that is kept; nothing of the file
+/// is kept then. Gives whether it did: a newer wish has a load of its own, and only this one's chunks are swept away.
 pub async fn file_refused(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
     file: &File,
-    state: BodyState,
-    reason: &str,
-) -> Result<(), StoreError> {
+    load: Uuid,
+    (state, reason): (BodyState, &str),
+) -> Result<bool, StoreError> {
     const SQL: &str = "-- file_refused
         UPDATE files SET state = $4, reason = $5, updated_at = now()
          WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3 AND state = 0 AND asked = $6";
     let (tenant, number) = (tx.scope().tenant().0, state as i16);
-    tx.sql()
+    let noted = tx
+        .sql()
         .execute(SQL, &[&tenant, &connection.0, &file.id, &number, &reason, &file.asked])
         .await
         .map_err(StoreError::at("file_refused"))?;
-    chunks_sweep(tx, connection, &file.id, None).await
+    let swept = if noted == 1 { Loads::All } else { Loads::Only(load) };
+    chunks_sweep(tx, connection, &file.id, swept).await?;
+    Ok(noted == 1)
 }
 
-/// Forgets a file that no live item names; gives whether it did.
+/// Forgets a file that no live item names; gives whether nothing is known of it now. A load that was under way when the
+/// file was forgotten may have left chunks, which go too.
 pub async fn file_forget(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
@@ -408,45 +433,52 @@ pub async fn file_forget(
            AND NOT EXISTS (SELECT FROM messages m
                             WHERE m.tenant_id = $1 AND m.file_id = $3 AND m.connection_id = $2 AND m.state = 0)";
     let tenant = tx.scope().tenant().0;
-    tx.sql().execute(LOCK, &[&tenant, &connection.0, &file]).await.map_err(StoreError::at("file_lock"))?;
+    let known = tx
+        .sql()
+        .execute(LOCK, &[&tenant, &connection.0, &file])
+        .await
+        .map_err(StoreError::at("file_lock"))?;
     let gone = tx
         .sql()
         .execute(SQL, &[&tenant, &connection.0, &file])
         .await
         .map_err(StoreError::at("file_forget"))?;
-    if gone == 1 {
-        chunks_sweep(tx, connection, file, None).await?;
+    let is_unknown = gone == known;
+    if is_unknown {
+        chunks_sweep(tx, connection, file, Loads::All).await?;
     }
-    Ok(gone == 1)
+    Ok(is_unknown)
 }
 
-/// Removes the chunks of a load that nobody wants any more.
-async fn chunks_drop(
+/// Sweeps away what loads left of a file that is wanted no more, be it kept, left out or not to be had; gives the loads
+/// concerned. The caller holds the file's row, as [`file_forget`] takes it: nobody begins a load meanwhile.
+pub async fn file_settled(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
-    file: &str,
-    load: Uuid,
-) -> Result<(), StoreError> {
-    const SQL: &str = "-- file_chunks_drop
-        DELETE FROM file_chunks WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3 AND load = $4";
-    tx.sql()
-        .execute(SQL, &[&tx.scope().tenant().0, &connection.0, &file, &load])
-        .await
-        .map_err(StoreError::at("file_chunks_drop"))?;
-    Ok(())
+    file: &File,
+) -> Result<Loads, StoreError> {
+    let loads = file.body.as_ref().map_or(Loads::All, |body| Loads::But(body.load));
+    chunks_sweep(tx, connection, &file.id, loads).await?;
+    Ok(loads)
 }
 
 async fn chunks_sweep(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
     file: &str,
-    kept: Option<Uuid>,
+    loads: Loads,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- file_chunks_sweep
         DELETE FROM file_chunks
-         WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3 AND load IS DISTINCT FROM $4";
+         WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3
+           AND ($4::uuid IS NULL OR (load = $4::uuid) = $5::bool)";
+    let (load, is_it) = match loads {
+        Loads::All => (None, false),
+        Loads::But(load) => (Some(load), false),
+        Loads::Only(load) => (Some(load), true),
+    };
     tx.sql()
-        .execute(SQL, &[&tx.scope().tenant().0, &connection.0, &file, &kept])
+        .execute(SQL, &[&tx.scope().tenant().0, &connection.0, &file, &load, &is_it])
         .await
         .map_err(StoreError::at("file_chunks_sweep"))?;
     Ok(())

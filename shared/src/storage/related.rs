@@ -1,6 +1,6 @@
 //! Jobs that read what others lead to. Each is made in the commit that found the need for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::GenericClient as _;
 use tokio_postgres::types::Type;
@@ -356,4 +356,32 @@ pub async fn spoken_here(
         .map_err(StoreError::at("spoken_here"))?;
     tx.commit().await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The sessions and calls in which these entries of an object were said, of those that are shown.
+pub async fn sessions_of(
+    db: &Database,
+    scope: &TenantScope,
+    connection: ConnectionId,
+    object: ObjectId,
+    entries: &[SalesforceId],
+) -> Result<HashMap<SalesforceId, SalesforceId>, StoreError> {
+    const SQL: &str = "-- sessions_of
+        SELECT k.id, m.ticket_record_id FROM unnest($3::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT ticket_record_id FROM messages
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id AND state = 0 OFFSET 0) m";
+    let ids: Vec<&str> = entries.iter().map(SalesforceId::as_str).collect();
+    let mut client = db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, scope).await?;
+    let rows = tx
+        .sql()
+        .query_typed(SQL, &[(&connection.0, Type::UUID), (&object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::at("sessions_of"))?;
+    tx.commit().await?;
+    let id = |row: &tokio_postgres::Row, place: usize| {
+        SalesforceId::parse(row.get(place)).map_err(|_| StoreError::Unreadable("messages.ticket_record_id"))
+    };
+    rows.iter().map(|row| Ok((id(row, 0)?, id(row, 1)?))).collect()
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares what is stored with what an org of the simulator holds. Shares no code with what it judges.
 
-    compare.py --database URL --key-ring FILE --control URL --org ID [--tenant ten_…] [--connection con_…]
+    compare.py --database URL --key-ring FILE --control URL --org ID --ca FILE [--tenant ten_…] [--connection con_…]
     compare.py --self-test
 
 Exit code 0: everything is equal; 1: something differs; 2: one of the two sides cannot be read.
@@ -14,18 +14,24 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from conversations import RULES, Said, judge_tickets
-from judge import WRONG, Judge, Report
+from conversations import RULES, TRANSCRIPTS, Said, judge_tickets
+from files import judge_files
+from judge import WRONG, Here, Judge, Report
+from people import TABLES
 from sealed import TenantKeys, read_key_ring
 from stored import Store, Sync
+from transcripts import IDENTIFIER, transcripts
 from truth import Org, Parents
 
+NEVER = "9999-12-31T00:00:00Z"
+TICKETS, FILES = "(tickets)", "(files)"
 COLUMNS = ("there", "here", "there_deleted", "tombstones", "purged", "hidden", "drifted", "ahead", *WRONG)
 
 
@@ -42,8 +48,23 @@ class Target:
     user: str = "default"
 
 
+@dataclass
+class Shared:
+    """What all objects are compared with."""
+
+    target: Target
+    keys: TenantKeys
+    parents: Parents
+    snapshot: str
+    transcripts: list[dict[str, Any]]
+
+    def truths(self, name: str) -> Iterable[dict[str, Any]]:
+        """The org's records of an object, in order of id."""
+        return self.transcripts if name == TRANSCRIPTS else self.target.org.records(name, self.target.at, self.target.user)
+
+
 # What the processes that compare one object each were forked with.
-_SHARED: tuple[Target, TenantKeys, Parents, str] | None = None
+_SHARED: "Shared | None" = None
 
 
 def printed_id(text: str) -> uuid.UUID:
@@ -63,46 +84,74 @@ def find_connection(url: str, org_id: str) -> tuple[uuid.UUID, uuid.UUID]:
 
 def _one(sync: Sync) -> tuple[Report, Said]:
     assert _SHARED is not None
-    target, keys, parents, snapshot = _SHARED
-    store = Store(target.database, target.tenant, target.connection, snapshot)
-    # A second stream of the same snapshot needs a connection of its own only when rows are many; cursors are enough.
-    judge = Judge(sync, keys, target.connection, store.field_sets(sync.object_id), parents, target.at)
-    judge.walk(
-        target.org.records(sync.name, target.at, target.user),
-        store.records(sync.object_id),
-        store.messages(sync.object_id) if sync.name in RULES else (),
-        store.tickets(sync.object_id) if sync.role == "ticket" else (),
+    target, keys, object_id = _SHARED.target, _SHARED.keys, sync.object_id
+    store = Store(target.database, target.tenant, target.connection, _SHARED.snapshot)
+    is_ticket = sync.role == "ticket"
+    here = Here(
+        store.records(object_id),
+        store.messages(object_id) if sync.name in RULES else (),
+        store.tickets(object_id) if is_ticket else (),
+        store.people(*TABLES[sync.name], object_id) if sync.name in TABLES else (),
+        store.facets(object_id) if is_ticket else (),
     )
+    # Transcripts are asked for now, and their entries may bear any time.
+    at = NEVER if sync.name == TRANSCRIPTS else target.at
+    judge = Judge(sync, keys, target.connection, store.field_sets(object_id), _SHARED.parents, at)
+    judge.walk(_SHARED.truths(sync.name), here)
     store.close()
     return judge.report, judge.said
 
 
 def compare(target: Target, processes: int = 0) -> list[Report]:
-    """Compares every enabled object of the connection, and its tickets. The last report is of the tickets."""
+    """Compares every enabled object of the connection, its tickets and its files, which are the last two reports."""
     global _SHARED  # noqa: PLW0603
     store = Store(target.database, target.tenant, target.connection)
     keys = TenantKeys.unwrap(read_key_ring(target.key_ring), target.tenant, store.key_rows())
-    syncs = store.syncs()
+    syncs, sizes = store.syncs(), target.org.sizes()
+    enabled = {sync.name for sync in syncs}
     paths = {one.path for sync in syncs for set_ in store.field_sets(sync.object_id).values() for one in set_}
-    sizes = {name: count["live"] + count["deleted"] for name, count in target.org.get("truth")["objects"].items()}
+    paths |= {IDENTIFIER} if TRANSCRIPTS in enabled else set()
     parents = Parents({path for path in paths if "." in path})
     for name in sorted(parents.objects & sizes.keys()):
         for record in target.org.records(name, target.at, target.user):
             parents.add(name, record)
-    _SHARED = (target, keys, parents, store.snapshot())
+    said_elsewhere = transcripts(target.org, target.at, target.user, enabled, parents) if TRANSCRIPTS in enabled else []
+    _SHARED = Shared(target, keys, parents, store.snapshot(), said_elsewhere)
     syncs.sort(key=lambda sync: -sizes.get(sync.name, 0))
     with multiprocessing.get_context("fork").Pool(processes or min(os.cpu_count() or 1, 8)) as pool:
         results = pool.map(_one, syncs, chunksize=1)
-    said, tickets = Said(), Report("(tickets)")
+    said = Said()
     for _, one in results:
         said.merge(one)
-    tickets.counts["there"] = tickets.counts["here"] = len(said.tickets)
-    for verdict, ticket, what in judge_tickets(said):
-        tickets.note(verdict, ticket, what)
-    for table, object_id, count in store.strays():
-        tickets.note("foreign", f"object {object_id}", f"{count} rows of {table} belong to no object that is kept")
+    objects = sorted((report for report, _ in results), key=lambda report: report.name)
+    reports = [*objects, _tickets(store, said), _files(store, said, target, keys)]
     store.close()
-    return [*sorted((report for report, _ in results), key=lambda report: report.name), tickets]
+    return reports
+
+
+def _tickets(store: Store, said: Said) -> Report:
+    """What tickets count, and rows of no object."""
+    report = Report(TICKETS)
+    report.counts["there"] = report.counts["here"] = len(said.tickets)
+    for verdict, ticket, what in judge_tickets(said):
+        report.note(verdict, ticket, what)
+    for name, object_id, count in store.strays():
+        report.note("foreign", f"object {object_id}", f"{count} rows of {name} belong to no object that is kept")
+    if count := store.set_aside():
+        report.note("lost", "quarantine", f"{count} records were set aside")
+    return report
+
+
+def _files(store: Store, said: Said, target: Target, keys: TenantKeys) -> Report:
+    """Bodies of files, as the org gives them now."""
+    report, files = Report(FILES), store.files()
+    report.counts["there"] = len(said.files)
+    report.counts["here"] = len(files)
+    opener = keys, target.connection
+    body_of = lambda *where: target.org.rest().body(*where)  # noqa: E731
+    for verdict, file, what in judge_files(said.files, files, store.chunks(), opener, body_of):
+        report.note(verdict, file, what)
+    return report
 
 
 def table(reports: list[Report]) -> str:
@@ -116,8 +165,8 @@ def table(reports: list[Report]) -> str:
 
 
 def total(reports: list[Report], name: str) -> int:
-    """A count over all objects; tickets are records that were counted already, but for what is wrong with them."""
-    return sum(report.counts[name] for report in reports if name in WRONG or report.name != "(tickets)")
+    """A count over all objects; tickets and files are records that were counted already, but for what is wrong."""
+    return sum(report.counts[name] for report in reports if name in WRONG or report.name not in (TICKETS, FILES))
 
 
 def summary(reports: list[Report]) -> dict[str, Any]:
@@ -139,6 +188,7 @@ def main() -> int:
     parser.add_argument("--key-ring", type=Path, help="the key ring's file")
     parser.add_argument("--control", help="the simulator's control API")
     parser.add_argument("--org", help="the org's id")
+    parser.add_argument("--ca", default="", help="certificate of the simulator's authority, for bodies and transcripts")
     parser.add_argument("--tenant", help="when several are connected to the org")
     parser.add_argument("--connection", help="when several are connected to the org")
     parser.add_argument("--at", help="the moment to compare with, RFC 3339; now if absent")
@@ -149,9 +199,9 @@ def main() -> int:
         import selftest
 
         return selftest.run()
-    if not (given.database and given.key_ring and given.control and given.org):
-        parser.error("--database, --key-ring, --control and --org are needed")
-    org, started = Org(given.control, given.org), time.monotonic()
+    if not (given.database and given.key_ring and given.control and given.org and given.ca):
+        parser.error("--database, --key-ring, --control, --org and --ca are needed")
+    org, started = Org(given.control, given.org, given.ca), time.monotonic()
     if given.tenant and given.connection:
         tenant, connection = printed_id(given.tenant), printed_id(given.connection)
     else:

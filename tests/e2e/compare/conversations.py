@@ -1,66 +1,174 @@
-"""Which record belongs to which ticket, when it was said, and what each ticket should therefore count.
+"""Which record belongs to which ticket, who said it when, and what each ticket should therefore count.
 
-Parents and times are the platform's own fields; what is a mere event is what the platform's documentation describes as
-a notice of something that happened rather than something that somebody said.
+Parents, times, authors and directions are the platform's own fields; what is a mere event is what the platform's
+documentation describes as a notice of something that happened rather than something that somebody said.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from values import is_nothing, moment
+from values import as_text, is_nothing, moment
 
 NOTICES = {
     "TrackedChange", "CreateRecordEvent", "ChangeStatusPost", "ActivityEvent", "AttachArticleEvent", "ApprovalPost",
     "CaseCommentPost", "EmailMessageEvent", "CallLogPost", "ContentPost",
 }  # fmt: skip
+TRANSCRIPTS = "ConversationTranscript"
+# What a record id looks like, short or long.
+RECORD_ID = re.compile(r"[0-9A-Za-z]{15}(?:[A-Z0-5]{3})?")
+# The value of a record at a path.
+Value = Callable[[str], Any]
+# A field, and the texts of its value for which something holds.
+When = tuple[str, frozenset[str]]
+
+
+class Body(NamedTuple):
+    """Where the body of the file is that an item stands for, and what the item says of it."""
+
+    object: str
+    field: str
+    id: str
+    name: str
+    bytes: str
+    media_type: str = ""
+    extension: str = ""
+
+
+class Item(NamedTuple):
+    """What an item of a conversation should be."""
+
+    ticket: str
+    kind: str
+    sent_at: datetime | None
+    direction: str
+    public: bool
+    author: str | None
+    characters: int
+    same_as: str | None
+    holds: bool
+    file: str | None
 
 
 class Rule(NamedTuple):
-    """Of an object whose records are items of conversations: the fields that may name whose, and when."""
+    """Of an object whose records are items of conversations: what they say of whose they are, and what was said."""
 
+    kind: str
     parents: tuple[str, ...]
     times: tuple[str, ...] = ("CreatedDate",)
-    # The field and the values of those that are mere events; without a field, all or none are.
-    event: tuple[str, frozenset[str]] | bool = False
+    text: tuple[str, ...] = ()
+    author: str = "CreatedById"
+    # When an item is a mere event although others of its object are not.
+    event: When | None = None
+    # When it may be read by the customer; always unless said.
+    public: When | None = None
+    # When it came from the customer.
+    incoming: When | None = None
+    same_as: str = ""
     # Items of other objects belong to these, and through them to the ticket.
     holds: bool = False
+    body: Body | None = None
 
     def target(self, fields: dict[str, Any], kinds: Iterable[str]) -> str | None:
         """The record it belongs to: the first that it names of a ticket's kind, or else the first it names."""
         named = [fields[name] for name in self.parents if not is_nothing(fields.get(name))]
         return next((one for one in named if one[:3] in kinds), named[0] if named else None)
 
-    def is_event(self, fields: dict[str, Any]) -> bool:
-        """Whether it is an event and no message."""
-        if isinstance(self.event, bool):
-            return self.event
-        name, values = self.event
-        return fields.get(name) in values
+    def item(self, ticket: str, value: Value, stamp: str) -> Item:
+        """What a live record of this object should be shown as."""
+        kind = "event" if self.event and _holds(self.event, value) else self.kind
+        public = self.public is None or bool(_holds(self.public, value))
+        text = next((found for path in self.text if not is_nothing(found := value(path))), "")
+        return Item(
+            ticket,
+            kind,
+            next((moment(value(path)) for path in self.times if not is_nothing(value(path))), moment(stamp)),
+            _direction(kind, self.incoming and _holds(self.incoming, value), public),
+            public and kind != "event",
+            _record(value(self.author)),
+            len(as_text(text)),
+            _record(value(self.same_as)) if self.same_as else None,
+            self.holds,
+            _record(value(self.body.id)) if self.body else None,
+        )
 
-    def sent_at(self, fields: dict[str, Any]) -> datetime | None:
-        """When it was said."""
-        return next((moment(fields[name]) for name in self.times if not is_nothing(fields.get(name))), None)
+
+def _holds(when: When, value: Value) -> bool | None:
+    """Whether something holds; None where the record does not say."""
+    found = value(when[0])
+    return None if is_nothing(found) else as_text(found) in when[1]
 
 
+def _record(value: Any) -> str | None:
+    return value if isinstance(value, str) and RECORD_ID.fullmatch(value) else None
+
+
+def _direction(kind: str, incoming: bool | None, public: bool) -> str:
+    """Whose words they are. A chat is begun by the customer; what does not say is ours."""
+    if kind in ("event", "file"):
+        return "internal"
+    if incoming or (incoming is None and kind == "chat"):
+        return "inbound"
+    return "outbound" if public or incoming is False else "internal"
+
+
+def _when(name: str, *values: str) -> When:
+    return name, frozenset(values)
+
+
+ALL_USERS = _when("Visibility", "AllUsers")
 RULES = {
-    "CaseComment": Rule(("ParentId",)),
-    "EmailMessage": Rule(("ParentId", "RelatedToId", "ActivityId"), ("MessageDate", "CreatedDate")),
-    "CaseFeed": Rule(("ParentId",), event=("Type", frozenset(NOTICES))),
-    "FeedComment": Rule(("ParentId", "FeedItemId")),
-    "LiveChatTranscript": Rule(("CaseId",), ("StartTime", "RequestTime", "CreatedDate"), holds=True),
-    "LiveChatTranscriptEvent": Rule(("LiveChatTranscriptId",), ("Time", "CreatedDate"), event=True),
-    "MessagingSession": Rule(("CaseId",), ("StartTime", "CreatedDate"), event=True, holds=True),
-    "ConversationEntry": Rule(
-        ("ConversationId",),
-        ("ServerReceivedTimestamp", "EntryTime", "CreatedDate"),
-        event=("EntryType", frozenset({"TransferRequest", "ParticipantChanged", "RoutingResult"})),
+    "CaseComment": Rule("comment", ("ParentId",), text=("CommentBody",), public=_when("IsPublished", "true")),
+    "EmailMessage": Rule(
+        "email", ("ParentId", "RelatedToId", "ActivityId"), ("MessageDate", "CreatedDate"), ("TextBody", "Subject"),
+        author="FromAddress", public=_when("IsExternallyVisible", "true"), incoming=_when("Incoming", "true"), holds=True,
     ),
-    "VoiceCall": Rule(("RelatedRecordId", "ActivityId"), ("CallStartDateTime", "CreatedDate"), holds=True),
-    "VoiceCallRecording": Rule(("VoiceCallId",), ("UploadDateTime", "CreatedDate"), event=True),
-    "CaseHistory": Rule(("CaseId",), event=True),
-}
+    "CaseFeed": Rule(
+        "post", ("ParentId",), text=("Body", "Title"), event=_when("Type", *NOTICES), public=ALL_USERS,
+        same_as="RelatedRecordId",
+    ),
+    "FeedComment": Rule("post", ("ParentId", "FeedItemId"), text=("CommentBody",), public=ALL_USERS),
+    "LiveChatTranscript": Rule(
+        "chat", ("CaseId",), ("StartTime", "RequestTime", "CreatedDate"), ("Body",), author="ContactId", holds=True,
+    ),
+    "LiveChatTranscriptEvent": Rule(
+        "event", ("LiveChatTranscriptId",), ("Time", "CreatedDate"), ("Detail", "Type"), author="AgentId",
+    ),
+    "MessagingSession": Rule(
+        "event", ("CaseId",), ("StartTime", "CreatedDate"), ("ChannelName", "ChannelType"), author="OwnerId", holds=True,
+    ),
+    "ConversationEntry": Rule(
+        "entry", ("ConversationId",), ("ServerReceivedTimestamp", "EntryTime", "CreatedDate"), ("Message",),
+        author="ActorId", event=_when("EntryType", "TransferRequest", "ParticipantChanged", "RoutingResult"),
+        incoming=_when("ActorType", "EndUser"),
+    ),
+    TRANSCRIPTS: Rule(
+        "entry", ("ConversationId",), ("SystemModstamp",), ("Message",), author="ActorId",
+        incoming=_when("ActorType", "EndUser"),
+    ),
+    "VoiceCall": Rule(
+        "call", ("RelatedRecordId", "ActivityId"), ("CallStartDateTime", "CreatedDate"), ("Description",),
+        author="UserId", incoming=_when("CallType", "Inbound", "Callback"), holds=True,
+    ),
+    "VoiceCallRecording": Rule(
+        "event", ("VoiceCallId",), ("UploadDateTime", "CreatedDate"), ("Name",), author="OwnerId",
+    ),
+    "CaseHistory": Rule("event", ("CaseId",), text=("Field",)),
+    "Attachment": Rule(
+        "file", ("ParentId",), text=("Name",), public=_when("IsPrivate", "false"),
+        body=Body("Attachment", "Body", "Id", "Name", "BodyLength", media_type="ContentType"),
+    ),
+    "ContentDocumentLink": Rule(
+        "file", ("LinkedEntityId", "ContentDocumentId"), ("ContentDocument.CreatedDate",), ("ContentDocument.Title",),
+        author="ContentDocument.CreatedById", public=ALL_USERS,
+        body=Body(
+            "ContentVersion", "VersionData", "ContentDocument.LatestPublishedVersionId", "ContentDocument.Title",
+            "ContentDocument.ContentSize", extension="ContentDocument.FileExtension",
+        ),
+    ),
+}  # fmt: skip
 # What the plain columns of a ticket are there, in their order.
 TICKET_FIELDS = {
     "Case": (
@@ -79,63 +187,105 @@ def kinds_of_tickets() -> frozenset[str]:
     return frozenset({"500", "00T"})
 
 
-Spoken = tuple[int, datetime | None]
+class Spoken(NamedTuple):
+    """Messages, those of them from the customer, and when the last one was."""
+
+    messages: int = 0
+    inbound: int = 0
+    last: datetime | None = None
+
+    def __add__(self, other: "Spoken") -> "Spoken":  # type: ignore[override]
+        times = [at for at in (self.last, other.last) if at is not None]
+        return Spoken(self.messages + other.messages, self.inbound + other.inbound, max(times, default=None))
+
+
+class Counted(NamedTuple):
+    """What a live ticket here says of its conversation, and when its own record was active last, there."""
+
+    spoken: Spoken
+    last_activity: datetime | None
+    record_at: datetime | None
 
 
 @dataclass
 class Said:
     """What the org's live records say of conversations; one object's, or several together."""
 
-    # By the record that it was said to: how many messages, and when the last one was.
+    # By the record that it was said to.
     spoken: dict[str, Spoken] = field(default_factory=dict)
+    # Entries of sessions with and without words, by session and object: several objects may tell of one session.
+    entries: dict[tuple[str, str, bool], Spoken] = field(default_factory=dict)
     # What a session, call or chat belongs to.
     holders: dict[str, str] = field(default_factory=dict)
     # What each live ticket here says of its conversation; None when there is none.
-    tickets: dict[str, Spoken | None] = field(default_factory=dict)
+    tickets: dict[str, Counted | None] = field(default_factory=dict)
     # Tickets here of which the org knows nothing, waiting for their own record.
     shells: list[str] = field(default_factory=list)
+    # Whatever a live item belongs to.
+    named: set[str] = field(default_factory=set)
+    # Files that live items name, and why their bodies are not kept; an empty word where they are.
+    files: dict[str, tuple[Body, str]] = field(default_factory=dict)
 
-    def add(self, key: str, target: str, sent_at: datetime | None, is_event: bool, holds: bool) -> None:
+    def add(self, key: str, name: str, item: Item) -> None:
         """Takes in one live item."""
-        if holds:
-            self.holders[key] = target
-        if not is_event:
-            self.spoken[target] = together(self.spoken.get(target, (0, None)), (1, sent_at))
+        self.named.add(item.ticket)
+        if item.holds and item.kind != "email":
+            self.holders[key] = item.ticket
+        if item.kind in ("event", "file"):
+            return
+        one = Spoken(1, int(item.direction == "inbound"), item.sent_at)
+        if item.kind == "entry":
+            told = (item.ticket, name, item.characters > 0)
+            self.entries[told] = self.entries.get(told, Spoken()) + one
+            return
+        self.spoken[item.ticket] = self.spoken.get(item.ticket, Spoken()) + one
 
     def merge(self, other: "Said") -> None:
         """Takes in those of another object."""
         for target, spoken in other.spoken.items():
-            self.spoken[target] = together(self.spoken.get(target, (0, None)), spoken)
+            self.spoken[target] = self.spoken.get(target, Spoken()) + spoken
+        self.entries |= other.entries
         self.holders |= other.holders
         self.tickets |= other.tickets
         self.shells += other.shells
+        self.named |= other.named
+        self.files |= other.files
 
     def expected(self) -> dict[str, Spoken]:
-        """What each record should count: what was said to it, and to what belongs to it."""
+        """What each record should count: what was said to it, and to what belongs to it. Of what two objects tell, that
+        without words gives way, and a transcript to what else tells."""
+        tellers: dict[str, set[str]] = {}
+        for target, name, has_words in self.entries:
+            if has_words:
+                tellers.setdefault(target, set()).add(name)
         found = dict(self.spoken)
+        for (target, name, has_words), spoken in self.entries.items():
+            others = tellers.get(target, set()) - {name}
+            if not others or (has_words and name != TRANSCRIPTS):
+                found[target] = found.get(target, Spoken()) + spoken
+        own = dict(found)
         for holder, target in self.holders.items():
-            if holder in self.spoken:
-                found[target] = together(found.get(target, (0, None)), self.spoken[holder])
+            if holder in own:
+                found[target] = found.get(target, Spoken()) + own[holder]
         return found
-
-
-def together(one: Spoken, other: Spoken) -> Spoken:
-    """Both counts, and the later time."""
-    times = [at for at in (one[1], other[1]) if at is not None]
-    return one[0] + other[0], max(times, default=None)
 
 
 def judge_tickets(said: Said) -> Iterable[tuple[str, str, str]]:
     """Verdict, ticket and reason of each ticket that counts wrong."""
     expected = said.expected()
-    for ticket, here in said.tickets.items():
-        if here is None:
+    for ticket, counted in said.tickets.items():
+        if counted is None:
             continue
-        there = expected.get(ticket, (0, None))
-        if here[0] != there[0]:
-            yield "stale", ticket, f"counts {here[0]} messages, {there[0]} there"
-        elif here[1] != there[1]:
+        here, there = counted.spoken, expected.get(ticket, Spoken())
+        times = [at for at in (counted.record_at, there.last) if at is not None]
+        if here.messages != there.messages:
+            yield "stale", ticket, f"counts {here.messages} messages, {there.messages} there"
+        elif here.inbound != there.inbound:
+            yield "stale", ticket, f"counts {here.inbound} messages of the customer, {there.inbound} there"
+        elif here.last != there.last:
             yield "stale", ticket, "another time of the last message"
+        elif counted.last_activity != max(times, default=None):
+            yield "stale", ticket, "another time of the last activity"
     for shell in said.shells:
-        if shell not in expected:
-            yield "foreign", shell, "a ticket of which the org knows nothing, waiting without a message"
+        if shell not in said.named:
+            yield "foreign", shell, "a ticket of which the org knows nothing, waiting without an item"

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from conversations import RULES, TICKET_FIELDS, Rule, Said, kinds_of_tickets
+from conversations import RULES, TICKET_FIELDS, Counted, Item, Rule, Said, Spoken, kinds_of_tickets
+from files import left_out
+from people import facets_of, person_of
 from sealed import DoesNotOpen, TenantKeys, record_row
-from stored import LIVE, STUB, TOMBSTONE, Field, Message, Row, Side, Sync, Ticket
+from stored import LIVE, STUB, TOMBSTONE, Facets, Field, Message, Person, Row, Side, Sync, Ticket
 from truth import MIRRORS, Parents
 from values import JSON, digest, is_nothing, moment, same
 
@@ -42,6 +44,25 @@ class Report:
         return sum(self.counts[verdict] for verdict in WRONG)
 
 
+@dataclass
+class Here:
+    """What is stored of one object: each stream in order of id."""
+
+    rows: Iterable[Row] = ()
+    messages: Iterable[Message] = ()
+    tickets: Iterable[Ticket] = ()
+    people: Iterable[Person] = ()
+    facets: Iterable[Facets] = ()
+
+
+class Sides:
+    """Its streams, taken as the org's ids come by."""
+
+    def __init__(self, here: Here) -> None:
+        self.rows, self.messages, self.tickets = Side(here.rows), Side(here.messages), Side(here.tickets)
+        self.people, self.facets = Side(here.people), Side(here.facets)
+
+
 class Judge:
     """Walks over one object."""
 
@@ -57,44 +78,48 @@ class Judge:
         self.rule: Rule | None = RULES.get(sync.name)
         self.kinds = kinds_of_tickets()
 
-    def walk(
-        self,
-        truths: Iterable[dict[str, Any]],
-        rows: Iterable[Row],
-        messages: Iterable[Message] = (),
-        tickets: Iterable[Ticket] = (),
-    ) -> None:
-        """Compares everything; each stream is in order of id."""
-        records, items, heads = Side(rows), Side(messages), Side(tickets)
+    def walk(self, truths: Iterable[dict[str, Any]], here: Here) -> None:
+        """Compares everything; the org's records are in order of id too."""
+        sides = Sides(here)
         for truth in truths:
             key = truth["Id"]
-            self.not_there(records.before(key), items.before(key), heads.before(key))
-            row, item, head = records.take(key), items.take(key), heads.take(key)
+            self.not_there(sides, key)
+            row, item, head = sides.rows.take(key), sides.messages.take(key), sides.tickets.take(key)
+            person, facets = sides.people.take(key), sides.facets.take(key)
+            if row is None and item is None and truth.get("optional"):
+                continue
             if row is not None and row.stamp > self.at:
                 self.report.counts["ahead"] += 1
                 continue
             self.record(truth, row)
             self.item(truth, row, item)
             self.ticket(truth, head)
-        self.not_there(records.before(None), items.before(None), heads.before(None))
+            self.facets(truth, facets)
+            self.person(truth, row, person)
+        self.not_there(sides, None)
 
-    def not_there(self, rows: Iterable[Row], items: Iterable[Message], heads: Iterable[Ticket]) -> None:
-        """Rows of which the org knows nothing. A tombstone outlives the recycle bin."""
-        for row in rows:
+    def not_there(self, sides: Sides, key: str | None) -> None:
+        """Rows before an id of which the org knows nothing. A tombstone outlives the recycle bin."""
+        for row in sides.rows.before(key):
             if row.stamp > self.at:
                 self.report.counts["ahead"] += 1
             elif row.state == TOMBSTONE:
                 self.report.counts["purged"] += 1
             else:
                 self.report.note("foreign", row.id, "here, and nothing of this id in the org")
-        for item in items:
+        for item in sides.messages.before(key):
             if item.state == LIVE:
                 self.report.note("foreign", item.id, "an item of a conversation, and nothing of this id in the org")
-        for head in heads:
+        for head in sides.tickets.before(key):
             if head.state == LIVE:
                 self.report.note("foreign", head.id, "a ticket, and nothing of this id in the org")
             elif head.state == STUB:
                 self.said.shells.append(head.id)
+        for person in sides.people.before(key):
+            if person.state == LIVE:
+                self.report.note("foreign", person.id, "a person, and nothing of this id in the org")
+        for facets in sides.facets.before(key):
+            self.report.note("foreign", facets.id, "a ticket can be found by values, and is not in the org")
 
     def record(self, truth: dict[str, Any], row: Row | None) -> None:
         """One record of the org and its row."""
@@ -181,7 +206,10 @@ class Judge:
                 yield f"{name} (not read)"
 
     def drifted(self, truth: dict[str, Any], path: str, is_linked: bool) -> bool:
-        """Whether a value over a lookup may be older: its end changed later, which stamps no child."""
+        """Whether a value over a lookup may be older: its end changed later, which stamps no child. Links to a document
+        are read again with it."""
+        if path.startswith("ContentDocument.") and path.count(".") == 1:
+            return False
         over = path if is_linked else MIRRORS.get((self.sync.name, path))
         if over is None:
             return False
@@ -190,40 +218,92 @@ class Judge:
         self.report.counts["drifted"] += is_later
         return is_later
 
-    def item(self, truth: dict[str, Any], row: Row | None, item: Message | None) -> None:
-        """A record that is part of a conversation: whose, and when it was said."""
+    def value(self, truth: dict[str, Any], path: str) -> Any:
+        """The org's value at a path."""
+        if path == "Id":
+            return truth["Id"]
+        return self.parents.follow(truth, path).value if "." in path else truth["fields"].get(path)
+
+    def item(self, truth: dict[str, Any], row: Row | None, here: Message | None) -> None:
+        """A record that is part of a conversation: whose, and what is said of it."""
         if self.rule is None:
             return
         target = None if truth["deleted"] else self.rule.target(truth["fields"], self.kinds)
         if truth["deleted"] and row is not None and row.state == LIVE:
             return
         if target is None:
-            if item is not None and item.state == LIVE:
-                self.report.note("foreign", item.id, "a live item of a conversation, of no live record with a parent")
+            if here is not None and here.state == LIVE:
+                self.report.note("foreign", here.id, "a live item of a conversation, of no live record with a parent")
             return
-        is_event, sent_at = self.rule.is_event(truth["fields"]), self.rule.sent_at(truth["fields"])
-        self.said.add(truth["Id"], target, sent_at, is_event, self.rule.holds)
+        value = lambda path: self.value(truth, path)  # noqa: E731
+        item = self.rule.item(target, value, truth["stamp"])
+        self.said.add(truth["Id"], self.sync.name, item)
         self.report.counts["items"] += 1
-        if item is None or item.state != LIVE:
+        if self.rule.body and item.file:
+            reason = left_out(self.sync.settings.get("files", {}), self.rule.body, value)
+            self.said.files[item.file] = (self.rule.body, reason)
+        if here is None or here.state != LIVE:
             self.report.note("lost", truth["Id"], "no live item of a conversation")
-        elif item.ticket != target:
-            self.report.note("stale", item.id, f"an item of {item.ticket}, of {target} there")
-        elif item.sent_at != sent_at or (item.kind == "event") != is_event:
-            self.report.note("stale", item.id, "an item of another kind or time")
+            return
+        unlike = [name for name, there, ours in zip(Item._fields, item, here.item, strict=True) if there != ours]
+        if unlike == ["ticket"]:
+            self.report.note("stale", here.id, f"an item of {here.item[0]}, of {target} there")
+        elif unlike:
+            self.report.note("stale", here.id, f"an item with another {', '.join(unlike)}")
 
     def ticket(self, truth: dict[str, Any], head: Ticket | None) -> None:
         """A record that is a ticket: it is shown, with the org's own values in its columns."""
         if self.sync.role != "ticket":
             return
+        key, fields = truth["Id"], truth["fields"]
         if truth["deleted"]:
+            master = fields.get("MasterRecordId") or None
             if head is not None and head.state != TOMBSTONE:
-                self.report.note("undead", truth["Id"], "a ticket, in the recycle bin there")
+                self.report.note("undead", key, "a ticket, in the recycle bin there")
+            elif head is not None and (head.reason, head.merged_into) != (MERGED if master else DELETED, master):
+                self.report.note("undead", key, "a ticket that is gone for another reason, or went elsewhere")
             return
-        self.said.tickets[truth["Id"]] = None if head is None else (head.messages, head.last_message)
+        columns = TICKET_FIELDS.get(self.sync.name, ())
+        times = [moment(fields.get(name)) for name in ("CreatedDate", "LastModifiedDate", columns[-1][0] if columns else "")]
+        active = max((at for at in times if at is not None), default=moment(truth["stamp"]))
+        self.said.tickets[key] = None if head is None else Counted(Spoken(*head.spoken), head.last_activity, active)
         if head is None or head.state != LIVE:
-            self.report.note("lost", truth["Id"], "no live ticket")
+            self.report.note("lost", key, "no live ticket")
             return
-        for (name, kind), here in zip(TICKET_FIELDS.get(self.sync.name, ()), head.columns, strict=False):
-            there = truth["fields"].get(name)
+        if head.merged_into is not None:
+            self.report.note("stale", key, "a live ticket that went elsewhere")
+        for (name, kind), here in zip(columns, head.columns, strict=False):
+            there = fields.get(name)
             if (moment(there) != here) if kind == "datetime" else not same("text", there, here):
-                self.report.note("stale", head.id, f"the ticket's {name}")
+                self.report.note("stale", key, f"the ticket's {name}")
+
+    def facets(self, truth: dict[str, Any], here: Facets | None) -> None:
+        """What a ticket is filtered by; nothing once it is gone."""
+        if self.sync.role != "ticket":
+            return
+        wanted = self.sync.settings.get("facets", [])
+        there = {} if truth["deleted"] else facets_of(wanted, lambda path: self.value(truth, path))
+        ours = {} if here is None else here.values
+        self.report.counts["facets"] += len(there)
+        paths = {one["name"]: one["path"] for one in wanted}
+        for name in sorted(there.keys() | ours.keys()):
+            path = paths.get(name, "")
+            if there.get(name) != ours.get(name) and not (ours and self.drifted(truth, path, "." in path)):
+                self.report.note("undead" if truth["deleted"] else "stale", truth["Id"], f"found by another {name}")
+
+    def person(self, truth: dict[str, Any], row: Row | None, here: Person | None) -> None:
+        """A record that is an agent or a customer."""
+        there = person_of(self.sync.name, truth["fields"], self.keys)
+        if there is None:
+            return
+        if truth["deleted"]:
+            if here is not None and here.state == LIVE and not (row is not None and row.state == LIVE):
+                self.report.note("undead", here.id, "a person, in the recycle bin there")
+            return
+        self.report.counts["people"] += 1
+        if here is None or here.state != LIVE:
+            self.report.note("lost", truth["Id"], "no live person")
+        elif here.own != there.own:
+            self.report.note("stale", here.id, "a person who works, or of another account")
+        elif here.email_token != there.email_token:
+            self.report.note("stale", here.id, "a person with another address")

@@ -1,10 +1,13 @@
 """Edits of an org while it is being read: the life of a support desk, by the simulator's control API."""
 
+import argparse
+import base64
 import itertools
 import random
 import threading
 import time
 import urllib.error
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -14,37 +17,42 @@ SAMPLE = 3_000
 # What is put into the bin and taken out of it.
 BINNED = (
     "Case", "CaseComment", "Contact", "EmailMessage", "FeedComment", "LiveChatTranscript", "MessagingSession", "Task",
-    "VoiceCall", "Escalation__c", "Account",
+    "VoiceCall", "Escalation__c", "Account", "Attachment", "ContentDocument",
 )  # fmt: skip
+# Lengths of bodies of files: mostly small; some larger than a strict policy keeps, some sealed in more than one piece.
+SMALL, LARGE, LARGEST = 3_000, 1_300_000, 4_500_000
+ENDINGS = (("pdf", "application/pdf"), ("png", "image/png"), ("log", "text/plain"))
 # Items that may go to another ticket, and the field that says to which.
 MOVED = (("LiveChatTranscript", "CaseId"), ("MessagingSession", "CaseId"), ("EmailMessage", "ParentId"))
 # Texts that people correct.
 REWORDED = (("CaseComment", "CommentBody"), ("FeedComment", "CommentBody"), ("VoiceCall", "Description"))
 MERGED = ("Case", "Contact", "Account")
-# A commit shows so much later than it is stamped, at most; below the overlap of the windows.
-LATEST_MS = 8_000
 PAUSE_S = 0.2
 
 
 class Life(threading.Thread):
-    """Edits an org until it is told to stop. What is done is chosen by the seed."""
+    """Edits an org until it is told to stop. What is done is chosen by the seed. A commit shows up to `late` seconds after
+    it is stamped, which must be less than the overlap of windows."""
 
-    def __init__(self, org: Org, seed: int, phase: str, each: int, ids: dict[str, list[str]]) -> None:
+    def __init__(self, org: Org, phase: str, given: argparse.Namespace, ids: dict[str, list[str]]) -> None:
         super().__init__(daemon=True)
-        self.org, self.phase, self.each, self.ids = org, phase, each, ids
-        self.random = random.Random(f"{seed}-{org.base}-{phase}")
+        self.org, self.phase, self.each, self.late, self.ids = org, phase, given.edits, given.late, ids
+        self.random = random.Random(f"{given.seed}-{org.base}-{phase}")
         self.done: Counter = Counter()
         self.binned: list[tuple[str, str]] = []
         self.failed: Exception | None = None
-        self._stopping = threading.Event()
+        self._stopping, self._latest = threading.Event(), 0.0
 
     def stop(self) -> None:
-        """Lets the last edit end. What commits late has committed by then."""
+        """Lets the last edit begin."""
         self._stopping.set()
+
+    def end(self) -> None:
+        """Waits for the last edit. What commits late has committed by then."""
         self.join()
         if self.failed:
             raise self.failed
-        time.sleep(LATEST_MS / 1000)
+        time.sleep(max(0.0, self._latest - time.monotonic()))
 
     def run(self) -> None:
         """Edits until the end."""
@@ -79,14 +87,57 @@ class Life(threading.Thread):
         case = self.one("Case")
         if case and self.random.random() < 0.3:
             fields = {"ParentId": case, "CommentBody": "Committed late."}
-            delay = self.random.randrange(LATEST_MS)
+            delay = self.random.randrange(int(self.late * 1000))
+            self._latest = max(self._latest, time.monotonic() + delay / 1000 + PAUSE_S)
             self.post("late", "records", {"object": "CaseComment", "fields": fields, "commit_delay_ms": delay})
 
     def load(self) -> None:
         """Nothing beside the ordinary."""
 
+    def body(self) -> str:
+        """The body of a file, as the control API takes it."""
+        chance = self.random.random()
+        size = LARGEST if chance < 0.02 else LARGE if chance < 0.06 else self.random.randrange(SMALL)
+        return base64.b64encode(self.random.randbytes(size)).decode()
+
+    def files(self) -> None:
+        """Files come, change, and get new versions."""
+        case, ending = self.one("Case"), self.random.choice(ENDINGS)
+        name, body = f"{self.random.randrange(10**6)}.{ending[0]}", self.body()
+        kind = self.random.randrange(4)
+        if kind == 0 and case:
+            fields = {"ParentId": case, "Name": name, "ContentType": ending[1], "Body": body}
+            self.post("attached", "records", {"object": "Attachment", "fields": fields})
+        elif kind == 1 and (attachment := self.one("Attachment")):
+            self.post("attached anew", f"records/Attachment/{attachment}", {"fields": {"Body": body}})
+        elif kind > 1 and case:
+            document = self.one("ContentDocument") if kind == 2 else None
+            place = {"ContentDocumentId": document} if document else {"FirstPublishLocationId": case}
+            fields = {"Title": name[:-4], "PathOnClient": name, "FileExtension": ending[0], "VersionData": body, **place}
+            self.post("versions", "records", {"object": "ContentVersion", "fields": fields})
+
+    def talk(self) -> None:
+        """Somebody chats in an enhanced channel until the session ends."""
+        case, identifier = self.one("Case"), str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        new = {"object": "Conversation", "fields": {"ConversationIdentifier": identifier}}
+        conversation = case and self.post("talks", "records", new)
+        if not conversation:
+            return
+        fields = {"CaseId": case, "ConversationId": conversation["id"], "Status": "Active"}
+        session = self.org.post("records", {"object": "MessagingSession", "fields": fields})["id"]
+        for place in range(self.random.randrange(1, 4)):
+            said = {"text": f"Word {place}", "by_agent": place % 2 == 1, "related": session}
+            self.org.post(f"conversations/{identifier}/entries", said)
+            # The simulator names what is said by its millisecond.
+            time.sleep(0.002)
+        ended = {"Status": "Ended", "EndTime": self.org.now()}
+        self.org.post(f"records/MessagingSession/{session}", {"fields": ended})
+
     def edits(self) -> None:
-        """Items go to another ticket, texts are corrected, and many rows get one stamp."""
+        """Items go to another ticket, texts are corrected, files and sessions come, and many rows get one stamp."""
+        self.files()
+        if self.random.random() < 0.2:
+            self.talk()
         name, field = self.random.choice(MOVED)
         item, case = self.one(name), self.one("Case")
         if item and case:
@@ -117,7 +168,9 @@ class Life(threading.Thread):
             self.post("merged", "merge", {"object": name, "winner": winner, "losers": [loser]})
 
     def purges(self) -> None:
-        """Gone for good: from the bin, and without having been there."""
+        """Gone for good: from the bin, and without having been there. Links go without a trace."""
+        if link := self.one("ContentDocumentLink"):
+            self.post("unlinked", f"records/ContentDocumentLink/{link}/delete", {})
         name = self.random.choice(BINNED)
         record = self.one(name)
         if record:
@@ -130,7 +183,7 @@ def some_ids(org: Org, seed: int, spared: set[str]) -> dict[str, list[str]]:
     """Ids of live records to be edited: of the first of each object, and of cases and contacts from everywhere."""
     chance, at = random.Random(seed), org.now()
     found: dict[str, list[str]] = {}
-    touched = {*BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} - spared
+    touched = {"ContentDocumentLink", *BINNED, *MERGED, *(name for name, _ in MOVED + REWORDED)} - spared
     for name in touched & org.get("truth")["objects"].keys():
         live = (record["Id"] for record in org.records(name, at) if not record["deleted"])
         kept = found[name] = []

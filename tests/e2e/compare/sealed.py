@@ -23,6 +23,8 @@ NONCE = 12
 TAG = 16
 PLAIN, ZSTD = 0, 1
 RECORD_COLUMN = "records.payload"
+CHUNK_COLUMN = "file_chunks.body"
+DIGEST_COLUMN = "files.digest"
 
 
 class DoesNotOpen(Exception):
@@ -32,6 +34,11 @@ class DoesNotOpen(Exception):
 def record_row(connection: uuid.UUID, object_id: int, record: str) -> bytes:
     """The key of a record's row, to which its payload is bound."""
     return connection.bytes + struct.pack(">i", object_id) + record.encode()
+
+
+def chunk_row(connection: uuid.UUID, file: str, load: uuid.UUID, number: int) -> bytes:
+    """The place of a chunk of a file's body; its digest has the number -1."""
+    return connection.bytes + file.encode() + load.bytes + struct.pack(">i", number)
 
 
 def _bound_to(header: bytes, tenant: uuid.UUID, column: str, row: bytes) -> bytes:
@@ -87,6 +94,7 @@ class TenantKeys:
         self.tenant = tenant
         self.data = {key: AESGCM(material) for key, material in data.items()}
         self._hash_key = hmac.new(index, b"content-hash", hashlib.sha256).digest()
+        self._token_key = hmac.new(index, b"identity", hashlib.sha256).digest()
 
     @classmethod
     def unwrap(cls, ring: dict[str, AESGCM], tenant: uuid.UUID, rows: list[tuple]) -> "TenantKeys":
@@ -103,12 +111,21 @@ class TenantKeys:
             raise DoesNotOpen(f"the tenant {tenant} has no keys")
         return cls(tenant, data, index)
 
-    def record(self, row: bytes, envelope: bytes) -> bytes:
-        """The canonical record in the payload of this row."""
+    def open(self, column: str, row: bytes, envelope: bytes) -> bytes:
+        """What is sealed for this tenant at this place."""
         key = self.data.get(key_of(envelope))
         if key is None:
             raise DoesNotOpen("a key that is not the tenant's")
-        return unseal(key, self.tenant, RECORD_COLUMN, row, envelope)
+        return unseal(key, self.tenant, column, row, envelope)
+
+    def record(self, row: bytes, envelope: bytes) -> bytes:
+        """The canonical record in the payload of this row."""
+        return self.open(RECORD_COLUMN, row, envelope)
+
+    def email_token(self, address: str) -> bytes:
+        """The keyed token of an e-mail address, which is the same in any case."""
+        identity = f"email:{address.strip().lower()}"
+        return hmac.new(self._token_key, identity.encode(), hashlib.sha256).digest()[:16]
 
     def content_hash(self, canonical: bytes) -> bytes:
         """The keyed hash that stands beside a record."""

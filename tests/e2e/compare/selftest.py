@@ -1,105 +1,17 @@
 """Shows that each kind of difference is found: made-up rows, sealed as the real ones are, with one thing wrong."""
 
-import json
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-import sealed
-from conversations import judge_tickets
-from judge import DELETED, MERGED, WRONG, Judge, Report
-from stored import LIVE, STUB, TOMBSTONE, Field, Message, Row, Sync, Ticket
-from truth import Parents
+from conversations import RULES
+from files import LEFT_OUT, NOT_THERE, STORED, WANTED, left_out
+from judge import DELETED, MERGED, PURGED, WRONG
+from stored import STUB, TOMBSTONE, Facets, File, Ticket
 from values import moment, same
-
-AT, STAMP, LATER = "2026-11-28T12:00:00.000Z", "2026-11-27T10:00:00.000Z", "2026-11-27T11:00:00.000Z"
-REST = "2026-11-27T10:00:00.000+0000"
-OURS, THEIRS, CONNECTION = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
-KEYS = {tenant: sealed.TenantKeys(tenant, {1: bytes([tenant.int] * 32)}, bytes(32)) for tenant in (OURS, THEIRS)}
-CASE = Sync(1, "Case", "ticket", "SystemModstamp")
-COMMENT = Sync(2, "CaseComment", "message", "SystemModstamp")
-SETS = {
-    1: {5: [Field("Amount", "decimal"), Field("Owner.Name", "text"), Field("OwnerId", "text"), Field("Status", "text"),
-            Field("SystemModstamp", "datetime")]},
-    2: {6: [Field("CommentBody", "text"), Field("CreatedDate", "datetime"), Field("ParentId", "text"),
-            Field("SystemModstamp", "datetime")]},
-}  # fmt: skip
-FIRST, SECOND, SAID = "500000000000001AAA", "500000000000002AAA", "00a000000000001AAA"
-
-
-def row(sync: Sync, key: str, values: list[Any], tenant: uuid.UUID = OURS, at: str = "") -> Row:
-    """A live row, sealed for a tenant and for the place of `at`."""
-    canonical = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
-    place = sealed.record_row(CONNECTION, sync.object_id, at or key)
-    payload = sealed.seal(KEYS[tenant].data[1], 1, tenant, sealed.RECORD_COLUMN, place, canonical)
-    (field_set,) = SETS[sync.object_id]
-    return Row(key, moment(STAMP), LIVE, None, field_set, KEYS[OURS].content_hash(canonical), payload)
-
-
-def there(key: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """A record of the org."""
-    return {"Id": key, "stamp": STAMP, "deleted": False, "fields": {"SystemModstamp": REST, **fields}}
-
-
-@dataclass
-class World:
-    """An org with two cases and a comment, and the same here. Tests break it."""
-
-    org_cases: list[dict[str, Any]] = field(
-        default_factory=lambda: [
-            there(FIRST, {"Amount": Decimal("12.0"), "OwnerId": "005A", "Status": "New"}),
-            there(SECOND, {"Amount": None, "OwnerId": "005A", "Status": "Closed", "MasterRecordId": None}),
-        ]
-    )
-    cases: list[Row] = field(
-        default_factory=lambda: [
-            row(CASE, FIRST, [12, "Ada", "005A", "New", STAMP]),
-            row(CASE, SECOND, [None, "Ada", "005A", "Closed", STAMP]),
-        ]
-    )
-    tickets: list[Ticket] = field(
-        default_factory=lambda: [
-            Ticket(FIRST, LIVE, 1, moment(STAMP), (None, "New", None, None, "005A", None, None, None)),
-            Ticket(SECOND, LIVE, 0, None, (None, "Closed", None, None, "005A", None, None, None)),
-        ]
-    )
-    org_comments: list[dict[str, Any]] = field(
-        default_factory=lambda: [there(SAID, {"CommentBody": "Hello", "CreatedDate": REST, "ParentId": FIRST})]
-    )
-    comments: list[Row] = field(default_factory=lambda: [row(COMMENT, SAID, ["Hello", STAMP, FIRST, STAMP])])
-    messages: list[Message] = field(default_factory=lambda: [Message(SAID, LIVE, FIRST, "comment", moment(STAMP))])
-    owner_stamp: str = STAMP
-
-    def compared(self) -> Report:
-        """All differences in one report."""
-        parents = Parents({"Owner.Name"})
-        owner = {"Id": "005A", "stamp": self.owner_stamp, "deleted": False, "fields": {"Name": "Ada"}}
-        parents.add("User", owner)
-        both = Report("both")
-        judges = [Judge(sync, KEYS[OURS], CONNECTION, SETS[sync.object_id], parents, AT) for sync in (CASE, COMMENT)]
-        judges[0].walk(self.org_cases, self.cases, (), self.tickets)
-        judges[1].walk(self.org_comments, self.comments, self.messages)
-        judges[0].said.merge(judges[1].said)
-        for judge in judges:
-            both.counts += judge.report.counts
-            both.differences += judge.report.differences
-        for verdict, ticket, what in judge_tickets(judges[0].said):
-            both.note(verdict, ticket, what)
-        return both
-
-
-def in_bin(world: World, master: str | None = None) -> None:
-    """The second case goes into the bin there."""
-    world.org_cases[1] = {**world.org_cases[1], "deleted": True}
-    world.org_cases[1]["fields"]["MasterRecordId"] = master
-
-
-def gone(world: World, reason: int) -> None:
-    """The second case is a tombstone here."""
-    world.cases[1] = world.cases[1]._replace(state=TOMBSTONE, reason=reason, payload=None, hash=None)
-    world.tickets[1] = world.tickets[1]._replace(state=TOMBSTONE)
+from world import (
+    AT, BODY, CASE, DOCUMENT, FIRST, KEYS, LATER, LINK, LOAD, OTHER, OURS, REST, SECOND, SHARED, SPOKE, STAMP, THEIRS, World,
+    chunk, columns, digest, gone, in_bin, row,
+)  # fmt: skip
 
 
 def damaged(payload: bytes) -> bytes:
@@ -132,17 +44,27 @@ def value(*values: Any) -> Callable[[World], None]:
     return lambda world: world.cases.__setitem__(0, row(CASE, FIRST, list(values)))
 
 
+def told(name: str, **changes: Any) -> Callable[[World], None]:
+    """A damage: the first item of an object is another."""
+    return lambda world: put(name, 0, item=getattr(world, name)[0].item._replace(**changes))(world)
+
+
+def facet(**changes: Any) -> Callable[[World], None]:
+    """A damage: the first case is found by other values."""
+    return lambda world: world.facets[0].values.update(changes)
+
+
 THIRD = "500000000000003AAA"
 # What is wrong, the damage, and which verdicts must come out; none at all for what is right.
 CASES: list[tuple[str, Callable[[World], Any], dict[str, int]]] = [
     ("nothing", lambda world: None, {}),
-    ("a changed value", value(12, "Ada", "005A", "Old", STAMP), {"stale": 1}),
-    ("another spelling of the same number", value(12.0, "Ada", "005A", "New", STAMP), {}),
-    ("another number", value(12.01, "Ada", "005A", "New", STAMP), {"stale": 1}),
-    ("a linked value of a parent that did not change", value(12, "Bo", "005A", "New", STAMP), {"stale": 1}),
-    ("a linked value that is missing", value(12, None, "005A", "New", STAMP), {"stale": 1}),
+    ("a changed value", value(12, "Web", "Ada", "005A", "Old", STAMP), {"stale": 1}),
+    ("another spelling of the same number", value(12.0, "Web", "Ada", "005A", "New", STAMP), {}),
+    ("another number", value(12.01, "Web", "Ada", "005A", "New", STAMP), {"stale": 1}),
+    ("a linked value of a parent that did not change", value(12, "Web", "Bo", "005A", "New", STAMP), {"stale": 1}),
+    ("a linked value that is missing", value(12, "Web", None, "005A", "New", STAMP), {"stale": 1}),
     ("a linked value of a parent that changed later",
-     do(value(12, "Bo", "005A", "New", STAMP), lambda world: setattr(world, "owner_stamp", LATER)), {}),
+     do(value(12, "Web", "Bo", "005A", "New", STAMP), lambda world: setattr(world, "owner_stamp", LATER)), {}),
     ("a field that was not read", lambda world: world.org_cases[0]["fields"].update(New__c="x"), {"stale": 1}),
     ("a missing row", lambda world: world.cases.pop(0), {"lost": 1}),
     ("a missing row and its ticket", lambda world: (world.cases.pop(), world.tickets.pop()), {"lost": 2}),
@@ -157,22 +79,93 @@ CASES: list[tuple[str, Callable[[World], Any], dict[str, int]]] = [
     ("an older stamp", put("cases", 0, stamp=moment("2026-11-26T10:00:00Z")), {"stale": 1}),
     ("a stub for a live record", put("cases", 0, state=STUB, reason=4), {"lost": 1}),
     ("a tombstone for a live record", put("cases", 0, state=TOMBSTONE, reason=DELETED), {"lost": 1}),
-    ("a deletion unnoticed", in_bin, {"undead": 2}),
+    ("a deletion unnoticed", in_bin, {"undead": 3}),
     ("a deletion noticed", do(in_bin, lambda world: gone(world, DELETED)), {}),
     ("a merge that is called a deletion",
-     do(lambda world: in_bin(world, FIRST), lambda world: gone(world, DELETED)), {"undead": 1}),
+     do(lambda world: in_bin(world, FIRST), lambda world: gone(world, DELETED)), {"undead": 2}),
     ("a merge noticed", do(lambda world: in_bin(world, FIRST), lambda world: gone(world, MERGED)), {}),
     ("a tombstone that outlives the bin",
      do(lambda world: gone(world, DELETED), lambda world: world.org_cases.pop()), {}),
-    ("a purge unnoticed", lambda world: world.org_cases.pop(), {"foreign": 2}),
-    ("a moved message", put("messages", 0, ticket=SECOND), {"stale": 1}),
+    ("a purge unnoticed", lambda world: world.org_cases.pop(), {"foreign": 3}),
+    ("a moved message", told("messages", ticket=SECOND), {"stale": 1}),
+    ("a message from somebody else", told("messages", author="005000000000001AAA"), {"stale": 1}),
+    ("a message to nobody", told("messages", direction="internal"), {"stale": 1}),
+    ("a message for other eyes", told("messages", public=False), {"stale": 1}),
+    ("a message of another length", told("messages", characters=4), {"stale": 1}),
+    ("a message that is called an event", told("messages", kind="event"), {"stale": 1}),
+    ("a message at another time", told("messages", sent_at=moment(LATER)), {"stale": 1}),
     ("a missing message", lambda world: world.messages.pop(), {"lost": 1}),
     ("a message of nobody", lambda world: (world.org_comments.pop(), world.comments.pop()), {"foreign": 1, "stale": 1}),
-    ("a wrong count of messages", put("tickets", 0, messages=2), {"stale": 1}),
-    ("a wrong time of the last message", put("tickets", 0, last_message=moment(LATER)), {"stale": 1}),
+    ("a wrong count of messages", put("tickets", 0, spoken=(3, 1, moment(SPOKE))), {"stale": 1}),
+    ("a wrong count of the customer's messages", put("tickets", 0, spoken=(2, 2, moment(SPOKE))), {"stale": 1}),
+    ("a wrong time of the last message", put("tickets", 0, spoken=(2, 1, moment(LATER))), {"stale": 1}),
+    ("a wrong time of the last activity", put("tickets", 0, last_activity=moment(AT)), {"stale": 1}),
     ("a missing ticket", lambda world: world.tickets.pop(), {"lost": 1}),
-    ("a ticket's column", put("tickets", 1, columns=(None, "New", None, None, "005A", None, None, None)), {"stale": 1}),
-    ("a shell of nothing", lambda world: world.tickets.append(Ticket(THIRD, STUB, 0, None, ())), {"foreign": 1}),
+    ("a ticket's column", put("tickets", 1, columns=columns("New")), {"stale": 1}),
+    ("a live ticket that went elsewhere", put("tickets", 1, merged_into=FIRST), {"stale": 1}),
+    ("a merged ticket that went nowhere",
+     do(lambda world: in_bin(world, FIRST), lambda world: gone(world, MERGED), put("tickets", 1, merged_into=None)),
+     {"undead": 1}),
+    ("a ticket that is gone for another reason",
+     do(in_bin, lambda world: gone(world, DELETED), put("tickets", 1, reason=PURGED)), {"undead": 1}),
+    ("a shell of nothing",
+     lambda world: world.tickets.append(Ticket(THIRD, STUB, None, None, (0, 0, None), None, ())), {"foreign": 1}),
+    ("a facet's value", facet(channel=("Mail", None, None)), {"stale": 1}),
+    ("a facet's number", facet(worth=(None, None, 12)), {"stale": 1}),
+    ("a facet too many", facet(other=("x", None, None)), {"stale": 1}),
+    ("no facets", lambda world: world.facets.pop(0), {"stale": 3}),
+    ("a facet over a lookup whose end changed later",
+     do(facet(owner=("Bo", None, None)), lambda world: setattr(world, "owner_stamp", LATER)), {}),
+    ("a facet over a lookup whose end did not change", facet(owner=("Bo", None, None)), {"stale": 1}),
+    ("a ticket that is gone and can be found",
+     do(in_bin, lambda world: gone(world, DELETED),
+        lambda world: world.facets.append(Facets(SECOND, {"owner": ("Ada", None, None)}))), {"undead": 1}),
+    ("a person's account", put("people", 0, own="001000000000001AAA"), {"stale": 1}),
+    ("a person's address", put("people", 0, email_token=KEYS[THEIRS].email_token("bo@example.com")), {"stale": 1}),
+    ("a missing person", lambda world: world.people.pop(), {"lost": 1}),
+    ("a person of nobody", lambda world: (world.org_contacts.pop(), world.contacts.pop()), {"foreign": 1}),
+    ("a person in the bin",
+     do(lambda world: world.org_contacts[0].update(deleted=True),
+        put("contacts", 0, state=TOMBSTONE, reason=DELETED, payload=None, hash=None)), {"undead": 1}),
+    ("words that nobody said", lambda world: world.org_entries.pop(), {"foreign": 2, "stale": 1}),
+    ("words that were not heard", lambda world: (world.entries.pop(), world.spoken.pop()), {"lost": 2}),
+    ("words that another object tells, and that were not asked for",
+     lambda world: (world.org_entries[0].update(optional=True), world.entries.pop(), world.spoken.pop(),
+                    put("tickets", 0, spoken=(1, 0, moment(STAMP)), last_activity=moment(STAMP))(world)), {}),
+    ("words in another mouth", told("spoken", direction="outbound"), {"stale": 1}),
+    ("a linked value of a document that changed later",
+     do(lambda world: world.links.__setitem__(0, row(LINK, SHARED, ["Old", DOCUMENT, SECOND, STAMP])),
+        lambda world: setattr(world, "document_stamp", LATER)), {"stale": 1}),
+    ("another body", lambda world: setattr(world, "body", b"Other byte"), {"stale": 1}),
+    ("a damaged chunk", put("chunks", 0, body=damaged(chunk(0, BODY[:4]).body)), {"stale": 1}),
+    ("a chunk of another file", put("chunks", 0, body=chunk(0, BODY[:4], key=OTHER).body), {"stale": 1}),
+    ("a chunk of another tenant", put("chunks", 0, body=chunk(0, BODY[:4], tenant=THEIRS).body), {"stale": 1}),
+    ("chunks in another order",
+     do(put("chunks", 0, body=chunk(1, BODY[4:]).body), put("chunks", 1, body=chunk(0, BODY[:4]).body)), {"stale": 1}),
+    ("a missing chunk", lambda world: world.chunks.pop(), {"stale": 1}),
+    ("no chunk at all", lambda world: world.chunks.clear(), {"stale": 1}),
+    ("a chunk too many", lambda world: world.chunks.append(chunk(2, b"!")), {"stale": 1}),
+    ("chunks of another load", lambda world: world.chunks.append(chunk(0, BODY, load=OURS)), {"undead": 1}),
+    ("chunks of no file", lambda world: world.chunks.append(chunk(0, BODY, key=OTHER)), {"undead": 1}),
+    ("a wrong digest", put("files", 0, digest=digest(b"Other byte")), {"stale": 1}),
+    ("a wrong length", put("files", 0, bytes=3), {"stale": 1}),
+    ("a file that is not known", lambda world: world.files.pop(1), {"lost": 1}),
+    ("a body still to come",
+     do(put("files", 0, state=WANTED, load=None, place=None, chunks=None), lambda world: world.chunks.clear()), {"lost": 1}),
+    ("a body given up", do(put("files", 0, state=NOT_THERE, reason="failed", load=None), lambda world: world.chunks.clear()),
+     {"lost": 1}),
+    ("a body that the org does not give",
+     do(put("files", 0, state=NOT_THERE, reason="not_found", load=None), lambda world: world.chunks.clear(),
+        lambda world: setattr(world, "body", None)), {}),
+    ("a body left out for another reason", put("files", 1, reason="too_large"), {"stale": 1}),
+    ("a body kept against the policy", put("files", 1, state=STORED, reason=None, load=LOAD, place="objects"), {"stale": 1}),
+    ("a file that nobody names",
+     lambda world: world.files.append(File("00P000000000009AAA", "Attachment", "Body", LEFT_OUT, "too_large", *[None] * 5)),
+     {"undead": 1}),
+    ("a deleted file that is kept",
+     do(lambda world: world.org_attachments[0].update(deleted=True), put("named", 0, state=TOMBSTONE),
+        put("attachments", 0, state=TOMBSTONE, reason=DELETED, payload=None, hash=None)), {"undead": 1}),
+    ("an item that names another file", told("named", file=OTHER), {"stale": 1}),
 ]  # fmt: skip
 VALUES = [
     ("datetime", REST, STAMP, True), ("datetime", REST, "2026-11-27T11:00:00.000+0100", True),
@@ -180,6 +173,13 @@ VALUES = [
     ("text", "007", "7", False), ("boolean", False, None, False), ("boolean", True, 1, False),
     ("any_type", True, "true", True), ("any_type", 47, "47", True), ("time", "10:00:00.000Z", "10:00:00Z", True),
     ("date", "2026-11-27", "2026-11-28", False),
+]  # fmt: skip
+PNG = {"Name": "a.png", "BodyLength": 2 << 20, "ContentType": "IMAGE/PNG; q=1"}
+# A policy, what a record says of its file, and why the body is left out.
+POLICIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, PNG, ""), ({"bodies": False}, PNG, "no_bodies"), ({"most_mb": 1}, PNG, "too_large"), ({"most_mb": 2}, PNG, ""),
+    ({"never": ["image/*"]}, PNG, "type_not_kept"), ({"only": [".PNG"]}, PNG, ""), ({"only": [".pdf"]}, PNG, "type_not_kept"),
+    ({"never": ["image/jpeg"]}, PNG, ""), ({}, {}, ""), ({"only": ["image/*"]}, {"Name": "a.png"}, "type_not_kept"),
 ]  # fmt: skip
 
 
@@ -194,9 +194,14 @@ def run() -> int:
         if found != expected:
             failed += 1
             print(f"FAILED {name}: {found} instead of {expected}: {report.differences}")
+    for policy, facts, expected in POLICIES:
+        if left_out(policy, RULES["Attachment"].body, facts.get) != expected:  # type: ignore[arg-type]
+            failed += 1
+            print(f"FAILED {policy} and {facts}: should be {expected or 'kept'}")
     for kind, one, other, equal in VALUES:
         if same(kind, one, other) != equal:
             failed += 1
             print(f"FAILED {kind}: {one!r} and {other!r} should {'be' if equal else 'not be'} the same")
-    print(f"self-test: {len(CASES) + len(VALUES) - failed} of {len(CASES) + len(VALUES)} hold")
+    number = len(CASES) + len(POLICIES) + len(VALUES)
+    print(f"self-test: {number - failed} of {number} hold")
     return 1 if failed else 0

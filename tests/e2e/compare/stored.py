@@ -1,5 +1,6 @@
 """What is stored, read in one snapshot as the role that sees one tenant's rows."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 LIVE, STUB, TOMBSTONE = 0, 1, 2
-T = TypeVar("T", "Row", "Message", "Ticket")
+T = TypeVar("T", "Row", "Message", "Ticket", "Person", "Facets")
 BATCH = 1_000
 
 
@@ -20,6 +21,7 @@ class Sync(NamedTuple):
     name: str
     role: str
     cursor: str
+    settings: dict[str, Any] = {}
 
 
 class Field(NamedTuple):
@@ -42,13 +44,11 @@ class Row(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A row of `messages`."""
+    """A row of `messages`; the item in the order of `conversations.Item`."""
 
     id: str
     state: int
-    ticket: str
-    kind: str
-    sent_at: Any
+    item: tuple
 
 
 class Ticket(NamedTuple):
@@ -56,9 +56,52 @@ class Ticket(NamedTuple):
 
     id: str
     state: int
-    messages: int
-    last_message: Any
+    reason: int | None
+    merged_into: str | None
+    # Messages, those of the customer, when the last one was.
+    spoken: tuple
+    last_activity: Any
     columns: tuple
+
+
+class Person(NamedTuple):
+    """A row of `agents` or `customers`: whether an agent is active, or a customer's account."""
+
+    id: str
+    state: int
+    own: bool | str | None
+    email_token: bytes | None
+
+
+class Facets(NamedTuple):
+    """The rows of `ticket_facets` of one ticket: text, time and scaled number by name, of which one is given."""
+
+    id: str
+    values: dict[str, tuple[str | None, Any, int | None]]
+
+
+class File(NamedTuple):
+    """A row of `files`. State: 0 wanted, 1 stored, 2 left out, 3 not to be had."""
+
+    id: str
+    object: str
+    field: str
+    state: int
+    reason: str | None
+    load: uuid.UUID | None
+    place: str | None
+    bytes: int | None
+    chunks: int | None
+    digest: bytes | None
+
+
+class Chunk(NamedTuple):
+    """A row of `file_chunks`."""
+
+    file: str
+    load: uuid.UUID
+    n: int
+    body: bytes
 
 
 # In the order of the plain columns of a ticket below.
@@ -100,7 +143,7 @@ class Store:
 
     def syncs(self) -> list[Sync]:
         """The enabled objects of the connection."""
-        text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp')
+        text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp'), settings
             FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
             WHERE o.connection_id = %s AND o.enabled ORDER BY object_id"""
         return [Sync(*row) for row in self.all(text, self.connection)]
@@ -113,7 +156,7 @@ class Store:
     def strays(self) -> list[tuple[str, int, int]]:
         """Rows of this tenant that belong to no object of any connection: table, object, how many."""
         found: list[tuple[str, int, int]] = []
-        for table in ("records", "messages", "tickets"):
+        for table in ("records", "messages", "tickets", "agents", "customers", "ticket_facets"):
             text = f"""SELECT r.object_id, count(*) FROM {table} r
                 LEFT JOIN object_syncs o USING (tenant_id, connection_id, object_id)
                 WHERE o.object_id IS NULL GROUP BY r.object_id"""
@@ -133,13 +176,44 @@ class Store:
 
     def messages(self, object_id: int) -> Iterator[Message]:
         """All items of conversations that came from an object, in order of id."""
-        columns = "record_id, state, ticket_record_id, kind, sent_at"
-        return (Message(*row) for row in self._stream("messages", columns, object_id))
+        item = "ticket_record_id, kind, sent_at, direction, public, author_id, characters, same_as, holds, file_id"
+        rows = self._stream("messages", f"record_id, state, {item}", object_id)
+        return (Message(row[0], row[1], row[2:]) for row in rows)
 
     def tickets(self, object_id: int) -> Iterator[Ticket]:
         """All tickets that came from an object, in order of id."""
-        columns = f"record_id, state, messages, last_message_at, {TICKET_COLUMNS}"
-        return (Ticket(row[0], row[1], row[2], row[3], row[4:]) for row in self._stream("tickets", columns, object_id))
+        said = "messages, customer_messages, last_message_at, last_activity_at"
+        columns = f"record_id, state, reason, merged_into, {said}, {TICKET_COLUMNS}"
+        return (Ticket(*row[:4], row[4:7], row[7], row[8:]) for row in self._stream("tickets", columns, object_id))
+
+    def people(self, table: str, own: str, object_id: int) -> Iterator[Person]:
+        """All agents or customers that came from an object, in order of id."""
+        return (Person(*row) for row in self._stream(table, f"record_id, state, {own}, email_token", object_id))
+
+    def facets(self, object_id: int) -> Iterator[Facets]:
+        """What tickets of an object are filtered by, in order of id."""
+        rows = self._stream("ticket_facets", "record_id, facet, text_value, time_value, number_value", object_id)
+        for key, some in itertools.groupby(rows, key=lambda row: row[0]):
+            yield Facets(key, {row[1]: row[2:] for row in some})
+
+    def files(self) -> list[File]:
+        """All files of the connection."""
+        text = """SELECT file_id, object, body, state, reason, load, place, bytes, chunks, digest FROM files
+            WHERE tenant_id = %s AND connection_id = %s ORDER BY file_id"""
+        return [File(*row) for row in self.all(text, self.tenant, self.connection)]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks of bodies of the connection, in order of file, load and number."""
+        with self.db.cursor(name="file_chunks", binary=True) as cursor:
+            cursor.itersize = 8
+            text = """SELECT file_id, load, n, body FROM file_chunks
+                WHERE tenant_id = %s AND connection_id = %s ORDER BY file_id, load, n"""
+            yield from (Chunk(*row) for row in cursor.execute(text, (self.tenant, self.connection)))
+
+    def set_aside(self) -> int:
+        """How many records are not here because something is wrong with them."""
+        text = "SELECT count(*) FROM quarantine WHERE tenant_id = %s AND connection_id = %s"
+        return self.all(text, self.tenant, self.connection)[0][0]
 
 
 class Side(Generic[T]):

@@ -25,12 +25,24 @@ from values import moment
 OBJECTS = (
     "Case", "CaseComment", "EmailMessage", "CaseFeed", "FeedComment", "LiveChatTranscript", "LiveChatTranscriptEvent",
     "MessagingSession", "ConversationEntry", "VoiceCall", "VoiceCallRecording", "CaseHistory", "Contact", "User",
-    "Task", "Account", "Group", "RecordType", "Escalation__c", "Attachment",
+    "Task", "Account", "Group", "RecordType", "Escalation__c", "Attachment", "ContentDocument", "ContentDocumentLink",
+    "ConversationTranscript",
 )  # fmt: skip
 PHASES = ("load", "edits", "deletes", "merges")
 # Nothing comes by its own cadence: each pass is asked for, so that the end of all is known.
 NEVER_S = 86_400
-SETTINGS = {"settle_s": 1, "overlap_s": 30}
+SETTINGS: dict[str, Any] = {"settle_s": 1, "overlap_s": 30}
+# By what cases can be found.
+FACETS = [
+    {"name": "channel", "path": "Origin", "as": "text"},
+    {"name": "first_response", "path": "First_Response__c", "as": "time"},
+    {"name": "score", "path": "Csat_Score__c", "as": {"number": {"scale": 1}}},
+    {"name": "owner", "path": "Owner.Name", "as": "text"},
+]
+# What every second org does in another way: its history comes by Bulk jobs, and not every file is kept.
+OTHERWISE = {"read_by": "bulk", "files": {"most_mb": 1, "never": [".png", "image/*"]}}
+# Transcripts in an hour; the comparison reads them too.
+TRANSCRIPTS = 10_000_000
 ASK_S = 3.0
 TELL_S = 10.0
 PATIENCE_S = 1_800
@@ -62,23 +74,26 @@ class Storm:
 
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
-        call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"])
+        call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"], self.stack.ready["ca_file"])
+        org.post("conversations/limit", {"per_hour": TRANSCRIPTS})
         tenant = call("POST", "tenants", {"name": f"Tenant {number}"})["id"]
         auth = {"method": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
         body = {"name": "Support org", "login_url": entry["instance_url"], "auth": auth}
         connection = call("POST", f"tenants/{tenant}/connections", body)["id"]
         for name in OBJECTS:
             role = {"role": "reference"} if name.endswith("__c") else {}
-            wanted = {"api_name": name, "interval_s": NEVER_S, "settings": SETTINGS, **role}
+            facets = {"facets": FACETS} if name == "Case" else {}
+            settings = SETTINGS | facets | (OTHERWISE if number % 2 else {})
+            wanted = {"api_name": name, "interval_s": NEVER_S, "settings": settings, **role}
             call("POST", f"tenants/{tenant}/connections/{connection}/objects", wanted)
         return Tenant(tenant, connection, org, some_ids(org, self.given.seed, set(self.given.spare.split(","))))
 
-    def turn(self) -> None:
-        """A moment of the storm: a worker dies now and then, passes are asked for, and everything else lives."""
+    def turn(self, kills: bool = False) -> None:
+        """A moment of the storm: passes are asked for, and everything lives but for a worker now and then."""
         time.sleep(0.25)
         self.stack.check_alive()
         now = time.monotonic()
-        if self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
+        if kills and self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
             self._killed = now
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
         if now - self._asked > ASK_S:
@@ -109,15 +124,17 @@ class Storm:
     def phase(self, name: str) -> None:
         """Edits and kills for a while, then waits for everything and compares."""
         started = time.monotonic()
-        lives = [Life(one.org, self.given.seed, name, self.given.edits, one.ids) for one in self.tenants]
+        lives = [Life(one.org, name, self.given, one.ids) for one in self.tenants]
         for life in lives:
             life.start()
         while time.monotonic() - started < self.given.seconds or not self.all_are(lambda one: one["loaded_at"]):
-            self.turn()
+            self.turn(kills=True)
             left = {one["api_name"] for tenant in self.tenants for one in tenant.objects if not one["loaded_at"]}
             self.patience(started, f"the end of the {name} phase, {len(left)} objects not loaded: {sorted(left)[:3]}")
         for life in lives:
             life.stop()
+        for life in lives:
+            life.end()
             self.edits += life.done
         ends = {tenant.id: moment(tenant.org.now()) for tenant in self.tenants}
         waiting = time.monotonic()
@@ -244,6 +261,7 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=10, help="edits at once, five times a second")
     parser.add_argument("--seconds", type=float, default=30, help="of each phase; a first load takes what it takes")
     parser.add_argument("--kill-every", type=float, default=8, help="seconds between kills, on average; 0 for none")
+    parser.add_argument("--late", type=float, default=8, help="seconds by which commits show late, at most")
     parser.add_argument("--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, purges")
     parser.add_argument("--spare", default="", help="objects whose records are only edited along with others")
     given = parser.parse_args()

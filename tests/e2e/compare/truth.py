@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from rest import Rest
 from values import JSON
 
 # Where lookups lead that any object is read through; a name that is not here may lead anywhere.
@@ -13,6 +14,8 @@ LEADS_TO = {
     "Account": ("Account",),
     "Actor": ("ConversationParticipant", "MessagingEndUser", "User"),
     "Contact": ("Contact",),
+    "ContentDocument": ("ContentDocument",),
+    "Conversation": ("Conversation",),
     "CreatedBy": ("User",),
     "LastModifiedBy": ("User",),
     "Manager": ("User",),
@@ -40,8 +43,22 @@ MIRRORS = {
 class Org:
     """An org of a simulator, by its control API."""
 
-    def __init__(self, control: str, org_id: str) -> None:
-        self.base = f"{control.rstrip('/')}/orgs/{org_id}"
+    def __init__(self, control: str, org_id: str, ca: str = "") -> None:
+        self.control, self.id, self.ca = control.rstrip("/"), org_id, ca
+        self.base = f"{self.control}/orgs/{org_id}"
+        self._rest: Rest | None = None
+
+    def rest(self) -> Rest:
+        """The org's own APIs."""
+        if self._rest is None:
+            with urllib.request.urlopen(f"{self.control}/orgs", timeout=60) as answer:
+                entries = json.load(answer)
+            self._rest = Rest(next(one for one in entries if one["org_id"] == self.id), self.ca)
+        return self._rest
+
+    def sizes(self) -> dict[str, int]:
+        """How many records each of its objects has, deleted ones included."""
+        return {name: count["live"] + count["deleted"] for name, count in self.get("truth")["objects"].items()}
 
     def get(self, path: str) -> Any:
         """An answer of the control API."""

@@ -5,6 +5,7 @@ is null, since the platform stores none. Nothing here was taken from the program
 """
 
 import json
+import re
 import secrets
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,7 @@ from typing import Any
 # than reading a record.
 JSON = json.JSONDecoder(parse_float=Decimal)
 # A new one each run: what is printed of a value confirms no guess.
+_REST_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
 _SALT = secrets.token_bytes(16)
 
 
@@ -54,18 +56,21 @@ def _time_of_day(value: Any) -> time | None:
         return None
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as text, as a field of any type is kept."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
 def _any(there: Any, here: Any) -> bool:
-    """A field of any type is kept as the text of its value."""
+    """A field of any type is kept as the text of its value; what is spelled as a moment is one."""
     if not isinstance(here, str):
         return False
-    if _as_text(there) == here:
+    if as_text(there) == here:
         return True
+    if isinstance(there, str) and _REST_MOMENT.fullmatch(there):
+        return moment(there) == moment(here)
     number = _number(there)
     try:
         return number is not None and number == Decimal(here)

@@ -16,7 +16,7 @@ use refrain_shared::salesforce::download::Download;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName};
 use refrain_shared::salesforce::{FaultKind, SalesforceError};
 use refrain_shared::storage::chunks::FileAt;
-use refrain_shared::storage::files::{self, Body, BodyState, File};
+use refrain_shared::storage::files::{self, Body, BodyState, File, Loads};
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::keys::gate_share;
 use refrain_shared::storage::{StoreError, TenantTx};
@@ -92,21 +92,34 @@ async fn one(job: &Job<'_>, id: &str, progress: &Progress) -> Result<(), JobErro
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    let is_forgotten = files::file_forget(&tx, connection, id).await.map_err(failed)?;
+    // Takes the file's row, so that nothing of it changes until this is committed.
+    files::file_forget(&tx, connection, id).await.map_err(failed)?;
     let file = files::file_get(&tx, &job.view.keys, connection, id).await.map_err(failed)?;
-    let wanted = file.filter(|file| file.state == BodyState::Wanted);
-    if is_forgotten {
-        sweep(job, id, None).await?;
-    }
-    if wanted.is_none() {
+    let loads = match &file {
+        Some(file) if file.state == BodyState::Wanted => None,
+        // A worker that died over an older wish left chunks that only this job knows of.
+        Some(file) => Some(files::file_settled(&tx, connection, file).await.map_err(failed)?),
+        None => Some(Loads::All),
+    };
+    if let Some(loads) = loads {
         touch(job, &tx, progress).await.map_err(failed)?;
+        sweep(job, id, loads).await?;
     }
     tx.commit().await.map_err(failed)?;
     // The connection goes back to its pool: a body may take long.
     drop(client);
-    let Some(file) = wanted else { return Ok(()) };
+    match file.filter(|_| loads.is_none()) {
+        Some(file) => bring(job, &file, progress).await,
+        None => Ok(()),
+    }
+}
 
-    let outcome = match fetch(job, &file).await {
+/// Fetches a wanted body. What came of it counts only while the file is wanted as it was.
+async fn bring(job: &Job<'_>, file: &File, progress: &Progress) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let (connection, scope) = (job.lease.connection, TenantScope::leased(job.lease.tenant));
+    let load = Uuid::new_v4();
+    let outcome = match fetch(job, file, load).await {
         Ok(body) => Ok(body),
         Err(error) => Err(refused(job, error)?),
     };
@@ -115,17 +128,19 @@ async fn one(job: &Job<'_>, id: &str, progress: &Progress) -> Result<(), JobErro
     if gate_share(&tx).await.map_err(failed)?.data_key != job.view.gate.data_key {
         return Err(failed(StoreError::GateMoved { what: "key" }));
     }
-    match outcome {
+    let loads = match outcome {
         Ok(body) => {
-            sweep(job, id, Some(body.load)).await?;
-            files::file_stored(&tx, &job.view.keys, connection, &file, &body).await.map_err(failed)?;
+            let stored = files::file_stored(&tx, &job.view.keys, connection, file, &body).await;
+            if stored.map_err(failed)? { Loads::But(load) } else { Loads::Only(load) }
         }
-        Err((state, reason)) => {
-            sweep(job, id, None).await?;
-            files::file_refused(&tx, connection, &file, state, reason).await.map_err(failed)?;
+        Err(refusal) => {
+            let noted = files::file_refused(&tx, connection, file, load, refusal).await;
+            if noted.map_err(failed)? { Loads::All } else { Loads::Only(load) }
         }
-    }
+    };
     touch(job, &tx, progress).await.map_err(failed)?;
+    // Only whoever holds the lease, and the file's row, knows which loads are nobody's.
+    sweep(job, &file.id, loads).await?;
     pass(CrashPoint::BeforeCommit);
     tx.commit().await.map_err(failed)?;
     pass(CrashPoint::AfterCommit);
@@ -133,10 +148,10 @@ async fn one(job: &Job<'_>, id: &str, progress: &Progress) -> Result<(), JobErro
 }
 
 /// Objects go before the commit that forgets them: afterwards nobody would know of them.
-async fn sweep(job: &Job<'_>, file: &str, kept: Option<Uuid>) -> Result<(), JobError> {
+async fn sweep(job: &Job<'_>, file: &str, loads: Loads) -> Result<(), JobError> {
     let scope = TenantScope::leased(job.lease.tenant);
     let at = FileAt { scope: &scope, connection: job.lease.connection, file };
-    let swept = job.context.chunks.sweep(at, kept).await;
+    let swept = job.context.chunks.sweep(at, loads).await;
     swept.map_err(|error| JobError::of(Step::Load, &error, job.context.clock.now()))
 }
 
@@ -184,7 +199,7 @@ fn refused(job: &Job<'_>, failure: Failure) -> Result<(BodyState, &'static str),
 }
 
 /// Streams the body into sealed chunks.
-async fn fetch(job: &Job<'_>, file: &File) -> Result<Body, Failure> {
+async fn fetch(job: &Job<'_>, file: &File, load: Uuid) -> Result<Body, Failure> {
     let named = || -> Result<Download, SalesforceError> {
         Ok(Download {
             object: ObjectName::parse(&file.object)?,
@@ -204,7 +219,7 @@ async fn fetch(job: &Job<'_>, file: &File) -> Result<Body, Failure> {
         drop(sender);
         sent
     };
-    let (sent, kept) = tokio::join!(call, keep(job, file, pieces));
+    let (sent, kept) = tokio::join!(call, keep(job, file, load, pieces));
     // A receiver that failed ends the call; its own error says why.
     let body = kept.map_err(Failure::Ours)?;
     sent.map_err(Failure::Salesforce)?;
@@ -212,8 +227,12 @@ async fn fetch(job: &Job<'_>, file: &File) -> Result<Body, Failure> {
 }
 
 /// Seals and keeps what comes, chunk by chunk.
-async fn keep(job: &Job<'_>, file: &File, mut pieces: mpsc::Receiver<Bytes>) -> Result<Body, JobError> {
-    let load = Uuid::new_v4();
+async fn keep(
+    job: &Job<'_>,
+    file: &File,
+    load: Uuid,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> Result<Body, JobError> {
     let (mut buffer, mut digest) = (BytesMut::new(), BodyDigest::default());
     let mut body = Body { load, place: job.context.chunks.place(), chunks: 0, bytes: 0, digest: Vec::new() };
     while let Some(piece) = pieces.recv().await {

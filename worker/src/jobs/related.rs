@@ -105,7 +105,7 @@ pub(super) fn not_ready(state: SyncState) -> Option<JobEnd> {
 
 /// What is live here of records that were asked for and not answered, as tombstones. They keep their stamps: whatever is
 /// read of them later wins.
-async fn purged(
+pub(super) async fn purged(
     job: &Job<'_>,
     plan: &ReadPlan,
     unanswered: &HashSet<SalesforceId>,

@@ -1,12 +1,14 @@
 //! Transcripts of sessions and calls that ended: read one by one through the Connect API, in a class of their own, since
 //! Salesforce counts these calls by the hour. What SOQL tells already is not asked for again.
 
+mod departed;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use refrain_shared::catalog::StandardObject;
 use refrain_shared::catalog::transcript::{self, TranscriptEntry};
+use refrain_shared::catalog::{Found, StandardObject};
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::job::lease::{JobEnd, SLICE_TIME};
 use refrain_shared::job::related::RelatedProgress;
@@ -63,6 +65,9 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         return Err(not_described(&job));
     };
     let (plan, begun) = (Arc::new(plan), Instant::now());
+    if related.gone {
+        return departed::run(job, plan, related, progress, tally).await;
+    }
     while !progress.is_done(&related) {
         if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled() {
             return Ok(Left::Open(JobEnd::More));
@@ -95,7 +100,9 @@ async fn wanted(job: &Job<'_>, ids: &[SalesforceId]) -> Result<Vec<Ended>, JobEr
     let kinds: HashSet<&str> = silent.iter().map(SalesforceId::key_prefix).collect();
     let mut ended = Vec::new();
     for kind in kinds {
-        let Some(object) = StandardObject::of_prefix(kind) else { continue };
+        let known = StandardObject::of_prefix(kind);
+        // An entry is no session, and no object of Salesforce.
+        let Some(object) = known.filter(|object| object.found != Found::ByCalls) else { continue };
         let of_kind: Vec<SalesforceId> =
             silent.iter().filter(|id| id.key_prefix() == kind).copied().collect();
         ended.extend(looked_up(job, object.api_name, &of_kind).await?);

@@ -253,6 +253,37 @@ async fn a_file_of_today_is_found_by_its_document_and_by_its_case() {
 }
 
 #[tokio::test]
+async fn a_deleted_document_takes_its_links_and_its_body_along_and_brings_them_back() {
+    let world = World::new("files_document_gone").await;
+    let case_object = world.object("Case", settings()).await;
+    world.object("ContentDocument", settings()).await;
+    world.object("ContentDocumentLink", settings()).await;
+    world.run_until_quiet().await;
+    let case = world.insert("Case", json!({"Subject": "With files"})).await;
+    let version = json!({"Title": "Plan", "PathOnClient": "p.pdf", "VersionData": base64(b"plan"),
+        "FirstPublishLocationId": case});
+    let version = world.insert("ContentVersion", version).await;
+    world.pass().await;
+    assert_eq!(files_of(&world, (case_object, &case)).await.len(), 1);
+    let document = world.value("SELECT record_id FROM records WHERE record_id LIKE '069%' ORDER BY read_at DESC, modstamp DESC LIMIT 1").await;
+    let kept = format!(
+        "SELECT (SELECT count(*) FROM files WHERE file_id = '{version}') + (SELECT count(*) FROM file_chunks WHERE file_id = '{version}')"
+    );
+    assert_eq!(world.value(&kept).await, "2");
+
+    world.post(&format!("records/ContentDocument/{document}/delete"), json!({})).await;
+    world.pass().await;
+    assert_eq!(files_of(&world, (case_object, &case)).await.len(), 0);
+    assert_eq!(world.value(&kept).await, "0");
+
+    world.post(&format!("records/ContentDocument/{document}/undelete"), json!({})).await;
+    world.pass().await;
+    let items = files_of(&world, (case_object, &case)).await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(body_of(&world, &items[0]).await.unwrap(), b"plan");
+}
+
+#[tokio::test]
 async fn bodies_go_to_an_object_store_as_sealed_objects_and_leave_it_with_their_file() {
     #[expect(clippy::disallowed_methods, reason = "the test's own channel")]
     let Ok(endpoint) = std::env::var("S3_TEST_ENDPOINT") else {

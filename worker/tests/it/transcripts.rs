@@ -126,3 +126,67 @@ async fn what_soql_tells_is_not_asked_for_again_and_entries_without_words_give_w
     assert_eq!(said(&world, (case_object, &told.case)).await, [entry("inbound", "Hello by SOQL")]);
     assert_eq!(said(&world, (case_object, &silent.case)).await, [entry("inbound", "Hello by transcript")]);
 }
+
+#[tokio::test]
+async fn words_leave_and_come_back_with_their_session() {
+    let world = World::new("transcripts_gone").await;
+    let case_object = world.object("Case", settings()).await;
+    world.object("MessagingSession", settings()).await;
+    world.object("ConversationTranscript", settings()).await;
+    let (gone, kept) = (talk(&world, 1).await, talk(&world, 2).await);
+    for talk in [&gone, &kept] {
+        speak(&world, talk, false, "Hello?").await;
+        end(&world, talk).await;
+    }
+    world.run_until_quiet().await;
+    let hello = [entry("inbound", "Hello?")];
+    assert_eq!(said(&world, (case_object, &gone.case)).await, hello);
+
+    world.post(&format!("records/MessagingSession/{}/delete", gone.session), json!({})).await;
+    world.pass().await;
+    assert_eq!(world.value("SELECT count(*) FROM checkpoints WHERE state = 'parked'").await, "0");
+    let live = |talk: &Talk| {
+        format!("SELECT count(*) FROM messages WHERE ticket_record_id = '{}' AND state = 0", talk.session)
+    };
+    assert_eq!(world.value(&live(&gone)).await, "0");
+    assert_eq!(world.value(&live(&kept)).await, "1");
+    assert_eq!(said(&world, (case_object, &kept.case)).await, hello);
+
+    world.post(&format!("records/MessagingSession/{}/undelete", gone.session), json!({})).await;
+    world.pass().await;
+    assert_eq!(said(&world, (case_object, &gone.case)).await, hello);
+}
+
+#[tokio::test]
+async fn a_transcript_gives_way_to_what_soql_tells_later_and_counts_once() {
+    let world = World::new("transcripts_later").await;
+    let case_object = world.object("Case", settings()).await;
+    world.object("MessagingSession", settings()).await;
+    world.object("ConversationTranscript", settings()).await;
+    world.run_until_quiet().await;
+    let (told, silent) = (talk(&world, 1).await, talk(&world, 2).await);
+    for talk in [&told, &silent] {
+        speak(&world, talk, false, "Hello by transcript").await;
+        end(&world, talk).await;
+    }
+    world.pass().await;
+    assert_eq!(said(&world, (case_object, &told.case)).await, [entry("inbound", "Hello by transcript")]);
+
+    world.object("ConversationEntry", settings()).await;
+    for (talk, words) in [(&told, json!("Hello by SOQL")), (&silent, json!(null))] {
+        let fields = json!({"ConversationId": talk.session, "ActorType": "EndUser", "EntryType": "Text",
+            "Message": words, "EntryTime": "2026-01-02T10:00:00Z"});
+        world.insert("ConversationEntry", fields).await;
+    }
+    world.run_until_quiet().await;
+    world.pass().await;
+    assert_eq!(said(&world, (case_object, &told.case)).await, [entry("inbound", "Hello by SOQL")]);
+    assert_eq!(said(&world, (case_object, &silent.case)).await, [entry("inbound", "Hello by transcript")]);
+    for talk in [&told, &silent] {
+        let counted = format!(
+            "SELECT messages || ' ' || customer_messages FROM tickets WHERE record_id = '{}'",
+            talk.case
+        );
+        assert_eq!(world.value(&counted).await, "1 1", "what is shown is what is counted");
+    }
+}

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::RecordKey;
 use super::authors::Authors;
 use super::opened::{Opener, record_key, sealed};
-use crate::catalog::{FileFacts, MessageFields, Projection};
+use crate::catalog::{FileFacts, MessageFields, Projection, transcript};
 use crate::crypto::TenantKeys;
 use crate::record::canonical::CanonicalRecord;
 use crate::storage::files::BodyState;
@@ -105,8 +105,8 @@ pub async fn conversation_list(
                    SELECT FROM messages d
                     WHERE d.tenant_id = $1 AND d.connection_id = $2 AND d.ticket_record_id = m.ticket_record_id
                       AND d.record_id = m.same_as AND d.state = 0))
-           -- An entry without words gives way to what else tells of its session.
-           AND (m.kind <> 'entry' OR m.characters > 0 OR NOT EXISTS (
+           -- An entry without words gives way to what else tells of its session, and so does a transcript.
+           AND (m.kind <> 'entry' OR (m.characters > 0 AND left(m.record_id, 3) <> $8) OR NOT EXISTS (
                    SELECT FROM messages t
                     WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.ticket_record_id = m.ticket_record_id
                       AND t.kind = 'entry' AND t.characters > 0 AND t.object_id <> m.object_id AND t.state = 0))
@@ -127,6 +127,7 @@ pub async fn conversation_list(
                 &after.map(|cursor| cursor.key.object.0),
                 &after.as_ref().map(|cursor| cursor.key.record.as_str()),
                 &i64::from(limit),
+                &transcript::KEY_PREFIX,
             ],
         )
         .await

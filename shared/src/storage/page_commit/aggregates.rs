@@ -6,6 +6,7 @@ use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::tickets::Made;
+use crate::catalog::transcript;
 use crate::ids::ObjectId;
 
 /// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
@@ -20,7 +21,8 @@ const EMPTIED: i16 = 21;
 /// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
 ///
 /// What was said in a session of the ticket counts as the ticket's. Items that announce others are events, which are
-/// not counted; nor are files, and nothing else belongs to an e-mail.
+/// not counted; nor are files, and nothing else belongs to an e-mail. Of a session that two objects tell of, the entries
+/// that a conversation shows are counted: those without words give way, and so does a transcript.
 ///
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
@@ -56,13 +58,19 @@ pub(super) async fn aggregate(
                      FROM (SELECT state, kind, direction, sent_at FROM messages
                             WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = k.record_id
                            UNION ALL
-                           SELECT i.* FROM messages s
+                           SELECT i.state, i.kind, i.direction, i.sent_at FROM messages s
                             CROSS JOIN LATERAL (
-                                  SELECT state, kind, direction, sent_at FROM messages
+                                  SELECT state, kind, direction, sent_at, object_id, record_id, characters FROM messages
                                    WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = s.record_id
                                    OFFSET 0) i
                             WHERE s.connection_id IS NOT DISTINCT FROM $2 AND s.ticket_record_id = k.record_id
-                              AND s.holds AND s.kind <> 'email' AND s.state = 0) m) a
+                              AND s.holds AND s.kind <> 'email' AND s.state = 0
+                              AND (i.kind <> 'entry' OR (i.characters > 0 AND left(i.record_id, 3) <> $8)
+                                   OR NOT EXISTS (
+                                      SELECT FROM messages t
+                                       WHERE t.connection_id IS NOT DISTINCT FROM $2
+                                         AND t.ticket_record_id = s.record_id AND t.kind = 'entry'
+                                         AND t.characters > 0 AND t.object_id <> i.object_id AND t.state = 0))) m) a
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
                SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
                    reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,
@@ -91,6 +99,7 @@ pub(super) async fn aggregate(
                 (&objects, Type::INT4_ARRAY),
                 (&records, Type::TEXT_ARRAY),
                 (&EMPTIED, Type::INT2),
+                (&transcript::KEY_PREFIX, Type::TEXT),
             ],
         )
         .await

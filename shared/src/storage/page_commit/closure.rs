@@ -41,14 +41,16 @@ pub(super) async fn ask(
     children_wanted(tx, owner, Class::Derived, object, &by_stamp, &new).await?;
     children_wanted(tx, owner, Class::Derived, object, &by_parents, &changed).await?;
     children_wanted(tx, owner, Class::Transcripts, object, &by_calls, &changed).await?;
-    if is_ticket || page.parents.holders.values().any(|holder| *holder == object) {
+    let is_holder = page.parents.holders.values().any(|holder| *holder == object);
+    if is_ticket || is_holder || page.parents.with_children.contains(&object) {
         follow_items(tx, owner, page, applied).await?;
     }
     Ok(())
 }
 
 /// The items of what left are looked at, one by one; of what came back, and of what a merge left its items to, all are
-/// read: the platform moves and restores them, with or without a stamp.
+/// read: the platform moves and restores them, with or without a stamp. So are all of a document that left: nothing here
+/// tells which links lead to it.
 async fn follow_items(
     tx: &TenantTx<'_>,
     owner: Owner,
@@ -61,6 +63,9 @@ async fn follow_items(
     let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
     let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
     parents.extend(merged.map(SalesforceId::as_str));
+    if page.parents.with_children.contains(&page.lease.object) {
+        parents.extend(&left);
+    }
     parents.sort_unstable();
     parents.dedup();
     children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await

@@ -4,7 +4,7 @@
 use refrain_shared::catalog::FilePolicy;
 use refrain_shared::job::lease::JobEnd;
 use refrain_shared::storage::content::judged::files_judged;
-use refrain_shared::storage::files::{BodyState, file_leave_out, files_policy_put, files_want};
+use refrain_shared::storage::files::{BodyState, Loads, file_leave_out, files_policy_put, files_want};
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::records::ObjectKey;
 use refrain_shared::storage::related::Owner;
@@ -63,7 +63,7 @@ async fn judge(job: &Job<'_>, progress: &mut Progress) -> Result<bool, JobError>
     for one in &judged {
         let Some(reason) = one.file.left_out else { continue };
         if matches!(one.state, BodyState::Wanted | BodyState::Stored) {
-            sweep(job, one.file.id.as_str(), None).await?;
+            sweep(job, one.file.id.as_str(), Loads::All).await?;
             file_leave_out(&tx, key.connection, one.file.id.as_str(), reason).await.map_err(failed)?;
         }
     }
