@@ -31,8 +31,12 @@ fn stamp(seconds: u32) -> String {
     format!("2026-11-01T00:{:02}:{:02}.000", seconds / 60, seconds % 60)
 }
 
-/// Reads the few forms of query that are sent here.
 fn run(table: &Table, soql: &str, page_rows: usize) -> Response<Body> {
+    answer(200, page(table, soql, page_rows).to_string())
+}
+
+/// Reads the few forms of query that are sent here.
+fn page(table: &Table, soql: &str, page_rows: usize) -> Value {
     let list = soql.strip_prefix("SELECT ").unwrap().split(" FROM ").next().unwrap();
     let mut rows: Vec<(&String, &(u32, u32))> = table.iter().collect();
     if let Some((_, ids)) = soql.split_once("Id IN (") {
@@ -65,7 +69,7 @@ fn run(table: &Table, soql: &str, page_rows: usize) -> Response<Body> {
     if !done {
         page["nextRecordsUrl"] = json!("/services/data/v66.0/query/01gRO0000016PIAYA2-5");
     }
-    answer(200, page.to_string())
+    page
 }
 
 /// A table served page by page; each locator is dead as soon as it is made. `before` runs before each query.
@@ -126,6 +130,26 @@ async fn a_window_is_read_once_and_whole_though_every_locator_dies() {
     let (client, _, _) = stub.client(1);
     let records = all(client.read_window(selection(3), window())).await.unwrap();
     assert_eq!(ids(&records), table.lock().unwrap().keys().cloned().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_end_before_all_announced_rows_is_asked_about_once_more() {
+    // Each answer claims to be the last and announces some rows that do not come, as if they were hidden.
+    let lying = |rows, hidden: u64| {
+        let table = table(rows);
+        Stub::start(move |seen| {
+            let mut page = page(&table, seen.soql.as_ref().unwrap(), 25);
+            page["totalSize"] = json!(page["totalSize"].as_u64().unwrap() + hidden);
+            page["done"] = json!(true);
+            answer(200, page.to_string())
+        })
+    };
+    for (rows, hidden, calls) in [(110, 0, 5), (110, 3, 6), (0, 3, 2), (0, 0, 1)] {
+        let stub = lying(rows, hidden).await;
+        let (client, _, _) = stub.client(1);
+        let records = all(client.read_window(selection(3), window())).await.unwrap();
+        assert_eq!((records.len(), stub.count("/")), (rows, calls), "{rows} and {hidden} hidden");
+    }
 }
 
 #[tokio::test]
