@@ -97,7 +97,7 @@ pub struct RecordPages {
     pages: Option<QueryPages>,
     /// Rows that the query under way has given.
     given: u64,
-    /// It is asked because the query before it ended too early.
+    /// It was asked because the one before it ended too early.
     doubted: bool,
     reissued: bool,
 }
@@ -195,13 +195,20 @@ impl RecordPages {
         })
     }
 
-    /// Whether a window's last page came before all rows that were announced. Then it is asked for once more, from its
-    /// last row on. If nothing comes then, that is the end, whatever was announced.
+    /// Whether a last page came before all rows that were announced. Then it is asked once more: a window from its last
+    /// row on, a list of ids as a whole. Rows that do not come then either are none for us.
     fn ends_too_early(&mut self, page: &RecordPage) -> bool {
         self.given += page.rows as u64;
+        if !page.done {
+            return false;
+        }
         let was_doubted = std::mem::take(&mut self.doubted);
-        let is_short = page.done && self.given < page.total_size;
-        self.doubted = matches!(self.work, Work::Window(_)) && is_short && (page.rows > 0 || !was_doubted);
+        let may_have_more = match self.work {
+            Work::Window(_) => self.given > 0 || !was_doubted,
+            Work::References { .. } | Work::Numbers { .. } => !was_doubted,
+            Work::Nothing => false,
+        };
+        self.doubted = may_have_more && self.given < page.total_size;
         self.doubted
     }
 

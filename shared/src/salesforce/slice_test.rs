@@ -153,6 +153,32 @@ async fn an_end_before_all_announced_rows_is_asked_about_once_more() {
 }
 
 #[tokio::test]
+async fn a_list_of_ids_that_is_answered_in_part_is_asked_once_more_as_a_whole() {
+    let lists = std::sync::atomic::AtomicUsize::new(0);
+    let table = table(80);
+    // The second list comes short at first, the third always.
+    let stub = Stub::start(move |seen| {
+        let mut page = page(&table, seen.soql.as_ref().unwrap(), 25);
+        if [1, 3, 4].contains(&lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
+            page["records"].as_array_mut().unwrap().truncate(1);
+        }
+        answer(200, page.to_string())
+    })
+    .await;
+    let (client, _, _) = stub.client_with(1, narrow(), |_| {});
+    let wanted: Vec<SalesforceId> = (0..80).map(id).collect();
+    let mut pages = client.read_references(selection(5), FieldPath::id(), &wanted);
+    let (mut given, mut done) = (Vec::new(), false);
+    while let Some(page) = pages.next_page().await.unwrap() {
+        assert!(!done, "only the last page is done");
+        (given, done) = ([given, vec![page.rows]].concat(), page.done);
+    }
+    assert!(done && given.len() > 4);
+    let each = given[0];
+    assert_eq!(given[..5], [each, 1, each, 1, 1], "the rest is as it was announced: {given:?}");
+}
+
+#[tokio::test]
 async fn parts_joined_are_what_one_wide_query_gives() {
     let (stub, _) = serve(60, |_, _| {}).await;
     let wide = all(stub.client(1).0.read_window(selection(FIELDS), window())).await.unwrap();
