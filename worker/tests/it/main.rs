@@ -14,6 +14,7 @@ mod closure;
 mod conversation;
 mod deletes;
 mod files;
+mod grants;
 mod known_defects;
 mod linked_paths;
 mod narrowing;
