@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, join_all};
 use refrain_shared::clock::Clock;
 use refrain_shared::ids::SalesforceId;
+use refrain_shared::job::ObjectSettings;
 use refrain_shared::ports::{CallGate, CallKind, CallRefused, CallReport, Credentials, TokenAnswer};
 use refrain_shared::salesforce::{Client, ClientSettings};
 use refrain_shared::secret::Secret;
@@ -53,7 +54,9 @@ async fn rotating_grant(world: &World) {
         issued_at: None,
     };
     let (_, keys) = keys_load(&world.context.db, &world.context.ring, &world.scope).await.unwrap();
-    secrets_put(&world.context.db, &world.scope, &keys, world.connection, &credentials, &answer).await.unwrap();
+    secrets_put(&world.context.db, &world.scope, &keys, world.connection, &credentials, &answer)
+        .await
+        .unwrap();
 }
 
 /// Clients of the connection as workers of their own have them: nothing but the database is between them.
@@ -85,7 +88,8 @@ async fn thirty_workers_of_a_grant_that_rotates_make_one_exchange_and_none_ends_
     }
     // A worker that comes later, with nothing but what is stored.
     self::workers(&world, 1).await[0].daily_allowance().await.unwrap();
-    let generation = world.value("SELECT generation || ' ' || (previous IS NOT NULL) FROM connection_secrets").await;
+    let generation =
+        world.value("SELECT generation || ' ' || (previous IS NOT NULL) FROM connection_secrets").await;
     let exchanges = world.org().calls().token() - before;
     assert_eq!((exchanges, generation.ends_with(" true")), (4, true), "{generation}");
 }
@@ -101,4 +105,21 @@ async fn an_exchange_whose_answer_was_lost_says_that_a_person_must_connect_again
     assert!(error.ask().is_some_and(|ask| ask.fix.contains("Reconnect")), "{error}");
     // Nothing that was not answered is taken for a session.
     assert_eq!(world.value("SELECT previous IS NULL FROM connection_secrets").await, "t");
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_another_org_behind_the_same_credentials() {
+    let world = World::new("grant_sandbox").await;
+    world.object("Case", ObjectSettings::default()).await;
+    world.run_until_quiet().await;
+    let rows = "SELECT count(*) || ' ' || max(record_id) FROM records";
+    let before = world.value(rows).await;
+    // A refresh copies production anew: the same ids and credentials, and another org.
+    world.post("refresh-sandbox", json!({})).await;
+    world.sql("UPDATE checkpoints SET watermark_at = watermark_at - interval '30 days'").await;
+    world.pass().await;
+    let ask = world.value("SELECT ask::text FROM connections WHERE state = 'parked'").await;
+    assert!(ask.contains("ORG_ID_CHANGED") && ask.contains("new connection"), "{ask}");
+    assert_eq!(world.value(rows).await, before);
+    assert_eq!(world.org().calls().api(), 0, "the new org was asked for nothing");
 }
