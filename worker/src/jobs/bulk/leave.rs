@@ -46,7 +46,7 @@ pub(super) async fn gave_up(
     let window = Window { lo: turn.slice.lo, hi: turn.slice.hi, resume: None, rows: None };
     match narrower(&window, turn.slice.lo, Excess::Time) {
         Narrower::Cut(at) if failed < MOST_FAILED => {
-            let report = instead("bulk_failed", said, spent(turn, tally));
+            let report = instead(turn, "bulk_failed", said, tally);
             let progress = BulkProgress { failed, ..BulkProgress::default() };
             let parts = turn
                 .slice
@@ -78,7 +78,7 @@ pub(super) async fn by_rest(
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     tracing::info!(object = %turn.plan.api_name, why = code, "a slice goes on by REST");
-    let report = instead(code, said, spent(turn, tally));
+    let report = instead(turn, code, said, tally);
     let slice = [SliceJob::by_rest(turn.slice.clone(), &Progress::default())];
     let generation = turn.job.inputs.checkpoint.generation;
     let handed = async {
@@ -92,8 +92,9 @@ pub(super) async fn by_rest(
     Ok(Left::Ended)
 }
 
-fn instead(code: &str, said: &str, spent: AttemptReport) -> AttemptReport {
-    AttemptReport { code: Some(code.to_owned()), detail: Some(said.to_owned()), ..spent }
+/// The turn's history line, with why the slice goes on in another way, and what Salesforce said.
+fn instead(turn: &Turn<'_>, code: &str, said: &str, tally: &mut Tally) -> AttemptReport {
+    AttemptReport { code: Some(code.to_owned()), detail: Some(said.to_owned()), ..spent(turn, tally) }
 }
 
 /// The turn's history line, with the calls since the last commit.
