@@ -111,7 +111,7 @@ async fn look(
         Some(BulkState::Failed(reason)) => {
             tracing::warn!(object = %turn.plan.api_name, %reason, "Salesforce gave a Bulk job up");
             put_away(turn, address).await?;
-            gave_up(turn, progress, tally).await
+            gave_up(turn, progress, &reason, tally).await
         }
         Some(BulkState::Aborted) => {
             put_away(turn, address).await?;
@@ -126,7 +126,7 @@ async fn gone(turn: &Turn<'_>, progress: BulkProgress, tally: &mut Tally) -> Res
     let anew = progress.anew();
     tracing::info!(object = %turn.plan.api_name, times = anew.lost, "a Bulk job is gone");
     if anew.lost >= MOST_LOST {
-        return by_rest(turn, "bulk_lost", tally).await;
+        return by_rest(turn, "bulk_lost", "Its jobs were taken away again and again.", tally).await;
     }
     leave(turn, &anew, JobEnd::More, tally).await
 }

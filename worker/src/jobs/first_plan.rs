@@ -173,12 +173,13 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
     })
 }
 
-/// Changes start at the answer's own Date, less what may not have settled; history ends there.
+/// Changes start at the answer's own Date, less what may not have settled; history ends there. Never later than now by our
+/// own clock: a Date that is ahead of the time would hide all that happens until then.
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
     let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
     let by_id = describe.field(cursor).is_some_and(|field| !field.sortable);
     let Past { rows, read_at, oldest } = past(job, (cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
-    let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
+    let watermark = clamp_watermark(job.context.clock.now(), read_at, job.inputs.settings.settle_s);
     let history = span(oldest, watermark, scope_from);
     let slices = cut(job, &history, rows, page_rows(describe, page_rows_asked(job))).await?;
     tracing::debug!(object = %describe.name, rows, "history counted");
