@@ -18,6 +18,8 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Loads the same rows into tables of 1, 8 and 32 leaves, as the tenants' role under row-level security.
     Partitions(PartitionOptions),
+    /// What an org is asked for, what a worker's memory holds at most, and how soon tickets can be read; as JSON.
+    Figures(FigureOptions),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -43,6 +45,44 @@ pub(crate) struct LoadOptions {
     /// Print one JSON object as the last line of standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub(crate) struct FigureOptions {
+    /// Which objects are loaded.
+    #[arg(long, value_enum, default_value_t = Load::Org)]
+    pub(crate) load: Load,
+    /// Cases of each org; everything else comes in proportion.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10_000])]
+    pub(crate) cases: Vec<u32>,
+    /// By which API history is read; each is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Way::Rest, Way::Bulk])]
+    pub(crate) read_by: Vec<Way>,
+    /// Another seed, another org.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// By which API history is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// Whatever costs less.
+    Auto,
+    /// REST queries.
+    Rest,
+    /// Bulk query jobs.
+    Bulk,
+}
+
+impl Way {
+    /// Its word in settings, on the command line and in the output.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rest => "rest",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -127,6 +167,9 @@ mod tests {
         let expected =
             PartitionOptions { rows: 10, tenants: 2, leaves: vec![1, 4], repetitions: 3, json: false };
         assert_eq!(command, Some(Command::Partitions(expected)));
+        let figures = parse("figures --cases 10000,20000 --read-by bulk --load cases").unwrap().command;
+        let (load, cases, read_by) = (Load::Cases, vec![10_000, 20_000], vec![Way::Bulk]);
+        assert_eq!(figures, Some(Command::Figures(FigureOptions { load, cases, read_by, seed: 1 })));
         for nonsense in ["--load all", "--cases 0", "--workers 0", "--repetitions 0", "--cases 5 partitions"]
         {
             assert!(parse(nonsense).is_err(), "{nonsense}");

@@ -38,12 +38,22 @@ impl Ground {
 
     /// Starts a simulator with the org of a load.
     pub(crate) async fn simulator(&self, load: Load, options: &LoadOptions) -> anyhow::Result<Simulator> {
+        self.simulator_of(options.cases, options.seed, load.mail_characters()).await
+    }
+
+    /// Starts a simulator with an org of so many cases.
+    pub(crate) async fn simulator_of(
+        &self,
+        cases: u32,
+        seed: u64,
+        mail_characters: u32,
+    ) -> anyhow::Result<Simulator> {
         let mut program = Program::new("salesforce-sim").arg("serve").arg("--dir");
         program = program.arg(self.directory.join("salesforce"));
         for (name, value) in [
-            ("--cases", u64::from(options.cases)),
-            ("--seed", options.seed),
-            ("--mail-characters", u64::from(load.mail_characters())),
+            ("--cases", u64::from(cases)),
+            ("--seed", seed),
+            ("--mail-characters", u64::from(mail_characters)),
             ("--daily-max", DAILY_CALLS),
         ] {
             program = program.arg(name).arg(value.to_string());

@@ -1,10 +1,11 @@
 //! `cargo run --release -p bench`: wiring only. [`sync`] measures Refrain, [`limits`] what the machine can do,
-//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut.
+//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut; [`figures`] counts calls.
 //!
 //! Figures are ratios of one run on one machine, never assertions: a slow machine fails nothing. A load that is not
 //! complete does.
 
 mod args;
+mod figures;
 mod ground;
 mod limits;
 mod meter;
@@ -64,6 +65,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     demo::programs::build().await?;
     match options.command {
         Some(Command::Partitions(options)) => partitions::run(&options).await,
+        Some(Command::Figures(options)) => figures::run(&options).await,
         None => loads(&options.load).await,
     }
 }

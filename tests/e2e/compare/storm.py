@@ -70,7 +70,8 @@ class Storm:
         self.compared: Counter = Counter()
         self.parked: Counter = Counter()
         self.found: list[str] = []
-        self._asked = self._killed = self._told = time.monotonic()
+        self._asked = self._killed = self._told = self._began = time.monotonic()
+        self._calm = 1.0
 
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
@@ -93,8 +94,11 @@ class Storm:
         time.sleep(0.25)
         self.stack.check_alive()
         now = time.monotonic()
-        if kills and self.given.kill_every and now - self._killed > self.given.kill_every * self.random.uniform(0.5, 1.5):
+        pause = self.given.kill_every * self._calm * self.random.uniform(0.5, 1.5)
+        if kills and self.given.kill_every and now - self._killed > pause:
             self._killed = now
+            # A first load goes on for as long as it takes: on a slow machine it would never end at a steady pace of kills.
+            self._calm *= 1.5 if now - self._began > self.given.seconds else 1.0
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
         if now - self._asked > ASK_S:
             self._asked = now
@@ -123,7 +127,8 @@ class Storm:
 
     def phase(self, name: str) -> None:
         """Edits and kills for a while, then waits for everything and compares."""
-        started = time.monotonic()
+        started = self._began = time.monotonic()
+        self._calm = 1.0
         lives = [Life(one.org, name, self.given, one.ids) for one in self.tenants]
         for life in lives:
             life.start()

@@ -66,7 +66,8 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     };
     let (plan, begun) = (Arc::new(plan), Instant::now());
     if related.gone {
-        return departed::run(job, plan, related, progress, tally).await;
+        // Rare and large.
+        return Box::pin(departed::run(job, plan, related, progress, tally)).await;
     }
     while !progress.is_done(&related) {
         if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled() {
