@@ -85,6 +85,15 @@ enum Command {
         #[arg(long, short)]
         tenant: String,
     },
+    /// What came of each comparison with everything that Salesforce shows, the newest first.
+    Verifications {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// Of this object sync alone (obj_…).
+        #[arg(long)]
+        object: Option<String>,
+    },
 }
 
 /// Runs a command; gives the process's exit code.
@@ -97,6 +106,9 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Connection(command) => verbs::connection(&arguments.api, command).await,
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
+        Command::Verifications { tenant, object } => {
+            verbs::verifications(&arguments.api, &tenant, object).await
+        }
     };
     match outcome {
         Ok(()) => 0,

@@ -31,6 +31,7 @@ pub mod records;
 pub mod related;
 pub mod slices;
 pub mod sweeps;
+pub mod verify;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

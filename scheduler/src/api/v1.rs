@@ -12,6 +12,7 @@ pub mod records;
 pub mod status;
 pub mod tenants;
 pub mod tickets;
+pub mod verifications;
 
 use super::problem::ApiError;
 

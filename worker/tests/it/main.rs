@@ -21,4 +21,5 @@ mod narrowing;
 mod sweep;
 mod tracing_links;
 mod transcripts;
+mod verify;
 mod world;

@@ -32,7 +32,7 @@ pub(super) async fn fetch(
         let set = match set(turn, &mut progress, &running, address).await? {
             Results::Set(set) => set,
             Results::Gone => {
-                put_away(turn, address).await?;
+                put_away(turn.job, address).await?;
                 return gone(turn, progress, tally).await;
             }
         };
@@ -43,7 +43,7 @@ pub(super) async fn fetch(
             tracing::warn!(
                 object = %turn.plan.api_name, rows = running.rows, total = ?running.total, "a Bulk job's sets do not add up"
             );
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             return gone(turn, progress, tally).await;
         }
         // What was committed last is said again with every part but the last: a set that is half here is read again.
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
         let places = Places { before: &before, after: &progress, stops, read_at: running.read_at };
         store(turn, &set, &places, tally).await?;
         if is_last {
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             return Ok(Left::Open(JobEnd::Done));
         }
         if stops {
