@@ -38,7 +38,7 @@ pub struct SweepProgress {
     pub each: usize,
     /// Records that were live here and asked for.
     pub asked: u64,
-    /// Records that were answered.
+    /// Records that were answered, in any state; by a scan, also those that are not here.
     pub answered: u64,
     /// The walk is over; what is missing is looked for again.
     pub walked: bool,

@@ -202,8 +202,7 @@ fn on_both_sides(
             reason @ (StateReason::Filtered | StateReason::Expired | StateReason::Quarantined),
         ) if !has_changed => Verdict::Kept(reason),
         _ if has_changed && set_aside_at.is_some_and(|at| there.stamp <= at) => Verdict::Quarantined,
-        // Its change is read anyway; a return without a change is not.
-        _ if there.stamp >= bounds.ahead_from && (has_changed || is_live) => Verdict::Ahead,
+        _ if there.stamp >= bounds.ahead_from => Verdict::Ahead,
         RecordState::Live => Verdict::Stale,
         RecordState::Stub(_) | RecordState::Tombstone(_) if has_changed && there.deleted => Verdict::Stale,
         RecordState::Stub(_) | RecordState::Tombstone(_) => Verdict::Undead,

@@ -79,7 +79,8 @@ fn what_is_on_both_sides_is_judged_by_stamp_state_and_time() {
         (here(500, 600, PURGED), there(700, false), Verdict::Undead),
         (here(500, 600, PURGED), there(700, true), Verdict::Stale),
         (here(500, 600, PURGED), there(900, false), Verdict::Ahead),
-        (here(850, 900, PURGED), there(850, false), Verdict::Undead),
+        // Deleted and back within a second.
+        (here(850, 900, PURGED), there(850, false), Verdict::Ahead),
         (here(850, 1001, PURGED), there(850, false), Verdict::Newer),
         (here(500, 600, HIDDEN), there(500, false), Verdict::Undead),
         (here(500, 600, ERASED), there(500, false), Verdict::Kept(StateReason::Erased)),

@@ -123,13 +123,11 @@ pub struct Compared {
     pub there: u64,
     /// Live records here in it.
     pub here: u64,
-    /// Records on both sides in it.
-    pub both: u64,
     /// Those that differ.
     pub differences: Vec<Difference>,
 }
 
-/// Columns of a difference, from the third on. The two sides are each read in the order of their keys, so that a
+/// Columns of a difference, from the fourth on. The two sides are each read in the order of their keys, so that a
 /// stretch costs what it holds.
 const COMPARE: &str = "-- verify_compare
     WITH there AS MATERIALIZED (
@@ -149,9 +147,8 @@ const COMPARE: &str = "-- verify_compare
                FROM there t FULL JOIN here h ON h.record_id = t.record_id CROSS JOIN bound b
               WHERE b.upto IS NULL OR coalesce(t.record_id, h.record_id) <= b.upto),
          counts AS (
-             SELECT count(deleted) AS there, count(*) FILTER (WHERE state = 0) AS here,
-                    count(*) FILTER (WHERE deleted IS NOT NULL AND state IS NOT NULL) AS both FROM pairs)
-    SELECT b.upto, c.there, c.here, c.both, d.id, d.there_at, d.deleted, d.here_at, d.read_at, d.state, d.reason,
+             SELECT count(deleted) AS there, count(*) FILTER (WHERE state = 0) AS here FROM pairs)
+    SELECT b.upto, c.there, c.here, d.id, d.there_at, d.deleted, d.here_at, d.read_at, d.state, d.reason,
            (SELECT q.read_at FROM quarantine q
              WHERE q.connection_id = $2 AND q.object_id = $3 AND q.record_id = d.id OFFSET 0)
       FROM bound b CROSS JOIN counts c
@@ -186,13 +183,12 @@ pub async fn verify_compare(
         .map_err(StoreError::at("verify_compare"))?;
     tx.commit().await?;
     let first = rows.first().ok_or(StoreError::Missing("a stretch of records"))?;
-    let differs = |row: &&Row| row.get::<_, Option<&str>>(4).is_some();
+    let differs = |row: &&Row| row.get::<_, Option<&str>>(3).is_some();
     Ok(Compared {
         upto: first.get(0),
         there: count(first, 1),
         here: count(first, 2),
-        both: count(first, 3),
-        differences: rows.iter().filter(differs).map(|row| difference(row, 4)).collect::<Result<_, _>>()?,
+        differences: rows.iter().filter(differs).map(|row| difference(row, 3)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -196,6 +196,7 @@ async fn an_answer_that_lacks_everything_once_removes_nothing() {
         "fault": {"kind": "status", "status": 200, "body": body, "content_type": "application/json"}});
     world.post("faults", fault).await;
     world.pass().await;
+    assert_eq!(world.value("SELECT count(*) FROM missing_records").await, before, "the lie was told");
     later(&world).await;
     assert_eq!(records(&world, case, "0").await, before);
     assert_eq!(world.value("SELECT count(*) FROM missing_records").await, "0");

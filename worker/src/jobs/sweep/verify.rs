@@ -71,7 +71,7 @@ impl Sweep<'_> {
         let since =
             judged.iter().filter(|(verdict, record)| *verdict == Verdict::Newer && record.there.is_none());
         self.progress.asked += compared.here.saturating_sub(since.count() as u64);
-        self.progress.answered += compared.both;
+        self.progress.answered += compared.there;
         let Some(scan) = &mut self.progress.scan else { return };
         scan.balance.there += compared.there;
         scan.balance.here += compared.here;
