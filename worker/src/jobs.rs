@@ -98,7 +98,7 @@ pub async fn run(
             Ok(Left::Open(JobEnd::WaitFor { delay: ABSENT, reason: "not_kept", attempt: 0 }))
         }
         Kind::Deleted => deleted::run(job, tally).await,
-        Kind::Sweep => sweep::run(job, tally).await,
+        Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

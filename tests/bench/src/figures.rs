@@ -66,9 +66,11 @@ async fn one(fresh: &Fresh, load: Load, way: Way) -> anyhow::Result<Value> {
             NewObject { api_name: (*api_name).to_owned(), role: *role, interval_s: INTERVAL_S, settings };
         syncs.push(api.object_enable(&tenant, &connection, &object).await?.id);
     }
-    wait::until(DEADLINE, "the first ticket", async || match api.tickets(&tenant, "limit=1").await {
-        Ok(tickets) => (!tickets.is_empty()).then_some(Ok(())),
-        Err(error) => Some(Err(error)),
+    wait::until(DEADLINE, "the first ticket", async || {
+        match api.tickets(&tenant, "limit=1").await {
+            Ok(tickets) => (!tickets.is_empty()).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
     })
     .await??;
     let first_ticket = began.elapsed();
