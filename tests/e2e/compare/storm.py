@@ -16,8 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from compare import WRONG, Target, compare, printed_id, summary, table, total, wrong
+from compare import Target, compare, printed_id
 from life import Life, some_ids
+from report import WRONG, summary, table, total, wrong
 from stack import NotReady, Stack
 from truth import Org
 from values import moment
@@ -97,7 +98,7 @@ class Storm:
         pause = self.given.kill_every * self._calm * self.random.uniform(0.5, 1.5)
         if kills and self.given.kill_every and now - self._killed > pause:
             self._killed = now
-            # A first load goes on for as long as it takes: on a slow machine it would never end at a steady pace of kills.
+            # A first load takes what it takes: on a slow machine it would never end at a steady pace of kills.
             self._calm *= 1.5 if now - self._began > self.given.seconds else 1.0
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
         if now - self._asked > ASK_S:
@@ -177,10 +178,7 @@ class Storm:
         """Waits until every deletion is known: by the log, whose minutes are whole, or by a sweep where there is none."""
         asked: set[str] = set()
         while unknown := [
-            (tenant, one)
-            for tenant in self.tenants
-            for one in tenant.objects
-            if not known_to(one, ends[tenant.id])
+            (tenant, one) for tenant in self.tenants for one in tenant.objects if not known_to(one, ends[tenant.id])
         ]:
             for tenant, one in unknown:
                 if one["deletions_known_to"] is None and one["id"] not in asked:
@@ -267,7 +265,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="of each phase; a first load takes what it takes")
     parser.add_argument("--kill-every", type=float, default=8, help="seconds between kills, on average; 0 for none")
     parser.add_argument("--late", type=float, default=8, help="seconds by which commits show late, at most")
-    parser.add_argument("--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, purges")
+    parser.add_argument(
+        "--phases", default=",".join(PHASES), help="of load, edits, deletes, merges, departures (both), purges"
+    )
     parser.add_argument("--spare", default="", help="objects whose records are only edited along with others")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
