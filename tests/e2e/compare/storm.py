@@ -44,7 +44,7 @@ FACETS = [
 OTHERWISE = {"read_by": "bulk", "files": {"most_mb": 1, "never": [".png", "image/*"]}}
 # Transcripts in an hour; the comparison reads them too.
 TRANSCRIPTS = 10_000_000
-ASK_S = 3.0
+LOOK_S, ASK_S = 1.0, 3.0
 TELL_S = 10.0
 PATIENCE_S = 1_800
 
@@ -71,8 +71,8 @@ class Storm:
         self.compared: Counter = Counter()
         self.parked: Counter = Counter()
         self.found: list[str] = []
-        self._asked = self._killed = self._told = self._began = time.monotonic()
-        self._calm = 1.0
+        self._asked = self._looked = self._killed = self._told = self._began = time.monotonic()
+        self._calm = self._patient = 1.0
 
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
@@ -95,16 +95,21 @@ class Storm:
         time.sleep(0.25)
         self.stack.check_alive()
         now = time.monotonic()
+        # A first load takes what it takes: on a slow machine it would never end at a steady pace of kills and passes.
+        slower = 1.5 if now - self._began > self.given.seconds else 1.0
         pause = self.given.kill_every * self._calm * self.random.uniform(0.5, 1.5)
         if kills and self.given.kill_every and now - self._killed > pause:
             self._killed = now
-            # A first load takes what it takes: on a slow machine it would never end at a steady pace of kills.
-            self._calm *= 1.5 if now - self._began > self.given.seconds else 1.0
+            self._calm *= slower
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
-        if now - self._asked > ASK_S:
-            self._asked = now
+        if now - self._looked > LOOK_S:
+            self._looked = now
             for tenant in self.tenants:
                 self.look(tenant)
+        if now - self._asked > ASK_S * (self._patient if kills else 1.0):
+            self._asked = now
+            self._patient *= slower
+            for tenant in self.tenants:
                 # Asking for an object also tries its parked work again, as a person would.
                 parked = self.stack.api.call("GET", f"tenants/{tenant.id}/jobs?state=parked")["jobs"]
                 self.parked.update(f"{job['kind']}: {(job['ask'] or {}).get('what')}" for job in parked)
@@ -129,7 +134,7 @@ class Storm:
     def phase(self, name: str) -> None:
         """Edits and kills for a while, then waits for everything and compares."""
         started = self._began = time.monotonic()
-        self._calm = 1.0
+        self._calm = self._patient = 1.0
         lives = [Life(one.org, name, self.given, one.ids) for one in self.tenants]
         for life in lives:
             life.start()
