@@ -123,7 +123,7 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
     let object = world.object("Attachment", with(policy)).await;
     let large = world.insert("Attachment", attachment(&case, "large.pdf", &noise((1 << 20) + 1))).await;
     world.insert("Attachment", attachment(&case, "virus.EXE", b"MZ")).await;
-    world.insert("Attachment", attachment(&case, "right.pdf", b"right")).await;
+    let right = world.insert("Attachment", attachment(&case, "right.pdf", b"right")).await;
     world.run_until_quiet().await;
     let told = |items: &[Item]| -> Vec<(String, String, String)> {
         let mut told: Vec<_> = items
@@ -157,6 +157,13 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
     world.pass().await;
     let items = files_of(&world, (case_object, &case)).await;
     assert!(told(&items).contains(&say("large.pdf", "stored", "")));
+
+    world.change("Attachment", &right, json!({"Body": base64(&noise((2 << 20) + 1))})).await;
+    world.pass().await;
+    let items = files_of(&world, (case_object, &case)).await;
+    assert!(told(&items).contains(&say("right.pdf", "left_out", "too_large")));
+    let rest = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{right}'");
+    assert_eq!(world.value(&rest).await, "0", "nor is the body of before kept");
 }
 
 #[tokio::test]
