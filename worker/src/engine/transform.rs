@@ -33,7 +33,8 @@ pub struct TransformPlan {
     pub identities: &'static [&'static str],
     /// Rows stamped before this and changed arrived late; `None` for history.
     pub late_before: Option<Timestamp>,
-    /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew.
+    /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew; or only
+    /// the time of reading tells that it is still there.
     pub anew: bool,
 }
 
