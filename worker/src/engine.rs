@@ -107,6 +107,8 @@ pub struct Tally {
     pub written: i64,
     /// Wire attempts.
     pub calls: i64,
+    /// Of them, those that a page commit has added to the object's own count.
+    pub calls_counted: i64,
 }
 
 /// A window being read: batches of pages in order, each to be committed before the next is asked for.

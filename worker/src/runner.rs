@@ -125,6 +125,7 @@ fn report(tally: &Tally, outcome: &'static str, error: Option<&JobError>) -> Att
         records_read: tally.read,
         written: tally.written,
         api_calls: i32::try_from(tally.calls).unwrap_or(i32::MAX),
+        calls_apart: tally.calls - tally.calls_counted,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The body of a conversation's file: all of it, or why there is none.
 
+use refrain_shared::crypto::BodyDigest;
 use refrain_shared::storage::TenantTx;
 use refrain_shared::storage::files::{
     Body, ChunkPlace, chunk_put, chunk_row_key, chunk_seal, file_get, file_stored,
@@ -47,7 +48,12 @@ async fn a_stored_body_is_served_whole_and_one_that_is_not_here_says_why() {
         chunk_put(&tx, connection, ITEM, load, n, &sealed).await.unwrap();
     }
     let bytes = 300_007;
-    let body = Body { load, place: ChunkPlace::Database, chunks: 2, bytes, digest: vec![1; 32] };
+    let digest = |chunks: &[Vec<u8>]| {
+        let mut digest = BodyDigest::default();
+        chunks.iter().for_each(|chunk| digest.update(chunk));
+        digest.finish()
+    };
+    let body = Body { load, place: ChunkPlace::Database, chunks: 2, bytes, digest: digest(&chunks) };
     assert!(file_stored(&tx, &keys, connection, &file, &body).await.unwrap());
     tx.commit().await.unwrap();
 
@@ -61,6 +67,13 @@ async fn a_stored_body_is_served_whole_and_one_that_is_not_here_says_why() {
     assert_eq!(answer.bytes().await.unwrap(), chunks.concat());
 
     assert_eq!(served.get(&path(&other.tenant().to_string())).await.status, StatusCode::NOT_FOUND);
+    // Whole chunks that are not the body that came.
+    world.sql("UPDATE files SET state = 0, load = NULL, place = NULL, chunks = NULL, digest = NULL").await;
+    let tx = TenantTx::begin(&mut client, &scope).await.unwrap();
+    assert!(file_stored(&tx, &keys, connection, &file, &Body { chunks: 1, ..body }).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(served.get(&ours).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    world.sql("UPDATE files SET chunks = 2").await;
     // Two chunks that changed places do not open.
     world.sql("UPDATE file_chunks SET n = 9 - n; UPDATE file_chunks SET n = 9 - n + CASE n WHEN 9 THEN 1 ELSE -1 END").await;
     let request = served.http.get(format!("{}{ours}", served.url)).bearer_auth(&served.operator);

@@ -16,6 +16,9 @@ const REACH: TimeDelta = TimeDelta::hours(15 * 24 - 1);
 const BEFORE: TimeDelta = TimeDelta::hours(1);
 /// Salesforce wants more than a minute between both ends, and cuts seconds off.
 const LEAST: TimeDelta = TimeDelta::minutes(2);
+/// What the log could not tell is taken up again from this long before its end: a transaction lasts up to ten minutes, and
+/// clocks may differ.
+const BACK: TimeDelta = TimeDelta::minutes(10);
 /// The log of an org that deletes a lot keeps entries for two hours.
 const RARELY: u64 = 7_200;
 /// More often costs calls and finds nothing.
@@ -76,6 +79,14 @@ impl Following {
         Self { covered: Some(self.covered.map_or(covered, |known| known.max(covered))), since: Some(since) }
     }
 
+    /// After the refusal of `piece`, the earliest part of `span` that could be asked for: a sweep is to find what it held.
+    /// What may still come is asked for again, but nothing before the refusal counts as followed.
+    #[must_use]
+    pub fn lost(self, span: Span, piece: Span) -> Self {
+        let upto = piece.to.min((span.to - BACK).max(piece.from));
+        Self { covered: Some(self.covered.map_or(upto, |known| known.max(upto))), since: Some(span.to) }
+    }
+
     /// Whether each deletion between the two moments is known.
     #[must_use]
     pub fn knows(self, from: Timestamp, to: Timestamp) -> bool {
@@ -128,6 +139,21 @@ mod tests {
         let span = followed.next(made, at(60)).unwrap();
         let cleared = followed.advanced(span, at(60), false);
         assert!(!cleared.knows(at(0), at(50)) && !span.gap);
+    }
+
+    #[test]
+    fn what_the_log_cannot_tell_is_passed_over_and_what_may_still_come_is_not() {
+        let span = |from, to| Span { from: minute(at(from)), to: minute(at(to)), gap: false };
+        let whole = span(0, 120);
+        let followed = Following { covered: Some(whole.from), since: Some(at(-60)) };
+        let early = followed.lost(whole, span(0, 2));
+        assert_eq!(early.covered, Some(minute(at(2))), "the rest is in the log");
+        let after = early.advanced(span(2, 130), at(130), true);
+        assert!(!after.knows(at(3), at(100)) && after.knows(at(121), at(129)));
+        let now = followed.lost(whole, whole);
+        assert_eq!(now.covered, Some(minute(at(110))));
+        let last = followed.lost(whole, span(118, 120));
+        assert_eq!(last.covered, Some(minute(at(118))), "it may still go on");
     }
 
     #[test]

@@ -324,10 +324,39 @@ fn write_text(raw: &str, out: &mut Vec<u8>) -> Option<()> {
         return write_string(&text, out);
     }
     // A lone surrogate is no text in any encoding of ours; its escape is kept as it came, so that nothing is
-    // lost and the rest of the record is readable.
-    let escaped = raw.trim_matches('"').replace("\\u", "\\\\u");
-    let text = serde_json::from_str::<String>(&format!("\"{escaped}\"")).ok()?;
+    // lost and the rest of the value reads as ever.
+    let text = serde_json::from_str::<String>(&lone_surrogates_as_text(raw)).ok()?;
     write_string(&text, out)
+}
+
+/// The same JSON string with each escape of a lone surrogate as text of its own.
+fn lone_surrogates_as_text(raw: &str) -> String {
+    let mut kept = String::with_capacity(raw.len() + 16);
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        kept.push_str(before);
+        // Any other escape is over after two characters; what follows are digits, if anything.
+        let length = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(_), _) => {
+                kept.push('\\');
+                6
+            }
+            (None, _) => 2,
+        };
+        let (escape, after) = escape.split_at(length.min(escape.len()));
+        kept.push_str(escape);
+        rest = after;
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// The surrogate that an escape at the beginning of the text stands for.
+fn surrogate(text: &str) -> Option<u16> {
+    let unit = u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&unit).then_some(unit)
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) -> Option<()> {

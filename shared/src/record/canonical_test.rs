@@ -85,6 +85,21 @@ fn no_character_is_lost() {
 }
 
 #[test]
+fn a_lone_surrogate_costs_nothing_of_the_text_around_it() {
+    let set = set(&[("T", FieldType::Text)]);
+    for (raw, text) in [
+        (r#""\ud800""#, r"\ud800"),
+        (r#""\udfff\"""#, r#"\udfff""#),
+        (r#""\"\ud83d \ud83d\ude00\n""#, "\"\\ud83d \u{1F600}\n"),
+        (r#""\ud83d\ud83d\ude00""#, "\\ud83d\u{1F600}"),
+        (r#""C:\\users \udc00\u00e9\\""#, "C:\\users \\udc00é\\"),
+    ] {
+        let bytes = canonical(&format!(r#"{{"T":{raw}}}"#), &set).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<String>>(&bytes).unwrap(), [text], "{raw}");
+    }
+}
+
+#[test]
 fn a_stored_record_opens_again() {
     let set = set(&[("A", FieldType::Text), ("B", FieldType::Datetime), ("C", FieldType::Boolean)]);
     let bytes =

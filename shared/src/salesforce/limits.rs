@@ -96,6 +96,7 @@ mod tests {
         let usage = Some(ApiUsage { used: 10_018, limit: 100_000 });
         assert_eq!(ApiUsage::parse("api-usage=10018/100000"), usage);
         assert_eq!(ApiUsage::parse("API-Usage = 10018 / 100000 "), usage);
+        assert_eq!(ApiUsage::parse("api-usage=10018/100000; api-bursts=1/750"), usage);
         assert_eq!(
             ApiUsage::parse("per-app-api-usage=17/250(appName=sample-app); api-usage=10018/100000"),
             usage

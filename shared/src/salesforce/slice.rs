@@ -2,7 +2,7 @@
 //!
 //! The pages look the same whether the field list fits one URL or not. A lost locator is made good here:
 //! the query is issued again after the last record that was given out, so nothing is skipped, and for a
-//! window nothing is given twice.
+//! window nothing is given twice. An end before all announced rows is not believed either.
 
 use std::collections::VecDeque;
 
@@ -95,6 +95,10 @@ pub struct RecordPages {
     parts: Parts,
     work: Work,
     pages: Option<QueryPages>,
+    /// Rows that the query under way has given.
+    given: u64,
+    /// It was asked because the one before it ended too early.
+    doubted: bool,
     reissued: bool,
 }
 
@@ -137,7 +141,16 @@ impl Client {
     }
 
     fn reader(&self, selection: Selection, parts: Parts, work: Work) -> RecordPages {
-        RecordPages { client: self.clone(), selection, parts, work, pages: None, reissued: false }
+        RecordPages {
+            client: self.clone(),
+            selection,
+            parts,
+            work,
+            pages: None,
+            given: 0,
+            doubted: false,
+            reissued: false,
+        }
     }
 }
 
@@ -156,9 +169,13 @@ impl RecordPages {
                 Err(error) => Err(error),
             };
             match next {
-                Ok(Some(page)) => {
+                Ok(Some(mut page)) => {
                     self.reissued = false;
-                    self.pages = Some(pages);
+                    if self.ends_too_early(&page) {
+                        page.done = false;
+                    } else {
+                        self.pages = Some(pages);
+                    }
                     return Ok(Some(self.advance(page)));
                 }
                 // Its last page has advanced the work already.
@@ -173,8 +190,26 @@ impl RecordPages {
     fn query_under_way(&mut self) -> Option<QueryPages> {
         self.pages.take().or_else(|| {
             let soql = query_of(&self.work, &self.selection, &self.parts)?;
+            self.given = 0;
             Some(self.client.query(soql, self.selection.scope))
         })
+    }
+
+    /// Whether a last page came before all rows that were announced. Then it is asked once more: a window from its last
+    /// row on, a list of ids as a whole. Rows that do not come then either are none for us.
+    fn ends_too_early(&mut self, page: &RecordPage) -> bool {
+        self.given += page.rows as u64;
+        if !page.done {
+            return false;
+        }
+        let was_doubted = std::mem::take(&mut self.doubted);
+        let may_have_more = match self.work {
+            Work::Window(_) => self.given > 0 || !was_doubted,
+            Work::References { .. } | Work::Numbers { .. } => !was_doubted,
+            Work::Nothing => false,
+        };
+        self.doubted = may_have_more && self.given < page.total_size;
+        self.doubted
     }
 
     /// The page with all parts of its records.

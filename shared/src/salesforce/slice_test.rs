@@ -31,8 +31,12 @@ fn stamp(seconds: u32) -> String {
     format!("2026-11-01T00:{:02}:{:02}.000", seconds / 60, seconds % 60)
 }
 
-/// Reads the few forms of query that are sent here.
 fn run(table: &Table, soql: &str, page_rows: usize) -> Response<Body> {
+    answer(200, page(table, soql, page_rows).to_string())
+}
+
+/// Reads the few forms of query that are sent here.
+fn page(table: &Table, soql: &str, page_rows: usize) -> Value {
     let list = soql.strip_prefix("SELECT ").unwrap().split(" FROM ").next().unwrap();
     let mut rows: Vec<(&String, &(u32, u32))> = table.iter().collect();
     if let Some((_, ids)) = soql.split_once("Id IN (") {
@@ -65,7 +69,7 @@ fn run(table: &Table, soql: &str, page_rows: usize) -> Response<Body> {
     if !done {
         page["nextRecordsUrl"] = json!("/services/data/v66.0/query/01gRO0000016PIAYA2-5");
     }
-    answer(200, page.to_string())
+    page
 }
 
 /// A table served page by page; each locator is dead as soon as it is made. `before` runs before each query.
@@ -126,6 +130,52 @@ async fn a_window_is_read_once_and_whole_though_every_locator_dies() {
     let (client, _, _) = stub.client(1);
     let records = all(client.read_window(selection(3), window())).await.unwrap();
     assert_eq!(ids(&records), table.lock().unwrap().keys().cloned().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_end_before_all_announced_rows_is_asked_about_once_more() {
+    // Each answer claims to be the last and announces some rows that do not come, as if they were hidden.
+    let lying = |rows, hidden: u64| {
+        let table = table(rows);
+        Stub::start(move |seen| {
+            let mut page = page(&table, seen.soql.as_ref().unwrap(), 25);
+            page["totalSize"] = json!(page["totalSize"].as_u64().unwrap() + hidden);
+            page["done"] = json!(true);
+            answer(200, page.to_string())
+        })
+    };
+    for (rows, hidden, calls) in [(110, 0, 5), (110, 3, 6), (0, 3, 2), (0, 0, 1)] {
+        let stub = lying(rows, hidden).await;
+        let (client, _, _) = stub.client(1);
+        let records = all(client.read_window(selection(3), window())).await.unwrap();
+        assert_eq!((records.len(), stub.count("/")), (rows, calls), "{rows} and {hidden} hidden");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_ids_that_is_answered_in_part_is_asked_once_more_as_a_whole() {
+    let lists = std::sync::atomic::AtomicUsize::new(0);
+    let table = table(80);
+    // The second list comes short at first, the third always.
+    let stub = Stub::start(move |seen| {
+        let mut page = page(&table, seen.soql.as_ref().unwrap(), 25);
+        if [1, 3, 4].contains(&lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
+            page["records"].as_array_mut().unwrap().truncate(1);
+        }
+        answer(200, page.to_string())
+    })
+    .await;
+    let (client, _, _) = stub.client_with(1, narrow(), |_| {});
+    let wanted: Vec<SalesforceId> = (0..80).map(id).collect();
+    let mut pages = client.read_references(selection(5), FieldPath::id(), &wanted);
+    let (mut given, mut done) = (Vec::new(), false);
+    while let Some(page) = pages.next_page().await.unwrap() {
+        assert!(!done, "only the last page is done");
+        (given, done) = ([given, vec![page.rows]].concat(), page.done);
+    }
+    assert!(done && given.len() > 4);
+    let each = given[0];
+    assert_eq!(given[..5], [each, 1, each, 1, 1], "the rest is as it was announced: {given:?}");
 }
 
 #[tokio::test]

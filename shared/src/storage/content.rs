@@ -7,6 +7,7 @@ mod authors;
 pub mod changes;
 pub mod conversation;
 pub mod files;
+pub mod judged;
 pub mod named;
 pub mod opened;
 pub mod people;

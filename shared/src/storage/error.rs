@@ -52,6 +52,9 @@ pub enum StoreError {
     /// A stored value has no meaning to this build.
     #[error("{0} holds a value that this build does not know")]
     Unreadable(&'static str),
+    /// What is stored is whole and is not what was given to be stored.
+    #[error("{0} is not as it was given")]
+    Damaged(&'static str),
 }
 
 impl StoreError {
@@ -75,7 +78,7 @@ impl Classify for StoreError {
             Self::Crypto(error) => error.disposition(now),
             Self::FenceLost | Self::TenantClosed => Disposition::Discard,
             Self::GateMoved { .. } => Disposition::Replan { hint: ReplanHint::GateMoved },
-            Self::Missing(_) | Self::Unreadable(_) => Disposition::Bug,
+            Self::Missing(_) | Self::Unreadable(_) | Self::Damaged(_) => Disposition::Bug,
         }
     }
 
@@ -91,6 +94,7 @@ impl Classify for StoreError {
             Self::TenantClosed => "tenant_closed",
             Self::Missing(_) => "row_missing",
             Self::Unreadable(_) => "row_unreadable",
+            Self::Damaged(_) => "row_damaged",
         }
     }
 }

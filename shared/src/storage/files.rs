@@ -3,13 +3,13 @@
 //! A body is written as a *load*: chunks under a fresh id, any number of commits long, that nobody sees until the last
 //! commit points to them. A worker that dies leaves rubble, which the job's next run sweeps away.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::pool::TenantTx;
 use super::related::Owner;
-use crate::catalog::LeftOut;
+use crate::catalog::{FilePolicy, LeftOut};
 use crate::crypto::{CryptoError, TenantKeys};
 use crate::ids::{ConnectionId, ObjectId};
 use crate::job::lease::{Class, Kind};
@@ -160,7 +160,7 @@ pub fn chunk_open(keys: &TenantKeys, row: &[u8], sealed: &[u8]) -> Result<Vec<u8
 
 /// Notes the files that a page's live items name, and makes jobs that fetch the bodies that are wanted. `again` marks
 /// bodies that may have changed with their record: of one that is left out now, what was kept before is swept away.
-pub(super) async fn files_want(
+pub async fn files_want(
     tx: &TenantTx<'_>,
     owner: Owner,
     item_object: ObjectId,
@@ -218,6 +218,37 @@ pub(super) async fn files_want(
         )
         .await
         .map_err(StoreError::at("files_want"))?;
+    Ok(())
+}
+
+/// Takes away the body of a file that the policy leaves out now, or the wish for it. Where bodies are in an object store,
+/// the caller has removed them.
+pub async fn file_leave_out(
+    tx: &TenantTx<'_>,
+    connection: ConnectionId,
+    file: &str,
+    reason: LeftOut,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- file_leave_out
+        UPDATE files SET state = 2, reason = $4, asked = asked + 1, load = NULL, place = NULL, chunks = NULL, digest = NULL,
+                         updated_at = now()
+         WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3";
+    tx.sql()
+        .execute(SQL, &[&tx.scope().tenant().0, &connection.0, &file, &reason.word()])
+        .await
+        .map_err(StoreError::at("file_leave_out"))?;
+    chunks_sweep(tx, connection, file, Loads::All).await
+}
+
+/// Notes by which policy the files of an object are judged.
+pub async fn files_policy_put(
+    tx: &TenantTx<'_>,
+    object: ObjectId,
+    policy: &FilePolicy,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- files_policy_put
+        UPDATE checkpoints SET files_policy = $2 WHERE object_id = $1";
+    tx.sql().execute(SQL, &[&object.0, &Json(policy)]).await.map_err(StoreError::at("files_policy_put"))?;
     Ok(())
 }
 

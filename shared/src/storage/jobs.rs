@@ -31,6 +31,8 @@ pub struct AttemptReport {
     pub written: i64,
     /// Calls made to Salesforce.
     pub api_calls: i32,
+    /// Of them, those that no page commit has added to the object's own count.
+    pub calls_apart: i64,
 }
 
 /// Takes the lease of a published job; `None` when the message is stale.
@@ -130,7 +132,23 @@ pub async fn job_end(
         JobEnd::Park { ask } => park(client, lease, ask).await?,
     };
     fenced(changed)?;
-    attempt_insert(client, lease, report).await
+    attempt_insert(client, lease, report).await?;
+    if report.calls_apart > 0 {
+        calls_count(client, lease, report.calls_apart).await?;
+    }
+    Ok(())
+}
+
+/// Counts calls that brought no page: a log of deletions, a sweep, a file's body, a failure.
+async fn calls_count(client: &impl GenericClient, lease: &Lease, calls: i64) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_calls
+        UPDATE checkpoints SET api_calls = api_calls + $2 WHERE object_id = $1";
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_calls"))?;
+    client
+        .execute(&statement, &[&lease.object.0, &calls])
+        .await
+        .map_err(StoreError::at("checkpoint_calls"))?;
+    Ok(())
 }
 
 fn fenced(changed: u64) -> Result<(), StoreError> {

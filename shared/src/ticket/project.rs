@@ -9,6 +9,10 @@ use crate::ids::SalesforceId;
 use crate::job::checkpoint::{Facet, FacetKind};
 use crate::record::CanonicalRecord;
 
+/// The longest text of a plain column, in bytes. PostgreSQL's indexes take no entry above 2,704; a picklist's value has
+/// 255 characters at most.
+const COLUMN_BYTES: usize = 1_024;
+
 /// What the projection of an object needs to know beside the record.
 #[derive(Debug, Clone)]
 pub struct ProjectionPlan {
@@ -146,7 +150,7 @@ pub fn project(plan: &ProjectionPlan, record: &CanonicalRecord<'_>, stamp: Times
         }),
         Projection::Customer => Projected::Customer(PersonRow {
             active: true,
-            account_id: owned(record, "AccountId"),
+            account_id: plain(record, "AccountId"),
             email: owned(record, "Email"),
         }),
         Projection::None => Projected::Nothing,
@@ -160,7 +164,7 @@ fn ticket(
     stamp: Timestamp,
 ) -> TicketRow {
     let opened_at = record.instant("CreatedDate");
-    let value = |path: &Option<String>| path.as_deref().and_then(|path| owned(record, path));
+    let value = |path: &Option<String>| path.as_deref().and_then(|path| plain(record, path));
     let closed_at = fields.closed_at.as_deref().and_then(|path| record.instant(path));
     // Not the stamp: mass updates move it on tickets that nobody touched.
     let record_at = [opened_at, closed_at, record.instant("LastModifiedDate")].into_iter().flatten().max();
@@ -169,7 +173,7 @@ fn ticket(
         status: value(&fields.status),
         priority: value(&fields.priority),
         channel: value(&fields.channel),
-        owner_id: owned(record, "OwnerId"),
+        owner_id: plain(record, "OwnerId"),
         contact_id: value(&fields.contact),
         opened_at,
         closed_at,
@@ -183,7 +187,7 @@ fn ticket(
 
 fn facet_value(facet: &Facet, record: &CanonicalRecord<'_>) -> Option<FacetValue> {
     match facet.kind {
-        FacetKind::Text => owned(record, &facet.path).map(FacetValue::Text),
+        FacetKind::Text => plain(record, &facet.path).map(FacetValue::Text),
         FacetKind::Time => record.instant(&facet.path).map(FacetValue::Time),
         FacetKind::Number { scale } => scaled(&record.text(&facet.path)?, scale).map(FacetValue::Number),
     }
@@ -223,11 +227,13 @@ fn message(
         characters: text.map_or(0, |text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX)),
         same_as: fields.same_as.as_deref().and_then(|path| owned(record, path)).filter(is_record),
         holds: fields.holds,
-        file: file(fields, &plan.files, record),
+        file: file_of(fields, &plan.files, record),
     })
 }
 
-fn file(fields: &MessageFields, policy: &FilePolicy, record: &CanonicalRecord<'_>) -> Option<FileRow> {
+/// The file that an item names, judged by a policy.
+#[must_use]
+pub fn file_of(fields: &MessageFields, policy: &FilePolicy, record: &CanonicalRecord<'_>) -> Option<FileRow> {
     let file = fields.file.as_ref()?;
     let facts = file.facts(record);
     Some(FileRow {
@@ -271,6 +277,18 @@ fn direction(kind: MessageKind, incoming: Option<bool>, public: bool) -> &'stati
             }
         }
     }
+}
+
+/// A text as plain columns hold it, and as it is looked for in them: PostgreSQL has no NUL, and a long text is kept by its
+/// beginning. The sealed record has the value as it came.
+#[must_use]
+pub fn column_text(text: &str) -> String {
+    let text = text.replace('\0', "\u{fffd}");
+    text[..text.floor_char_boundary(COLUMN_BYTES)].to_owned()
+}
+
+fn plain(record: &CanonicalRecord<'_>, path: &str) -> Option<String> {
+    record.text(path).map(|text| column_text(&text))
 }
 
 fn owned(record: &CanonicalRecord<'_>, path: &str) -> Option<String> {

@@ -108,3 +108,16 @@ fn numbers_that_do_not_fit_are_no_facet() {
     assert_eq!(scaled("-0.5", 1), Some(-5));
     assert_eq!(scaled("12", 0), Some(12));
 }
+
+#[test]
+fn a_plain_column_has_no_nul_and_no_more_than_an_index_takes() {
+    let facets = vec![Facet { name: "area".to_owned(), path: "Area__c".to_owned(), kind: FacetKind::Text }];
+    let fields = [("Status", FieldType::Text), ("Area__c", FieldType::Text)];
+    let long = "é".repeat(4_000);
+    let record = format!(r#"{{"Status":"Ne\u0000w","Area__c":"\u0000{long}"}}"#);
+    let Projected::Ticket(row) = projected("Case", &fields, &record, facets) else { panic!("not a ticket") };
+    assert_eq!(row.status.as_deref(), Some("Ne\u{fffd}w"));
+    let [(_, FacetValue::Text(kept))] = &row.facets[..] else { panic!("{:?}", row.facets) };
+    assert!(kept.starts_with("\u{fffd}éé") && (1_000..=1_024).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(*kept, column_text(&format!("\0{long}")), "whoever looks for the whole text finds it");
+}

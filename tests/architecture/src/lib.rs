@@ -1,6 +1,7 @@
 //! Rules about the source itself, held by the tests of this package: who may import whom, where SQL may stand,
 //! how large a file may grow, and which dependencies may come in. See `tests/it`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,4 +35,43 @@ pub fn rust_files(folder: &str) -> Vec<(String, String)> {
     files.sort();
     assert!(!files.is_empty(), "no Rust file below {folder}");
     files
+}
+
+/// The names of all tests of the workspace.
+#[must_use]
+pub fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, text) in ["shared", "scheduler", "worker", "tests"].into_iter().flat_map(rust_files) {
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
+                // Properties have the attribute too.
+                if std::mem::take(&mut is_test) {
+                    names.extend(rest.split('(').next().map(str::to_owned));
+                }
+            }
+        }
+    }
+    names
+}
+
+/// The rows of all tables in a piece of Markdown: what stands in each cell.
+#[must_use]
+pub fn table_rows(text: &str) -> Vec<Vec<String>> {
+    let is_row = |line: &&str| line.starts_with("| ");
+    let is_rule = |line: &str| line.starts_with("| ---");
+    let lines: Vec<&str> = text.lines().collect();
+    let rows = lines.iter().enumerate().filter(|(at, line)| {
+        let is_heading = lines.get(at + 1).is_some_and(|next| is_rule(next));
+        is_row(line) && !is_rule(line) && !is_heading
+    });
+    rows.map(|(_, row)| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .collect()
+}
+
+/// What stands between backticks.
+pub fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
 }

@@ -59,6 +59,7 @@ pub fn gone(id: SalesforceId, order: ReadOrder, state: RecordState) -> PageRow {
         projected: Projected::Gone,
         email_token: None,
         merged_into: None,
+        other_fields: false,
     }
 }
 
@@ -199,6 +200,7 @@ pub async fn commit(
     let mut counts = prepared.transformed.counts;
     counts.api_calls = plan.lane.attempts_taken();
     tally.calls += counts.api_calls;
+    tally.calls_counted += counts.api_calls;
     tally.pages += prepared.pages;
     tally.read += counts.read() + i64::try_from(prepared.transformed.rows.len()).unwrap_or(i64::MAX);
     let step = step(tally);

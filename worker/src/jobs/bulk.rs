@@ -18,6 +18,7 @@ use refrain_shared::job::lease::JobEnd;
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::bulk::{BulkAddress, BulkState};
 use refrain_shared::storage::StoreError;
+use refrain_shared::storage::slices::slice_is_open;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -65,6 +66,13 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         return Err(not_described(&job));
     };
     let turn = Turn { job: &job, plan: Arc::new(plan), slice, rows };
+    if !progress.loaded && !slice_is_open(&job.context.db, job.lease, &turn.slice).await.map_err(failed)? {
+        // History was cut anew meanwhile.
+        if let Some(address) = progress.running.as_ref().and_then(address_of) {
+            put_away(&turn, address).await?;
+        }
+        return Ok(Left::Open(JobEnd::Done));
+    }
     let Some(running) = progress.running.clone() else {
         return begin::begin(&turn, progress, tally).await;
     };
@@ -111,7 +119,7 @@ async fn look(
         Some(BulkState::Failed(reason)) => {
             tracing::warn!(object = %turn.plan.api_name, %reason, "Salesforce gave a Bulk job up");
             put_away(turn, address).await?;
-            gave_up(turn, progress, tally).await
+            gave_up(turn, progress, &reason, tally).await
         }
         Some(BulkState::Aborted) => {
             put_away(turn, address).await?;
@@ -126,7 +134,7 @@ async fn gone(turn: &Turn<'_>, progress: BulkProgress, tally: &mut Tally) -> Res
     let anew = progress.anew();
     tracing::info!(object = %turn.plan.api_name, times = anew.lost, "a Bulk job is gone");
     if anew.lost >= MOST_LOST {
-        return by_rest(turn, "bulk_lost", tally).await;
+        return by_rest(turn, "bulk_lost", "Its jobs were taken away again and again.", tally).await;
     }
     leave(turn, &anew, JobEnd::More, tally).await
 }

@@ -52,7 +52,11 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
             let end = JobEnd::WaitFor { delay: ABSENT, reason: "not_kept", attempt: 0 };
             return Ok(Left::Open(end));
         }
-        Listed::Lost => (following.advanced(Span { gap: true, ..span }, span.to, false), next_turn),
+        Listed::Lost(piece) => {
+            let followed = following.lost(span, piece);
+            let goes_on = piece.to < span.to && followed.covered >= Some(piece.to);
+            (followed, if goes_on { JobEnd::More } else { next_turn })
+        }
         Listed::Log(asked, log) => {
             let whole = log.earliest <= asked.from;
             let followed = following.advanced(asked, log.covered, whole);
@@ -73,8 +77,8 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
 enum Listed {
     /// The deletions of this span, which may be a part of the one that was wanted.
     Log(Span, DeletedLog),
-    /// It cannot tell any more.
-    Lost,
+    /// It cannot tell of this span, which may be a part of the one that was wanted.
+    Lost(Span),
     /// There is none for this object: sweeps find its deletions.
     NotKept,
 }
@@ -85,11 +89,11 @@ async fn listed(job: &Job<'_>, mut span: Span) -> Result<Listed, JobError> {
     loop {
         match job.client.deleted(&object, span.from, span.to).await.map_err(failed)? {
             DeletedAnswer::Log(log) => return Ok(Listed::Log(span, log)),
-            DeletedAnswer::OutOfReach => return Ok(Listed::Lost),
+            DeletedAnswer::OutOfReach => return Ok(Listed::Lost(span)),
             DeletedAnswer::NotKept => return Ok(Listed::NotKept),
             DeletedAnswer::TooMuch => match span.halved() {
                 Some(half) => span = half,
-                None => return Ok(Listed::Lost),
+                None => return Ok(Listed::Lost(span)),
             },
         }
     }

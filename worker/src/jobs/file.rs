@@ -1,6 +1,8 @@
 //! Bodies of files: each is streamed from Salesforce, cut into chunks, sealed and kept; or forgotten when no item names
 //! it any more. Memory holds a chunk or two, whatever the size of the file.
 
+mod judge;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -34,7 +36,11 @@ use crate::error::{JobError, Step};
 /// Which files.
 #[derive(Debug, Deserialize)]
 struct Files {
+    #[serde(default)]
     files: Vec<String>,
+    /// All files of the object's items are judged by its policy instead.
+    #[serde(default)]
+    judge: bool,
 }
 
 /// How far the job is.
@@ -58,11 +64,14 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let unreadable = |_| StoreError::Unreadable("a list of files");
     let wanted: Files =
         serde_json::from_value(job.lease.params.clone()).map_err(unreadable).map_err(failed)?;
+    if wanted.judge {
+        return judge::run(job).await;
+    }
     let mut progress: Progress =
         serde_json::from_value(job.lease.progress.clone()).map_err(unreadable).map_err(failed)?;
     let begun = Instant::now();
     while let Some(id) = wanted.files.get(progress.done) {
-        if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled() {
+        if is_time_to_stop(&job, begun) {
             return Ok(Left::Open(JobEnd::More));
         }
         progress.done += 1;
@@ -70,6 +79,10 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         tally.pages += 1;
     }
     Ok(Left::Open(JobEnd::Done))
+}
+
+fn is_time_to_stop(job: &Job<'_>, begun: Instant) -> bool {
+    begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled()
 }
 
 /// Brings one file to where it is wanted; what was done of it and how far the job is are committed together.

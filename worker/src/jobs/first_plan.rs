@@ -1,5 +1,5 @@
 //! The first plan of an object: what it looks like to us, where changes start, and which slices of history to
-//! read. Also the fresh look at an object whose schema moved.
+//! read. Also the fresh look at an object whose schema may have moved, and history read once more for what is new in it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
 use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
-    Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
+    Field, Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
 };
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
@@ -19,7 +19,7 @@ use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, scope_extend,
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, scope_extend,
 };
 use refrain_shared::storage::related::related_at_first_plan;
 use refrain_shared::storage::slices::SliceJob;
@@ -58,7 +58,7 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     } else {
         history(job, &describe, &cursor).await?
     };
-    store(job, &describe, &parents, Some(&plan)).await?;
+    store(job, &describe, &parents, Then::Begin(&plan)).await?;
     tracing::info!(
         object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
     );
@@ -70,13 +70,29 @@ pub fn found_of(job: &Job<'_>) -> Found {
     StandardObject::find(&job.inputs.api_name).map_or(Found::ByStamp, |object| object.found)
 }
 
-/// Looks at the object again and stores what is there now; the checkpoint's place is kept.
-pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
-    let Some(describe) = describe(job).await? else { return stop_absent(job).await };
-    cursor_of(&describe)?;
+/// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
+/// are read back: all of history once more. An object that can not be seen any more waits for a person.
+pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
+    let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
+    let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
-    store(job, &describe, &parents, None).await?;
-    Ok(Planned::Ready)
+    let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
+    let gains = job.inputs.field_set.as_ref().is_some_and(|set| {
+        let is_new = |field: &Field| set.position(&field.path).is_none();
+        fields.iter().any(is_new)
+    });
+    // What is found by others has no slices; it is read with all of its fields when they lead to it again.
+    if !gains || found_of(job).is_by_parents() {
+        return store(job, &describe, &parents, Then::GoOn).await;
+    }
+    let scope_from = job.inputs.checkpoint.scope_from;
+    let to = job.inputs.checkpoint.watermark.unwrap_or(Timestamp::UNIX_EPOCH);
+    let by_id = job.inputs.checkpoint.by_id;
+    let Past { rows, oldest, .. } = past(job, (&cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
+    let page_rows = page_rows(&describe, page_rows_asked(job));
+    let slices = cut(job, &span(oldest, to, scope_from), rows, page_rows).await?;
+    tracing::info!(object = %describe.name, rows, slices = slices.len(), "history is read back for new fields");
+    store(job, &describe, &parents, Then::ReadBack(expected(rows), &slices)).await
 }
 
 async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
@@ -173,12 +189,13 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
     })
 }
 
-/// Changes start at the answer's own Date, less what may not have settled; history ends there.
+/// Changes start at the answer's own Date, less what may not have settled; history ends there. Never later than now by our
+/// own clock: a Date that is ahead of the time would hide all that happens until then.
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
     let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
     let by_id = describe.field(cursor).is_some_and(|field| !field.sortable);
     let Past { rows, read_at, oldest } = past(job, (cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
-    let watermark = clamp_watermark(Timestamp::MAX_UTC, read_at, job.inputs.settings.settle_s);
+    let watermark = clamp_watermark(job.context.clock.now(), read_at, job.inputs.settings.settle_s);
     let history = span(oldest, watermark, scope_from);
     let slices = cut(job, &history, rows, page_rows(describe, page_rows_asked(job))).await?;
     tracing::debug!(object = %describe.name, rows, "history counted");
@@ -295,11 +312,21 @@ async fn oldest(
     job.client.oldest(object, cursor, Scope::All).await.map_err(|e| extract_failed(job, &e))
 }
 
+/// What follows from what the object looks like.
+enum Then<'a> {
+    /// It is read for the first time.
+    Begin(&'a FirstPlan),
+    /// It goes on as it was.
+    GoOn,
+    /// These slices of history, of about so many records, are read once more.
+    ReadBack(Option<i64>, &'a [SliceJob]),
+}
+
 async fn store(
     job: &Job<'_>,
     describe: &ObjectDescribe,
     parents: &Parents,
-    plan: Option<&FirstPlan>,
+    then: Then<'_>,
 ) -> Result<(), JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
     let linked = wanted_paths(&job.inputs.settings);
@@ -313,11 +340,17 @@ async fn store(
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
     let seen = SeenObject { describe, linked: &linked, fields: &fields, dropped: &dropped, key_prefix };
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
-    if let Some(plan) = plan {
-        first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
-        if plan.slices.is_empty() || plan.scope_from.is_some() || plan.by_parents {
-            related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+    match then {
+        Then::Begin(plan) => {
+            first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
+            if plan.slices.is_empty() || plan.scope_from.is_some() || plan.by_parents {
+                related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+            }
         }
+        Then::ReadBack(expected, slices) if !slices.is_empty() => {
+            history_again(&tx, job.lease, expected, slices).await.map_err(failed)?;
+        }
+        Then::GoOn | Then::ReadBack(..) => {}
     }
     tx.commit().await.map_err(failed)
 }

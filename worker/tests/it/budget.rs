@@ -1,9 +1,47 @@
 //! What the org allows: a spent budget stops an org's jobs before they are handed out, and opens by itself.
 
+use base64::Engine as _;
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
+use serde_json::json;
 
 use crate::world::World;
+
+#[tokio::test]
+async fn every_call_is_counted_for_its_object_whatever_came_of_it() {
+    let mut world = World::new("budget_counted").await;
+    world.run_ahead();
+    let objects =
+        ["Case", "CaseComment", "EmailMessage", "Attachment", "ContentDocument", "ContentDocumentLink"];
+    world.loaded(&objects).await;
+    let case = world.insert("Case", json!({"Subject": "With a file"})).await;
+    let body = base64::engine::general_purpose::STANDARD.encode(b"a body");
+    world.insert("Attachment", json!({"ParentId": case, "Name": "a.txt", "Body": body})).await;
+    let gone = world.insert("Case", json!({"Subject": "Soon gone"})).await;
+    world.pass().await;
+    // The log of deletions, and a call that fails.
+    world.act("Case", &gone, "purge").await;
+    world.refuse("FROM Case ", 1, 503, "SERVER_UNAVAILABLE");
+    world.pass().await;
+    assert_eq!(world.value("SELECT count(*) > 0 FROM job_attempts WHERE code IS NOT NULL").await, "t");
+    assert_eq!(
+        world.value("SELECT count(*) > 0 FROM job_attempts WHERE kind = 'sweep' AND api_calls > 0").await,
+        "t"
+    );
+    assert_eq!(
+        world.value("SELECT count(*) > 0 FROM job_attempts WHERE kind = 'file' AND api_calls > 0").await,
+        "t"
+    );
+    // The session that the world begins with is refused before the org counts anything.
+    let refused = 1;
+    let made = {
+        let org = world.org();
+        let calls = org.calls();
+        (calls.api() + calls.token() + refused).to_string()
+    };
+    assert_eq!(world.value("SELECT sum(api_calls) FROM checkpoints").await, made, "as the org counts them");
+    assert_eq!(world.value("SELECT sum(api_calls) FROM job_attempts").await, made);
+}
 
 #[tokio::test]
 async fn a_spent_budget_is_a_gate_and_not_a_refusal_of_each_job() {

@@ -90,7 +90,7 @@ pub(crate) async fn complete(world: &World, object: &str) {
     assert_eq!(left_over(world), 0, "nothing is left at Salesforce");
 }
 
-const OBJECTS: [&str; 18] = [
+pub(crate) const OBJECTS: [&str; 18] = [
     "Account",
     "Case",
     "CaseComment",

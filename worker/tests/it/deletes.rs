@@ -1,5 +1,6 @@
 //! Deletions of every kind: into the bin and out of it, by a merge, without a trace; and what each does to a conversation.
 
+use refrain_shared::clock::Clock;
 use refrain_shared::job::lease::Class;
 use serde_json::json;
 
@@ -162,6 +163,78 @@ async fn a_log_that_was_cleared_leads_to_a_sweep_which_finds_what_it_forgot() {
     world.run_until_quiet().await;
     assert_eq!(state_of(&world, "tickets", &case).await, PURGED);
     assert_eq!(items_of(&world, &case).await, "0/0");
+}
+
+/// Takes cases away without a trace, some minutes apart by the org's clock; gives their ids.
+async fn purged_apart(world: &World, cases: usize, minutes: i64) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..cases {
+        ids.push(world.insert("Case", json!({"Subject": "Soon to go"})).await);
+    }
+    world.run_until_quiet().await;
+    world.pass().await;
+    for id in &ids {
+        world.act("Case", id, "purge").await;
+        let url = format!("{}/clock/advance", world.sim.ready.control);
+        let by = json!({"ms": minutes * 60_000});
+        reqwest::Client::new().post(url).json(&by).send().await.unwrap().error_for_status().unwrap();
+    }
+    ids
+}
+
+/// Calls for the log of deletions, by how they ended.
+fn asked_for_the_log(world: &World, status: u16) -> usize {
+    let org = world.org();
+    let calls = org.calls();
+    calls.calls().filter(|call| call.path.ends_with("/deleted/") && call.status == status).count()
+}
+
+#[tokio::test]
+async fn more_deletions_than_one_answer_holds_are_asked_for_in_shorter_spans() {
+    let mut world = World::new("deletes_many").await;
+    world.run_ahead();
+    world.loaded(&["Case"]).await;
+    // Nothing but the log tells of them here, and it is followed to the end of the org's hour.
+    world.sql("DELETE FROM jobs WHERE kind = 'sweep'").await;
+    let ids = purged_apart(&world, 6, 8).await;
+    world.context.clock = Clock::from_fn(|| Clock::system().now() + chrono::Duration::minutes(50));
+    world.post("replication", json!({"most_ids": 2})).await;
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'deleted'").await;
+    world.run_until_quiet().await;
+    for id in &ids {
+        assert_eq!(state_of(&world, "records", id).await, DELETED);
+        assert_eq!(state_of(&world, "tickets", id).await, DELETED);
+    }
+    assert!(asked_for_the_log(&world, 400) >= 2, "an answer that would hold more is refused");
+    assert!(asked_for_the_log(&world, 200) >= 3, "at most two in each");
+    let followed = "SELECT ((progress->>'covered')::timestamptz >= now() + interval '40 minutes') || ' ' ||
+        ((progress->>'since')::timestamptz < now() - interval '30 minutes') FROM jobs WHERE kind = 'deleted'";
+    assert_eq!(world.value(followed).await, "true true", "to its end and without a gap");
+}
+
+#[tokio::test]
+async fn more_deletions_at_once_than_one_answer_holds_lead_to_a_sweep() {
+    let mut world = World::new("deletes_at_once").await;
+    world.run_ahead();
+    world.loaded(&["Case"]).await;
+    let ids = purged_apart(&world, 6, 0).await;
+    // No sweep has looked since.
+    world.sql("UPDATE jobs SET progress = '{}' WHERE kind = 'sweep'").await;
+    world.post("replication", json!({"most_ids": 2})).await;
+    let sweeps = async || world.value("SELECT count(*) FROM job_attempts WHERE kind = 'sweep'").await;
+    let before = sweeps().await;
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'deleted'").await;
+    world.run_until_quiet().await;
+    for id in &ids {
+        assert_eq!(state_of(&world, "tickets", id).await, PURGED);
+    }
+    assert_ne!(sweeps().await, before);
+    // What is deleted from then on is in the log again, whatever this machine's clock says.
+    world.post("replication", json!({"most_ids": 1000})).await;
+    let id = purged_apart(&world, 1, 0).await.remove(0);
+    world.sql("DELETE FROM jobs WHERE kind = 'sweep'; UPDATE jobs SET available_at = now() WHERE kind = 'deleted'").await;
+    world.run_until_quiet().await;
+    assert_eq!(state_of(&world, "tickets", &id).await, DELETED);
 }
 
 #[tokio::test]

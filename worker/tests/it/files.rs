@@ -10,6 +10,7 @@ use refrain_shared::storage::chunks::{ChunkStore, S3Options};
 use refrain_shared::storage::content::RecordKey;
 use refrain_shared::storage::content::conversation::{Item, conversation_list};
 use refrain_shared::storage::content::files::{BodyReader, file_of_item};
+use refrain_shared::storage::dispatch::jobs_reconcile;
 use refrain_shared::storage::files::ChunkPlace;
 use refrain_shared::storage::keys::keys_load;
 use serde_json::json;
@@ -123,7 +124,7 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
     let object = world.object("Attachment", with(policy)).await;
     let large = world.insert("Attachment", attachment(&case, "large.pdf", &noise((1 << 20) + 1))).await;
     world.insert("Attachment", attachment(&case, "virus.EXE", b"MZ")).await;
-    let right = world.insert("Attachment", attachment(&case, "right.pdf", b"right")).await;
+    world.insert("Attachment", attachment(&case, "right.pdf", b"right")).await;
     world.run_until_quiet().await;
     let told = |items: &[Item]| -> Vec<(String, String, String)> {
         let mut told: Vec<_> = items
@@ -153,17 +154,50 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
             object.0
         ))
         .await;
-    world.change("Attachment", &large, json!({"Description": "now it may be"})).await;
-    world.pass().await;
+    let queries = |world: &World| world.org().calls().calls().filter(|call| call.soql.is_some()).count();
+    let before = queries(&world);
+    jobs_reconcile(&world.context.db).await.unwrap();
+    world.run_until_quiet().await;
     let items = files_of(&world, (case_object, &case)).await;
     assert!(told(&items).contains(&say("large.pdf", "stored", "")));
+    assert_eq!(queries(&world), before, "nothing is read again but the body");
 
-    world.change("Attachment", &right, json!({"Body": base64(&noise((2 << 20) + 1))})).await;
+    // And the other way: what may not be here any more goes.
+    let never = r#"UPDATE object_syncs SET settings = jsonb_set(settings, '{files,never}', '[".pdf"]')"#;
+    world.sql(&format!("{never} WHERE object_id = {}", object.0)).await;
+    jobs_reconcile(&world.context.db).await.unwrap();
+    world.run_until_quiet().await;
+    let items = files_of(&world, (case_object, &case)).await;
+    assert_eq!(
+        told(&items),
+        [
+            say("large.pdf", "left_out", "type_not_kept"),
+            say("right.pdf", "left_out", "type_not_kept"),
+            say("virus.EXE", "stored", "")
+        ]
+    );
+    let left = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{large}'");
+    assert_eq!(world.value(&left).await, "0");
+    let made = jobs_reconcile(&world.context.db).await.unwrap();
+    assert_eq!(made.jobs, 0, "all is as the policy says");
+}
+
+#[tokio::test]
+async fn a_body_that_became_one_that_is_left_out_leaves_nothing_of_before() {
+    let world = World::new("files_grown").await;
+    let case_object = world.object("Case", settings()).await;
+    let case = world.insert("Case", json!({"Subject": "With files"})).await;
+    world.object("Attachment", with(FilePolicy { most_mb: 1, ..FilePolicy::default() })).await;
+    let file = world.insert("Attachment", attachment(&case, "grown.pdf", b"small")).await;
+    world.run_until_quiet().await;
+    let chunks = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{file}'");
+    assert_eq!(world.value(&chunks).await, "1");
+    world.change("Attachment", &file, json!({"Body": base64(&noise((1 << 20) + 1))})).await;
     world.pass().await;
     let items = files_of(&world, (case_object, &case)).await;
-    assert!(told(&items).contains(&say("right.pdf", "left_out", "too_large")));
-    let rest = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{right}'");
-    assert_eq!(world.value(&rest).await, "0", "nor is the body of before kept");
+    let told = items[0].file.as_ref().unwrap();
+    assert_eq!((told.body, told.reason.as_deref()), ("left_out", Some("too_large")));
+    assert_eq!(world.value(&chunks).await, "0");
 }
 
 #[tokio::test]
@@ -202,6 +236,8 @@ async fn a_file_of_today_is_found_by_its_document_and_by_its_case() {
     let links = world.object("ContentDocumentLink", settings()).await;
     world.run_until_quiet().await;
 
+    let documents = "SELECT record_id FROM records WHERE record_id LIKE '069%'";
+    let before = world.sql(documents).await;
     let case = world.insert("Case", json!({"Subject": "With files"})).await;
     let version = json!({"Title": "Rechnung März", "PathOnClient": "r.pdf", "VersionData": base64(b"first"),
         "FirstPublishLocationId": case});
@@ -224,7 +260,7 @@ async fn a_file_of_today_is_found_by_its_document_and_by_its_case() {
     assert_eq!(world.value(&lag).await, "t", "links are as fresh as what leads to them");
 
     // A new version is the document's, and so the file's.
-    let document = world.value("SELECT record_id FROM records WHERE record_id LIKE '069%' ORDER BY read_at DESC, modstamp DESC LIMIT 1").await;
+    let document = world.sql(documents).await.into_iter().find(|id| !before.contains(id)).unwrap();
     let version = json!({"Title": "Rechnung März", "PathOnClient": "r.pdf", "VersionData": base64(b"second"),
         "ContentDocumentId": document});
     world.insert("ContentVersion", version).await;

@@ -5,6 +5,7 @@
     reason = "this whole file is a test, its fixtures too; a panic is how a test fails"
 )]
 
+mod acceptance;
 mod bad_input;
 mod budget;
 mod bulk;
@@ -12,7 +13,10 @@ mod bulk_faults;
 mod closure;
 mod conversation;
 mod deletes;
+mod fields;
 mod files;
+mod grants;
+mod known_defects;
 mod linked_paths;
 mod narrowing;
 mod sweep;

@@ -74,7 +74,7 @@ fn not_here(file: &FoundFile) -> ApiError {
             "FILE_LEFT_OUT",
             "The file is not kept.",
             format!("The policy of files leaves it out ({reason})."),
-            "Change settings.files of its object, then sync the record; Salesforce has the file.",
+            "Change settings.files of its object, and what it takes then is fetched; Salesforce has the file.",
         ),
         BodyState::NotThere => ApiError::new(
             StatusCode::GONE,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RecordKey;
 use super::opened::{Opener, sealed};
 use crate::catalog::{FileFacts, Projection};
-use crate::crypto::TenantKeys;
+use crate::crypto::{BodyDigest, TenantKeys};
 use crate::storage::chunks::{ChunkStore, FileAt};
 use crate::storage::files::{Body, BodyState, chunk_open, chunk_row_key, file_get};
 use crate::storage::{Database, StoreError, TenantTx};
@@ -75,6 +75,7 @@ pub struct BodyReader {
     file: String,
     body: Body,
     next: i32,
+    digest: BodyDigest,
 }
 
 impl BodyReader {
@@ -88,10 +89,10 @@ impl BodyReader {
         file: String,
         body: Body,
     ) -> Self {
-        Self { db, chunks, scope, keys, key, file, body, next: 0 }
+        Self { db, chunks, scope, keys, key, file, body, next: 0, digest: BodyDigest::default() }
     }
 
-    /// The next chunk; `None` after the last.
+    /// The next chunk; `None` after the last, which is given only when the whole body is what Salesforce gave.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         if self.next >= self.body.chunks {
             return Ok(None);
@@ -101,6 +102,11 @@ impl BodyReader {
         let sealed = self.chunks.get(&self.db, at, &self.body, n).await?;
         self.next += 1;
         let row = chunk_row_key(self.key.connection, &self.file, self.body.load, n);
-        Ok(Some(chunk_open(&self.keys, &row, &sealed)?))
+        let chunk = chunk_open(&self.keys, &row, &sealed)?;
+        self.digest.update(&chunk);
+        if self.next == self.body.chunks && std::mem::take(&mut self.digest).finish() != self.body.digest {
+            return Err(StoreError::Damaged("the body of a file"));
+        }
+        Ok(Some(chunk))
     }
 }

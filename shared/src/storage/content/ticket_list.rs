@@ -18,7 +18,7 @@ use crate::crypto::TenantKeys;
 use crate::ids::SalesforceId;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
-use crate::ticket::project::scaled;
+use crate::ticket::project::{column_text, scaled};
 
 /// Which tickets are wanted; `None` and an empty list mean all.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +56,8 @@ const FEW: i64 = 20_000;
 /// number, scaled as that object scales it.
 #[derive(Default)]
 struct Wanted<'a> {
-    facets: Vec<&'a str>,
-    texts: Vec<&'a str>,
+    facets: Vec<String>,
+    texts: Vec<String>,
     times: Vec<Option<Timestamp>>,
     number_facets: Vec<&'a str>,
     number_objects: Vec<i32>,
@@ -77,8 +77,8 @@ impl<'a> Wanted<'a> {
         let kept =
             tx.sql().query(SQL, &[&tx.scope().tenant().0]).await.map_err(StoreError::at("number_facets"))?;
         for (name, value) in &filter.facets {
-            wanted.facets.push(name);
-            wanted.texts.push(value);
+            wanted.facets.push(column_text(name));
+            wanted.texts.push(column_text(value));
             wanted.times.push(value.parse().ok());
             for row in kept.iter().filter(|row| row.get::<_, &str>(1) == name) {
                 let scale = u8::try_from(row.get::<_, i32>(2)).unwrap_or(0);
@@ -209,12 +209,15 @@ pub async fn tickets_list(
     let (connection, object) =
         (after.map(|cursor| cursor.key.connection.0), after.map(|cursor| cursor.key.object.0));
     let record = after.as_ref().map(|cursor| cursor.key.record.as_str());
+    let plain = |value: &Option<String>| value.as_deref().map(column_text);
+    let (status, priority, channel) =
+        (plain(&filter.status), plain(&filter.priority), plain(&filter.channel));
     let tenant = scope.tenant().0;
     let mut arguments: Vec<&(dyn ToSql + Sync)> = vec![
         &tenant,
-        &filter.status,
-        &filter.priority,
-        &filter.channel,
+        &status,
+        &priority,
+        &channel,
         &owner,
         &filter.active_after,
         &filter.active_before,

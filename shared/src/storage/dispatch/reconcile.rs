@@ -1,5 +1,6 @@
 //! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
-//! once its history is here two more, which find what was deleted; any other has no job. Takes no input; comparing once more changes nothing.
+//! once its history is here two more, which find what was deleted; any other has no job. Files are judged anew where
+//! their policy changed. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -10,7 +11,7 @@ use crate::job::lease::{Class, Kind};
 pub struct Reconciled {
     /// Checkpoints made.
     pub checkpoints: u64,
-    /// Standing jobs made.
+    /// Standing jobs made, and jobs that judge files by another policy.
     pub jobs: u64,
     /// Jobs removed: their object sync is disabled or gone.
     pub removed: u64,
@@ -31,8 +32,8 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         SELECT DISTINCT org_id FROM connections WHERE org_id IS NOT NULL AND state IN ('active', 'parked')
         ON CONFLICT DO NOTHING";
     const CHECKPOINTS: &str = "-- checkpoints_reconcile
-        INSERT INTO checkpoints (object_id, tenant_id, connection_id)
-        SELECT o.object_id, o.tenant_id, o.connection_id FROM object_syncs o
+        INSERT INTO checkpoints (object_id, tenant_id, connection_id, files_policy)
+        SELECT o.object_id, o.tenant_id, o.connection_id, o.settings->'files' FROM object_syncs o
          WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
         ON CONFLICT DO NOTHING";
     // A job needs its checkpoint: an object that was enabled since the statement before gets both in the next round.
@@ -60,6 +61,14 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE o.enabled AND c.state = 'active' AND t.state = 'active' AND p.loaded_at IS NOT NULL
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = k.kind || '/' || o.object_id)
         ON CONFLICT (unique_key) DO NOTHING";
+    const JUDGED: &str = "-- files_jobs_reconcile
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params)
+        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'files/' || o.object_id, '{\"judge\": true}'
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+          JOIN checkpoints p ON p.object_id = o.object_id
+         WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+           AND p.files_policy IS DISTINCT FROM o.settings->'files'
+        ON CONFLICT (unique_key) DO NOTHING";
     const REMOVED: &str = "-- jobs_remove_unwanted
         DELETE FROM jobs j
          WHERE j.state <> 2 AND j.object_id IS NOT NULL
@@ -85,6 +94,10 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         )
         .await
         .map_err(StoreError::at("following_jobs_reconcile"))?;
+    let judged = client
+        .execute(JUDGED, &[&Kind::File.word(), &Class::Files.number()])
+        .await
+        .map_err(StoreError::at("files_jobs_reconcile"))?;
     let removed = client.execute(REMOVED, &[]).await.map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs: jobs + following, removed, orgs })
+    Ok(Reconciled { checkpoints, jobs: jobs + following + judged, removed, orgs })
 }

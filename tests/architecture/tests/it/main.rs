@@ -8,6 +8,7 @@
 mod dependencies;
 mod forms;
 mod imports;
+mod lessons;
 mod metrics;
 mod migrations;
 mod sizes;

@@ -169,7 +169,7 @@ async fn update(
     let when = when(&org, body.stamp.as_deref(), body.commit_delay_ms)?;
     let mut store = org.records_mut();
     let object = object(&store, &name)?;
-    let handle = row(&store, object, &record)?;
+    let handle = kept(&store, object, &record)?;
     let fields = slots(&store.catalog.objects[object], &body.fields)?;
     store.update(object, handle, &fields, body.touch, when);
     Ok(Json(json!({})))
@@ -191,12 +191,18 @@ async fn change_state(
     let when = when(&org, None, 0)?;
     let mut store = org.records_mut();
     let object = object(&store, &name)?;
-    let handle = row(&store, object, &record)?;
-    if state == RowState::Live && store.tables[object].state(handle) == Some(RowState::Purged) {
-        return Err(Refusal::bad("A purged record is gone for good."));
-    }
+    let handle = kept(&store, object, &record)?;
     store.set_state(object, handle, state, when);
     Ok(Json(json!({})))
+}
+
+/// A record that is not gone for good: nothing more can happen to one that is.
+fn kept(store: &Store, object: usize, record: &str) -> Result<Handle, Refusal> {
+    let handle = row(store, object, record)?;
+    if store.tables[object].state(handle) == Some(RowState::Purged) {
+        return Err(Refusal::bad("A purged record is gone for good."));
+    }
+    Ok(handle)
 }
 
 async fn merge(State(founder): Shared, Path(id): Path<String>, Json(body): Json<Merge>) -> Answered {
@@ -207,9 +213,9 @@ async fn merge(State(founder): Shared, Path(id): Path<String>, Json(body): Json<
     if store.catalog.objects[object].field("MasterRecordId").is_none() {
         return Err(Refusal::bad(format!("{} records cannot be merged.", body.object)));
     }
-    let winner = row(&store, object, &body.winner)?;
+    let winner = kept(&store, object, &body.winner)?;
     let losers: Vec<Handle> =
-        body.losers.iter().map(|loser| row(&store, object, loser)).collect::<Result<_, _>>()?;
+        body.losers.iter().map(|loser| kept(&store, object, loser)).collect::<Result<_, _>>()?;
     if losers.contains(&winner) {
         return Err(Refusal::bad("The winner is among the losers."));
     }

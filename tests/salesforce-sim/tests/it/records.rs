@@ -67,6 +67,14 @@ async fn deletion_cascades_and_undelete_brings_back() {
     sim.control(&format!("/records/Case/{case}/purge"), json!({})).await;
     assert_eq!(sim.query_all(&format!("SELECT Id FROM Case WHERE Id = '{case}'")).await["totalSize"], 0);
     assert_eq!(deleted_in_truth(&sim, "Case", &case).await, None);
+    // Nothing more can happen to it: a second purge would take it out of the log of deletions.
+    for action in ["/delete", "/undelete", "/purge", ""] {
+        let path = format!("/records/Case/{case}{action}");
+        let (status, told) = sim.control_answer(&path, json!({"fields": {"Subject": "Again"}})).await;
+        assert_eq!(status, 400, "{action}: {told}");
+    }
+    let merge = json!({"object": "Case", "winner": case, "losers": [case]});
+    assert_eq!(sim.control_answer("/merge", merge).await.0, 400);
 }
 
 #[tokio::test]

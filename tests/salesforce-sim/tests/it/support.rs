@@ -102,10 +102,14 @@ impl Sim {
     }
 
     pub(crate) async fn control(&self, path: &str, body: Value) -> Value {
-        let sent = self.http.post(self.control_url(path)).json(&body).send().await;
-        let (status, answer) = read(sent.expect("an answer")).await;
+        let (status, answer) = self.control_answer(path, body).await;
         assert_eq!(status, 200, "{path}: {answer}");
         answer
+    }
+
+    pub(crate) async fn control_answer(&self, path: &str, body: Value) -> (u16, Value) {
+        let sent = self.http.post(self.control_url(path)).json(&body).send().await;
+        read(sent.expect("an answer")).await
     }
 
     pub(crate) async fn control_get(&self, path: &str) -> Value {

@@ -87,7 +87,7 @@ async fn refused(
     match error.fault().map(|fault| fault.kind) {
         Some(FaultKind::NotInBulk | FaultKind::NotQueryable) => {
             tracing::info!(object = %turn.plan.api_name, %error, "Bulk refuses the object");
-            by_rest(turn, "bulk_refused", tally).await
+            by_rest(turn, "bulk_refused", &error.to_string(), tally).await
         }
         Some(FaultKind::BulkLimit) => {
             tracing::warn!(object = %turn.plan.api_name, %error, "no Bulk job can be had");
@@ -100,12 +100,12 @@ async fn refused(
                 jobs_left: Some(0),
             };
             if rest_instead(turn.job.inputs.settings.read_by, &quote) {
-                return by_rest(turn, "bulk_limit", tally).await;
+                return by_rest(turn, "bulk_limit", &error.to_string(), tally).await;
             }
             let end = JobEnd::WaitFor { delay: LIMITED, reason: "bulk_limit", attempt: 0 };
             leave(turn, &progress, end, tally).await
         }
-        Some(FaultKind::TooLarge) => gave_up(turn, progress, tally).await,
+        Some(FaultKind::TooLarge) => gave_up(turn, progress, &error.to_string(), tally).await,
         _ => Err(turn.failed(Step::Extract, error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Fetching a complete job's results, a set at a time, and making them last.
+//! Fetching a complete job's results, a set at a time, and making them last; the next set comes while one is stored.
 
 use std::sync::Arc;
 
@@ -28,8 +28,13 @@ pub(super) async fn fetch(
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     let begun = Instant::now();
+    let mut ahead = None;
     loop {
-        let set = match set(turn, &mut progress, &running, address).await? {
+        let results = match ahead.take() {
+            Some(results) => results,
+            None => set(turn, &mut progress, &running, address).await?,
+        };
+        let set = match results {
             Results::Set(set) => set,
             Results::Gone => {
                 put_away(turn, address).await?;
@@ -57,7 +62,8 @@ pub(super) async fn fetch(
                 || context.draining.is_cancelled()
                 || turn.job.lost.is_cancelled());
         let places = Places { before: &before, after: &progress, stops, read_at: running.read_at };
-        store(turn, &set, &places, tally).await?;
+        let goes_on = !is_last && !stops;
+        ahead = store_ahead(turn, &set, &places, goes_on.then_some(address), tally).await?;
         if is_last {
             put_away(turn, address).await?;
             return Ok(Left::Open(JobEnd::Done));
@@ -97,6 +103,22 @@ struct Places<'a> {
     stops: bool,
     /// When all of the job's rows were read.
     read_at: Timestamp,
+}
+
+/// Stores a set while the one after it comes, if one is wanted. One that fails is asked for again by itself, and says why.
+async fn store_ahead(
+    turn: &Turn<'_>,
+    set: &ResultSet,
+    places: &Places<'_>,
+    wanted: Option<BulkAddress>,
+    tally: &mut Tally,
+) -> Result<Option<Results>, JobError> {
+    let next = async {
+        let most = places.after.rows_wanted();
+        turn.job.client.bulk_results(wanted?, set.next.as_deref(), most).await.ok()
+    };
+    let (stored, next) = tokio::join!(store(turn, set, places, tally), next);
+    stored.map(|()| next)
 }
 
 /// Commits a set in parts that hold the tenant's locks as briefly as a page does; the last one moves the place.

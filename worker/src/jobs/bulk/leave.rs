@@ -34,17 +34,19 @@ pub(super) async fn leave(
     Ok(Left::Ended)
 }
 
-/// Salesforce gave the job up: the slice is halved, or read by REST when that was tried before or cannot be done.
+/// Salesforce gave the job up, with these words: the slice is halved, or read by REST when that was tried before or
+/// cannot be done.
 pub(super) async fn gave_up(
     turn: &Turn<'_>,
     progress: BulkProgress,
+    said: &str,
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     let failed = progress.failed + 1;
     let window = Window { lo: turn.slice.lo, hi: turn.slice.hi, resume: None, rows: None };
     match narrower(&window, turn.slice.lo, Excess::Time) {
         Narrower::Cut(at) if failed < MOST_FAILED => {
-            let report = AttemptReport { code: Some("bulk_failed".to_owned()), ..spent(turn, tally) };
+            let report = instead(turn, "bulk_failed", said, tally);
             let progress = BulkProgress { failed, ..BulkProgress::default() };
             let parts = turn
                 .slice
@@ -62,18 +64,21 @@ pub(super) async fn gave_up(
             split.await.map_err(|e| turn.store_failed(&e))?;
             Ok(Left::Ended)
         }
-        Narrower::Cut(_) | Narrower::Rows(_) | Narrower::Nothing => by_rest(turn, "bulk_failed", tally).await,
+        Narrower::Cut(_) | Narrower::Rows(_) | Narrower::Nothing => {
+            by_rest(turn, "bulk_failed", said, tally).await
+        }
     }
 }
 
-/// Puts an ordinary job of the slice in the place of this one.
+/// Puts an ordinary job of the slice in the place of this one. What Salesforce said stands in the attempt's history.
 pub(super) async fn by_rest(
     turn: &Turn<'_>,
     code: &'static str,
+    said: &str,
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     tracing::info!(object = %turn.plan.api_name, why = code, "a slice goes on by REST");
-    let report = AttemptReport { code: Some(code.to_owned()), ..spent(turn, tally) };
+    let report = instead(turn, code, said, tally);
     let slice = [SliceJob::by_rest(turn.slice.clone(), &Progress::default())];
     let generation = turn.job.inputs.checkpoint.generation;
     let handed = async {
@@ -85,6 +90,11 @@ pub(super) async fn by_rest(
     };
     handed.await.map_err(|e| turn.store_failed(&e))?;
     Ok(Left::Ended)
+}
+
+/// The turn's history line, with why the slice goes on in another way, and what Salesforce said.
+fn instead(turn: &Turn<'_>, code: &str, said: &str, tally: &mut Tally) -> AttemptReport {
+    AttemptReport { code: Some(code.to_owned()), detail: Some(said.to_owned()), ..spent(turn, tally) }
 }
 
 /// The turn's history line, with the calls since the last commit.
