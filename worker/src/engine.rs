@@ -56,6 +56,10 @@ impl ReadPlan {
     #[must_use]
     pub fn new(lease: &Lease, lane: &Arc<Lane>, view: TenantView, inputs: &PlanInputs) -> Option<Self> {
         let standard = StandardObject::find(&inputs.api_name);
+        let cursor = inputs.checkpoint.cursor_field.clone()?;
+        // Where neither deletions nor returns move a stamp, only when it was read tells whether a record is back: that must
+        // not be forgotten because nothing else of it changed.
+        let is_unstamped = cursor != "SystemModstamp";
         Some(Self {
             lease: lease.clone(),
             lane: Arc::clone(lane),
@@ -66,7 +70,7 @@ impl ReadPlan {
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },
-                cursor: inputs.checkpoint.cursor_field.clone()?,
+                cursor,
                 fields: inputs.field_set.clone()?,
                 projection: ProjectionPlan {
                     projection: inputs.role.map_or(Projection::None, |role| {
@@ -78,7 +82,7 @@ impl ReadPlan {
                 },
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
-                anew: lease.kind == Kind::Related && lease.class == Class::Interactive,
+                anew: lease.kind == Kind::Related && (lease.class == Class::Interactive || is_unstamped),
             },
         })
     }

@@ -89,7 +89,7 @@ pub async fn run(
     let left = match lease.kind {
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,
-        Kind::Bulk => bulk::run(job, tally).await,
+        Kind::Bulk => Box::pin(bulk::run(job, tally)).await,
         Kind::Related if first_plan::found_of(&job) == Found::ByCalls => transcript::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
         Kind::File => file::run(job, tally).await,

@@ -50,7 +50,9 @@ async fn a_stored_body_is_served_whole_and_one_that_is_not_here_says_why() {
     let bytes = 300_007;
     let digest = |chunks: &[Vec<u8>]| {
         let mut digest = BodyDigest::default();
-        chunks.iter().for_each(|chunk| digest.update(chunk));
+        for chunk in chunks {
+            digest.update(chunk);
+        }
         digest.finish()
     };
     let body = Body { load, place: ChunkPlace::Database, chunks: 2, bytes, digest: digest(&chunks) };

@@ -54,6 +54,8 @@ pub struct PlanInputs {
     pub field_set: Option<FieldSet>,
     /// The paths that people wanted read along when the object was described last; `None` before.
     pub described_for: Option<Vec<String>>,
+    /// When that was.
+    pub described_at: Option<Timestamp>,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -85,7 +87,7 @@ pub async fn plan_inputs(
                  WHERE s.connection_id = o.connection_id), d.linked, o.role,
                CASE WHEN isfinite(p.scope_from) THEN p.scope_from END,
                (SELECT NOT (x->>'sortable')::bool FROM jsonb_array_elements(d.body->'fields') x
-                 WHERE x->>'name' = p.cursor_field)
+                 WHERE x->>'name' = p.cursor_field), d.fetched_at
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -136,6 +138,7 @@ pub async fn plan_inputs(
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),
+        described_at: row.get(25),
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
 }
@@ -286,6 +289,26 @@ pub async fn checkpoint_follow(
         .await
         .map_err(StoreError::at("checkpoint_follow"))?;
     Ok(changed == 1)
+}
+
+/// Lets all that is wanted be read once more, for fields that were not read with it: a new generation of slices takes the
+/// place of those that are open, and a window that was begun begins anew. What is here stays, and so does the watermark.
+pub async fn history_again(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    expected: Option<i64>,
+    slices: &[SliceJob],
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_history_again
+        UPDATE checkpoints SET generation = generation + 1, state = 'loading', open_slices = $2, expected = $3,
+               covered_from = watermark_at, window_hi = NULL, position_stamp = NULL, position_id = NULL, updated_at = now()
+         WHERE object_id = $1 RETURNING generation";
+    let row = tx
+        .sql()
+        .query_one(SQL, &[&lease.object.0, &Json(open_slices(slices)), &expected])
+        .await
+        .map_err(StoreError::at("checkpoint_history_again"))?;
+    slice_jobs_insert(tx, lease, row.get(0), slices).await
 }
 
 /// Lets history reach further back: more open slices, and one job for each.

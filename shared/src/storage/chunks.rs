@@ -14,8 +14,10 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::files::{Body, ChunkPlace, Loads, chunk_get, chunk_put};
+use super::jobs::job_touch;
 use super::pool::{Database, TenantTx};
 use crate::ids::ConnectionId;
+use crate::job::lease::Lease;
 use crate::secret::Secret;
 use crate::tenant::TenantScope;
 
@@ -108,17 +110,19 @@ impl ChunkStore {
         self.place
     }
 
-    /// Keeps chunk number `body.chunks` of a body that is on its way.
+    /// Keeps chunk number `body.chunks` of a body that is on its way, for whoever holds the lease: what comes later would be
+    /// swept away by nobody.
     pub async fn put(
         &self,
         db: &Database,
         at: FileAt<'_>,
-        body: &Body,
+        (lease, body): (&Lease, &Body),
         sealed: Vec<u8>,
     ) -> Result<(), StoreError> {
         let n = body.chunks;
         if let (ChunkPlace::Objects, Some(objects)) = (body.place, &self.objects) {
             let key = objects.key(at, Some((body.load, n)));
+            job_touch(&db.control().await?, lease, None).await?;
             objects
                 .store
                 .put(&key, PutPayload::from(sealed))
@@ -129,6 +133,7 @@ impl ChunkStore {
         let mut client = db.tenant().await?;
         let tx = TenantTx::begin(&mut client, at.scope).await?;
         chunk_put(&tx, at.connection, at.file, body.load, n, &sealed).await?;
+        job_touch(tx.sql(), lease, None).await?;
         tx.commit().await
     }
 

@@ -159,7 +159,7 @@ pub fn chunk_open(keys: &TenantKeys, row: &[u8], sealed: &[u8]) -> Result<Vec<u8
 }
 
 /// Notes the files that a page's live items name, and makes jobs that fetch the bodies that are wanted. `again` marks
-/// bodies that may have changed with their record.
+/// bodies that may have changed with their record: of one that is left out now, what was kept before is swept away.
 pub async fn files_want(
     tx: &TenantTx<'_>,
     owner: Owner,
@@ -182,7 +182,8 @@ pub async fn files_want(
             RETURNING file_id, state)
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
         SELECT $1, $2, $3, $4, $13, $5, jsonb_build_object('files', to_jsonb(array_agg(w.file_id ORDER BY w.file_id)))
-          FROM (SELECT file_id, (row_number() OVER (ORDER BY file_id) - 1) / $14 AS part FROM wanted WHERE state = 0) w
+          FROM (SELECT file_id, (row_number() OVER (ORDER BY file_id) - 1) / $14 AS part FROM wanted
+                 WHERE state = 0 OR file_id = ANY ($12::text[])) w
          GROUP BY w.part";
     if files.is_empty() {
         return Ok(());

@@ -97,6 +97,19 @@ pub async fn slice_jobs_insert(
     Ok(())
 }
 
+/// Whether a slice is still to be read. One that was closed, or that another generation's took the place of, is not.
+pub async fn slice_is_open(db: &Database, lease: &Lease, slice: &Slice) -> Result<bool, StoreError> {
+    const SQL: &str = "-- slice_is_open
+        SELECT EXISTS (SELECT FROM jobs j JOIN checkpoints c USING (object_id)
+                        CROSS JOIN jsonb_array_elements(c.open_slices) s
+                        WHERE j.job_id = $1 AND (s->>'hi')::timestamptz = $2
+                          AND starts_with(j.unique_key, 'backfill/' || c.object_id || '/' || c.generation || '/'))";
+    let client = db.control().await?;
+    let row =
+        client.query_one(SQL, &[&lease.job.0, &slice.hi]).await.map_err(StoreError::at("slice_is_open"))?;
+    Ok(row.get(0))
+}
+
 /// Puts two jobs in the place of a slice's one, and two slices in the place of its own; gives whether it did.
 ///
 /// A slice that the checkpoint does not have open any more (it was reset meanwhile) is void and gets no successors. The

@@ -12,7 +12,13 @@ const CANARY: &str = "My kettle exploded and my name is Canary Wharf";
 
 fn row(tenant: &Tenant, n: usize, text: &str) -> PageRow {
     let record = tenant.record(tenant.case, id("500", n), 10, text);
-    PageRow { record, projected: Projected::Nothing, email_token: None, merged_into: None }
+    PageRow {
+        record,
+        projected: Projected::Nothing,
+        email_token: None,
+        merged_into: None,
+        other_fields: false,
+    }
 }
 
 async fn payload(store: &Store, tenant: &Tenant, record: SalesforceId) -> Vec<u8> {

@@ -21,18 +21,18 @@ from typing import Any
 
 import psycopg
 
-from conversations import RULES, TRANSCRIPTS, Said, judge_tickets
+from conversations import Said, judge_tickets
 from files import judge_files
-from judge import WRONG, Here, Judge, Report
+from judge import Here, Judge
 from people import TABLES
+from report import FILES, TICKETS, Report, summary, table, wrong
+from rules import RULES, TRANSCRIPTS
 from sealed import TenantKeys, read_key_ring
 from stored import Store, Sync
 from transcripts import IDENTIFIER, transcripts
 from truth import Org, Parents
 
 NEVER = "9999-12-31T00:00:00Z"
-TICKETS, FILES = "(tickets)", "(files)"
-COLUMNS = ("there", "here", "there_deleted", "tombstones", "purged", "hidden", "drifted", "ahead", *WRONG)
 
 
 @dataclass
@@ -60,7 +60,9 @@ class Shared:
 
     def truths(self, name: str) -> Iterable[dict[str, Any]]:
         """The org's records of an object, in order of id."""
-        return self.transcripts if name == TRANSCRIPTS else self.target.org.records(name, self.target.at, self.target.user)
+        return (
+            self.transcripts if name == TRANSCRIPTS else self.target.org.records(name, self.target.at, self.target.user)
+        )
 
 
 # What the processes that compare one object each were forked with.
@@ -152,32 +154,6 @@ def _files(store: Store, said: Said, target: Target, keys: TenantKeys) -> Report
     for verdict, file, what in judge_files(said.files, files, store.chunks(), opener, body_of):
         report.note(verdict, file, what)
     return report
-
-
-def table(reports: list[Report]) -> str:
-    """The counts by object, and the first differences."""
-    names = ["object", *(name.replace("there_deleted", "bin") for name in COLUMNS)]
-    lines = [[report.name, *(str(report.counts[name]) for name in COLUMNS)] for report in reports]
-    lines.append(["all objects", *(str(total(reports, name)) for name in COLUMNS)])
-    widths = [max(len(line[place]) for line in [names, *lines]) for place in range(len(names))]
-    text = ["  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)) for line in [names, *lines]]
-    return "\n".join([*text, *(one for report in reports for one in report.differences)])
-
-
-def total(reports: list[Report], name: str) -> int:
-    """A count over all objects; tickets and files are records that were counted already, but for what is wrong."""
-    return sum(report.counts[name] for report in reports if name in WRONG or report.name not in (TICKETS, FILES))
-
-
-def summary(reports: list[Report]) -> dict[str, Any]:
-    """Everything as JSON."""
-    objects = {report.name: {"counts": dict(report.counts), "differences": report.differences} for report in reports}
-    return {"exact": not wrong(reports), **{name: total(reports, name) for name in COLUMNS}, "objects": objects}
-
-
-def wrong(reports: list[Report]) -> int:
-    """How many differences there are in all."""
-    return sum(report.wrong() for report in reports)
 
 
 def main() -> int:

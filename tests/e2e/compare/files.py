@@ -1,4 +1,4 @@
-"""Bodies of files: which should be here, and whether each is what the org gives, sealed in order, and nothing else is."""
+"""Bodies of files: which should be here, whether each is what the org gives, and that no chunk is anything else."""
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from conversations import Body, Value
+from rules import Body, Value
 from sealed import CHUNK_COLUMN, DIGEST_COLUMN, DoesNotOpen, TenantKeys, chunk_row
 from stored import Chunk, File
 from values import is_nothing
@@ -43,7 +43,7 @@ def left_out(policy: dict[str, Any], body: Body, value: Value) -> str:
 
 
 def _is_of(pattern: str, media_type: str | None, ending: str | None) -> bool:
-    """Whether a file is of a type: an ending like `.pdf`, a media type like `image/png`, or all of a kind: `image/*`."""
+    """Whether a file is of a type: an ending (`.pdf`), a media type (`image/png`), or all of a kind (`image/*`)."""
     if pattern.startswith("."):
         return not is_nothing(ending) and str(ending).lower() == pattern[1:].lower()
     if is_nothing(media_type):

@@ -4,14 +4,15 @@ lost: live there, not live here. stale: live on both sides, but not the same. fo
 of this tenant. undead: deleted there, without a tombstone here that says so.
 """
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from conversations import RULES, TICKET_FIELDS, Counted, Item, Rule, Said, Spoken, kinds_of_tickets
+from conversations import Counted, Said, Spoken
 from files import left_out
 from people import facets_of, person_of
+from report import Report
+from rules import RULES, TICKET_FIELDS, Item, Rule, kinds_of_tickets
 from sealed import DoesNotOpen, TenantKeys, record_row
 from stored import LIVE, STUB, TOMBSTONE, Facets, Field, Message, Person, Row, Side, Sync, Ticket
 from truth import MIRRORS, Parents
@@ -21,27 +22,6 @@ from values import JSON, digest, is_nothing, moment, same
 UNREAD = {"LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"}
 # Reasons of tombstones as stored.
 DELETED, MERGED, PURGED = 11, 12, 13
-SHOWN = 20
-WRONG = ("lost", "stale", "foreign", "undead")
-
-
-@dataclass
-class Report:
-    """What a comparison of one object found."""
-
-    name: str
-    counts: Counter = field(default_factory=Counter)
-    differences: list[str] = field(default_factory=list)
-
-    def note(self, verdict: str, record: str, what: str) -> None:
-        """Counts a difference and keeps the first ones. Never with a value."""
-        self.counts[verdict] += 1
-        if len(self.differences) < SHOWN:
-            self.differences.append(f"{verdict} {self.name} {record}: {what}")
-
-    def wrong(self) -> int:
-        """How many differences there are."""
-        return sum(self.counts[verdict] for verdict in WRONG)
 
 
 @dataclass
@@ -264,7 +244,9 @@ class Judge:
                 self.report.note("undead", key, "a ticket that is gone for another reason, or went elsewhere")
             return
         columns = TICKET_FIELDS.get(self.sync.name, ())
-        times = [moment(fields.get(name)) for name in ("CreatedDate", "LastModifiedDate", columns[-1][0] if columns else "")]
+        times = [
+            moment(fields.get(name)) for name in ("CreatedDate", "LastModifiedDate", columns[-1][0] if columns else "")
+        ]
         active = max((at for at in times if at is not None), default=moment(truth["stamp"]))
         self.said.tickets[key] = None if head is None else Counted(Spoken(*head.spoken), head.last_activity, active)
         if head is None or head.state != LIVE:

@@ -31,8 +31,8 @@ PAUSE_S = 0.2
 
 
 class Life(threading.Thread):
-    """Edits an org until it is told to stop. What is done is chosen by the seed. A commit shows up to `late` seconds after
-    it is stamped, which must be less than the overlap of windows."""
+    """Edits an org until it is told to stop. What is done is chosen by the seed. A commit shows up to `late` seconds
+    after it is stamped, which must be less than the overlap of windows."""
 
     def __init__(self, org: Org, phase: str, given: argparse.Namespace, ids: dict[str, list[str]]) -> None:
         super().__init__(daemon=True)
@@ -113,7 +113,13 @@ class Life(threading.Thread):
         elif kind > 1 and case:
             document = self.one("ContentDocument") if kind == 2 else None
             place = {"ContentDocumentId": document} if document else {"FirstPublishLocationId": case}
-            fields = {"Title": name[:-4], "PathOnClient": name, "FileExtension": ending[0], "VersionData": body, **place}
+            fields = {
+                "Title": name[:-4],
+                "PathOnClient": name,
+                "FileExtension": ending[0],
+                "VersionData": body,
+                **place,
+            }
             self.post("versions", "records", {"object": "ContentVersion", "fields": fields})
 
     def talk(self) -> None:
@@ -166,6 +172,11 @@ class Life(threading.Thread):
         winner, loser = self.one(name), self.one(name)
         if winner and winner != loser:
             self.post("merged", "merge", {"object": name, "winner": winner, "losers": [loser]})
+
+    def departures(self) -> None:
+        """Deletions and merges together."""
+        self.deletes()
+        self.merges()
 
     def purges(self) -> None:
         """Gone for good: from the bin, and without having been there. Links go without a trace."""

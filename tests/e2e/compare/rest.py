@@ -1,4 +1,4 @@
-"""The org's own APIs, as one more client of it: for what ground truth does not tell, bodies of files and transcripts."""
+"""The org's own APIs, as one more client: for what ground truth does not tell, bodies of files and transcripts."""
 
 import http.client
 import json
@@ -15,7 +15,9 @@ class Rest:
     def __init__(self, entry: dict[str, Any], ca: str) -> None:
         address = urllib.parse.urlsplit(entry["instance_url"])
         trusted = ssl.create_default_context(cafile=ca)
-        self._connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=trusted, timeout=60)
+        self._connection = http.client.HTTPSConnection(
+            address.hostname or "", address.port, context=trusted, timeout=60
+        )
         form = {"grant_type": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = self._call("POST", "/services/oauth2/token", urllib.parse.urlencode(form), headers)

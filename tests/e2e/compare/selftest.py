@@ -3,14 +3,37 @@
 from collections.abc import Callable
 from typing import Any
 
-from conversations import RULES
 from files import LEFT_OUT, NOT_THERE, STORED, WANTED, left_out
-from judge import DELETED, MERGED, PURGED, WRONG
+from judge import DELETED, MERGED, PURGED
+from report import WRONG
+from rules import RULES
 from stored import STUB, TOMBSTONE, Facets, File, Ticket
 from values import moment, same
 from world import (
-    AT, BODY, CASE, DOCUMENT, FIRST, KEYS, LATER, LINK, LOAD, OTHER, OURS, REST, SECOND, SHARED, SPOKE, STAMP, THEIRS, World,
-    chunk, columns, digest, gone, in_bin, row,
+    AT,
+    BODY,
+    CASE,
+    DOCUMENT,
+    FIRST,
+    KEYS,
+    LATER,
+    LINK,
+    LOAD,
+    OTHER,
+    OURS,
+    REST,
+    SECOND,
+    SHARED,
+    SPOKE,
+    STAMP,
+    THEIRS,
+    World,
+    chunk,
+    columns,
+    digest,
+    gone,
+    in_bin,
+    row,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import psycopg
 from psycopg import sql
 
 START_S = 120
+# So long a busy server is asked again.
+BUSY_S = 30
 # What only waits is made to wait less. A lane outlives its worker by the time-out of a call.
 SETTINGS = """
 [database]
@@ -108,15 +111,20 @@ class Api:
         self.base, self.key = f"http://{address}/v1", key.strip()
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One call; a refusal is raised with the API's own words."""
+        """One call; a refusal is raised with the API's own words, but that the server is busy only after a while."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}/{path}", data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            raise NotReady(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    words = error.read().decode(errors="replace")
+                    raise NotReady(f"{method} {path}: {error.code} {words}") from error
+            time.sleep(0.5)
 
 
 class Stack:

@@ -1,5 +1,5 @@
-"""What was said in sessions and calls of which SOQL has no words, as the Connect API tells it: records of an object that
-is made of them here. Written from the description of its form."""
+"""What was said in sessions and calls of which SOQL has no words, as the Connect API tells it: records of an object
+that is made of them here. Written from the description of its form."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from conversations import TRANSCRIPTS
+from rules import TRANSCRIPTS
 from truth import Org, Parents
 from values import is_nothing
 
@@ -53,8 +53,8 @@ def record(holder: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def transcripts(org: Org, at: str, user: str, enabled: set[str], parents: Parents) -> list[dict[str, Any]]:
-    """The entries of each session and call that ended, in order of id. Where another object tells of one with words, its
-    entries may be here, or may not have been asked for."""
+    """The entries of each session and call that ended, in order of id. Where another object tells of one with words,
+    its entries may be here, or may not have been asked for."""
     told = set(_told(org, at, user)) if "ConversationEntry" in enabled else set()
     found = []
     for name in HOLDERS.keys() & enabled & org.sizes().keys():

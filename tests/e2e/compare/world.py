@@ -8,9 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 import sealed
-from conversations import TRANSCRIPTS, Item, judge_tickets
+from conversations import judge_tickets
 from files import LEFT_OUT, STORED, judge_files
-from judge import MERGED, Here, Judge, Report
+from judge import MERGED, Here, Judge
+from report import Report
+from rules import TRANSCRIPTS, Item
 from stored import LIVE, TOMBSTONE, Chunk, Facets, Field, File, Message, Person, Row, Sync, Ticket
 from transcripts import id_of, record
 from truth import Parents
@@ -31,6 +33,9 @@ ATTACHMENT = Sync(3, "Attachment", "file", "SystemModstamp", {"files": {"never":
 CONTACT = Sync(4, "Contact", "reference", "SystemModstamp")
 SPOKEN = Sync(5, TRANSCRIPTS, "message", "SystemModstamp")
 LINK = Sync(6, "ContentDocumentLink", "file", "SystemModstamp")
+SAID_FIELDS = (
+    "ActorId", "ActorType", "ConversationId", "Id", "IsDeleted", "Message", "MessageIdentifier", "SystemModstamp",
+)  # fmt: skip
 SETS = {
     1: {5: [Field("Amount", "decimal"), Field("Origin", "text"), Field("Owner.Name", "text"), Field("OwnerId", "text"),
             Field("Status", "text"), Field("SystemModstamp", "datetime")]},
@@ -39,8 +44,7 @@ SETS = {
     3: {7: [Field("BodyLength", "integer"), Field("CreatedDate", "datetime"), Field("IsPrivate", "boolean"),
             Field("Name", "text"), Field("ParentId", "text"), Field("SystemModstamp", "datetime")]},
     4: {8: [Field("AccountId", "text"), Field("Email", "text"), Field("SystemModstamp", "datetime")]},
-    5: {9: [Field(name, "boolean" if name == "IsDeleted" else "text") for name in ("ActorId", "ActorType", "ConversationId", "Id", "IsDeleted", "Message",
-                                             "MessageIdentifier", "SystemModstamp")]},
+    5: {9: [Field(name, "boolean" if name == "IsDeleted" else "text") for name in SAID_FIELDS]},
     6: {10: [Field("ContentDocument.Title", "text"), Field("ContentDocumentId", "text"),
              Field("LinkedEntityId", "text"), Field("SystemModstamp", "datetime")]},
 }  # fmt: skip
@@ -58,9 +62,7 @@ def columns(status: str, channel: str | None = None) -> tuple:
     return (None, status, None, channel, "005A", None, None, None)
 
 
-def row(
-    sync: Sync, key: str, values: list[Any], tenant: uuid.UUID = OURS, at: str = "", at_stamp: str = STAMP
-) -> Row:
+def row(sync: Sync, key: str, values: list[Any], tenant: uuid.UUID = OURS, at: str = "", at_stamp: str = STAMP) -> Row:
     """A live row, sealed for a tenant and for the place of `at`."""
     canonical = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
     place = sealed.record_row(CONNECTION, sync.object_id, at or key)
@@ -94,7 +96,9 @@ def digest(body: bytes) -> bytes:
 
 def attached(key: str, name: str) -> dict[str, Any]:
     """An attachment of the first case."""
-    return there(key, {"BodyLength": len(BODY), "CreatedDate": REST, "Name": name, "ParentId": FIRST, "IsPrivate": False})
+    return there(
+        key, {"BodyLength": len(BODY), "CreatedDate": REST, "Name": name, "ParentId": FIRST, "IsPrivate": False}
+    )
 
 
 @dataclass
@@ -105,7 +109,9 @@ class World:
     org_cases: list[dict[str, Any]] = field(
         default_factory=lambda: [
             there(FIRST, {"Amount": Decimal("12.0"), "Origin": "Web", "OwnerId": "005A", "Status": "New"}),
-            there(SECOND, {"Amount": None, "Origin": None, "OwnerId": "005A", "Status": "Closed", "MasterRecordId": None}),
+            there(
+                SECOND, {"Amount": None, "Origin": None, "OwnerId": "005A", "Status": "Closed", "MasterRecordId": None}
+            ),
         ]
     )
     cases: list[Row] = field(
@@ -138,13 +144,16 @@ class World:
     org_entries: list[dict[str, Any]] = field(default_factory=lambda: [record(SESSION, ENTRY)])
     entries: list[Row] = field(
         default_factory=lambda: [
-            row(SPOKEN, HEARD, [None, "EndUser", SESSION, HEARD, False, "Hi", ENTRY["identifier"], SPOKE], at_stamp=SPOKE)
+            row(
+                SPOKEN,
+                HEARD,
+                [None, "EndUser", SESSION, HEARD, False, "Hi", ENTRY["identifier"], SPOKE],
+                at_stamp=SPOKE,
+            )
         ]
     )
     spoken: list[Message] = field(
-        default_factory=lambda: [
-            Message(HEARD, LIVE, item(SESSION, "entry", "inbound", 2, sent_at=moment(SPOKE)))
-        ]
+        default_factory=lambda: [Message(HEARD, LIVE, item(SESSION, "entry", "inbound", 2, sent_at=moment(SPOKE)))]
     )
     org_attachments: list[dict[str, Any]] = field(
         default_factory=lambda: [attached(FILE, "a.pdf"), attached(OTHER, "b.EXE")]
@@ -172,9 +181,7 @@ class World:
         default_factory=lambda: [there(SHARED, {"ContentDocumentId": DOCUMENT, "LinkedEntityId": SECOND})]
     )
     links: list[Row] = field(default_factory=lambda: [row(LINK, SHARED, ["Plan", DOCUMENT, SECOND, STAMP])])
-    shown: list[Message] = field(
-        default_factory=lambda: [Message(SHARED, LIVE, item(SECOND, "file", "internal", 4))]
-    )
+    shown: list[Message] = field(default_factory=lambda: [Message(SHARED, LIVE, item(SECOND, "file", "internal", 4))])
     org_contacts: list[dict[str, Any]] = field(
         default_factory=lambda: [there(PERSON, {"AccountId": None, "Email": "Ann@Example.com"})]
     )
@@ -190,7 +197,9 @@ class World:
         parents = Parents({"Owner.Name", "ContentDocument.Title"})
         parents.add("User", {"Id": "005A", "stamp": self.owner_stamp, "deleted": False, "fields": {"Name": "Ada"}})
         fields = {"Title": "Plan"}
-        parents.add("ContentDocument", {"Id": DOCUMENT, "stamp": self.document_stamp, "deleted": False, "fields": fields})
+        parents.add(
+            "ContentDocument", {"Id": DOCUMENT, "stamp": self.document_stamp, "deleted": False, "fields": fields}
+        )
         sides = [
             (CASE, self.org_cases, Here(self.cases, (), self.tickets, (), self.facets)),
             (COMMENT, self.org_comments, Here(self.comments, self.messages)),
@@ -225,5 +234,7 @@ def in_bin(world: World, master: str | None = None) -> None:
 def gone(world: World, reason: int) -> None:
     """The second case is a tombstone here."""
     world.cases[1] = world.cases[1]._replace(state=TOMBSTONE, reason=reason, payload=None, hash=None)
-    world.tickets[1] = world.tickets[1]._replace(state=TOMBSTONE, reason=reason, merged_into=FIRST if reason == MERGED else None)
+    world.tickets[1] = world.tickets[1]._replace(
+        state=TOMBSTONE, reason=reason, merged_into=FIRST if reason == MERGED else None
+    )
     world.facets.pop()

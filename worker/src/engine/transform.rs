@@ -8,7 +8,7 @@ use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::privacy::identities_of;
-use refrain_shared::record::{CanonicalRecord, RecordState, StateReason};
+use refrain_shared::record::{CanonicalRecord, ReadOrder, RecordState, StateReason};
 use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
 use refrain_shared::ticket::{Projected, ProjectionPlan, project};
@@ -33,7 +33,8 @@ pub struct TransformPlan {
     pub identities: &'static [&'static str],
     /// Rows stamped before this and changed arrived late; `None` for history.
     pub late_before: Option<Timestamp>,
-    /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew.
+    /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew; or only
+    /// the time of reading tells that it is still there.
     pub anew: bool,
 }
 
@@ -68,7 +69,7 @@ pub fn build(
                     counts.late += 1;
                 }
                 let record = parsed.records.get(head.index, &plan.fields);
-                rows.push(row(plan, head, &record, known.contains_key(&head.id))?);
+                rows.push(row(plan, head, &record, known.get(&head.id))?);
             }
         }
     }
@@ -84,7 +85,10 @@ enum Verdict {
 fn verdict(head: &Head, known: Option<&Known>) -> Verdict {
     let Some(known) = known else { return Verdict::Write };
     let same = match (head.state, known.state) {
-        (RecordState::Live, Some(RecordState::Live)) => known.hash == Some(head.hash),
+        // The same values under other names are not the same.
+        (RecordState::Live, Some(RecordState::Live)) => {
+            known.hash == Some(head.hash) && known.order.field_set == head.order.field_set
+        }
         (_, Some(RecordState::Stub(StateReason::Erased))) => known.order.stamp == head.order.stamp,
         (now, Some(stored)) => now == stored && known.order.stamp == head.order.stamp,
         (_, None) => false,
@@ -98,11 +102,17 @@ fn verdict(head: &Head, known: Option<&Known>) -> Verdict {
     }
 }
 
+/// Whether nothing is known to have changed but what is read of it.
+fn reads_other_fields(head: &Head, known: &Known) -> bool {
+    let ReadOrder { stamp, field_set, .. } = known.order;
+    known.state == Some(head.state) && stamp == head.order.stamp && field_set != head.order.field_set
+}
+
 fn row(
     plan: &TransformPlan,
     head: &Head,
     record: &CanonicalRecord<'_>,
-    is_here: bool,
+    known: Option<&Known>,
 ) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
@@ -129,7 +139,7 @@ fn row(
     }
     // What was deleted may come with its fields emptied: what is here already only changes its state.
     let is_gone = matches!(state, RecordState::Tombstone(_));
-    let projected = if is_gone && is_here {
+    let projected = if is_gone && known.is_some() {
         Projected::Gone
     } else {
         project(&plan.projection, record, head.order.stamp)
@@ -154,6 +164,7 @@ fn row(
         projected,
         email_token: if suppressed { None } else { email_token },
         merged_into: merged_into.filter(|_| is_gone),
+        other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
     })
 }
 

@@ -108,6 +108,25 @@ fn a_new_record_is_sealed_and_the_same_again_writes_nothing() {
 }
 
 #[test]
+fn the_same_values_under_another_name_are_written() {
+    let mut plan = plan(&[]);
+    let record = record("ann@example.com", "2026-01-03T00:00:00.000+0000");
+    let first = run(&plan, std::slice::from_ref(&record), &HashMap::new());
+    // The field was renamed, and keeps its place among the others.
+    let renamed = |field: &Field| match field.path.as_str() {
+        "Email" => Field { path: "Fax".to_owned(), ..field.clone() },
+        _ => field.clone(),
+    };
+    plan.fields = FieldSet::new(FieldSetId(2), plan.fields.fields().iter().map(renamed).collect());
+    let record = record.replace("Email", "Fax");
+    let again = run(&plan, std::slice::from_ref(&record), &known_as(&first.rows[0]));
+    let [row] = &again.rows[..] else { panic!("{:?}", again.counts) };
+    assert!(row.other_fields && !first.rows[0].other_fields);
+    assert_eq!(row.record.order.field_set, FieldSetId(2));
+    assert_eq!(row.record.sealed.as_ref().unwrap().0, first.rows[0].record.sealed.as_ref().unwrap().0);
+}
+
+#[test]
 fn a_change_without_a_newer_stamp_is_written_and_an_older_read_is_not() {
     let plan = plan(&[]);
     let stored = run(&plan, &[record("ann@example.com", "2026-01-03T00:00:00.000+0000")], &HashMap::new());

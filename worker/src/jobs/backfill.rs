@@ -7,6 +7,7 @@ use refrain_shared::job::lease::{JobEnd, Lease};
 use refrain_shared::job::narrow::Progress;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
+use refrain_shared::storage::slices::slice_is_open;
 use serde_json::Value;
 
 use super::incremental::{not_described, report};
@@ -19,6 +20,10 @@ use crate::error::{JobError, Step};
 pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let failed = |error: StoreError| JobError::of(Step::Plan, &error, job.context.clock.now());
     let slice = slice_of(job.lease).map_err(failed)?;
+    if !slice_is_open(&job.context.db, job.lease, &slice).await.map_err(failed)? {
+        // History was cut anew meanwhile.
+        return Ok(Left::Open(JobEnd::Done));
+    }
     let progress = progress_of(job.lease.progress.clone()).map_err(failed)?;
     let Some(plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
         return Err(not_described(&job));

@@ -18,6 +18,7 @@ use refrain_shared::job::lease::JobEnd;
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::bulk::{BulkAddress, BulkState};
 use refrain_shared::storage::StoreError;
+use refrain_shared::storage::slices::slice_is_open;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -67,6 +68,13 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         return Err(not_described(&job));
     };
     let turn = Turn { job: &job, plan: Arc::new(plan), slice, rows };
+    if !progress.loaded && !slice_is_open(&job.context.db, job.lease, &turn.slice).await.map_err(failed)? {
+        // History was cut anew meanwhile.
+        if let Some(address) = progress.running.as_ref().and_then(address_of) {
+            put_away(&job, address).await?;
+        }
+        return Ok(Left::Open(JobEnd::Done));
+    }
     let Some(running) = progress.running.clone() else {
         return begin::begin(&turn, progress, tally).await;
     };

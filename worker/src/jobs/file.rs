@@ -265,7 +265,7 @@ async fn put(job: &Job<'_>, file: &File, body: &mut Body, chunk: Bytes) -> Resul
         .put(
             &job.context.db,
             FileAt { scope: &scope, connection: job.lease.connection, file: &file.id },
-            body,
+            (job.lease, body),
             sealed,
         )
         .await

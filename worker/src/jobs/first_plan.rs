@@ -1,5 +1,5 @@
 //! The first plan of an object: what it looks like to us, where changes start, and which slices of history to
-//! read. Also the fresh look at an object whose schema moved.
+//! read. Also the fresh look at an object whose schema may have moved, and history read once more for what is new in it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, scope_extend,
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, scope_extend,
 };
-use refrain_shared::storage::related::related_at_first_plan;
+use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
@@ -58,7 +58,7 @@ pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     } else {
         history(job, &describe, &cursor).await?
     };
-    store(job, &describe, &parents, Some(&plan)).await?;
+    store(job, &describe, &parents, Then::Begin(&plan)).await?;
     tracing::info!(
         object = %describe.name, expected = plan.expected, slices = plan.slices.len(), "first load planned"
     );
@@ -70,13 +70,27 @@ pub fn found_of(job: &Job<'_>) -> Found {
     StandardObject::find(&job.inputs.api_name).map_or(Found::ByStamp, |object| object.found)
 }
 
-/// Looks at the object again and stores what is there now; the checkpoint's place is kept.
-pub async fn describe_again(job: &Job<'_>) -> Result<Planned, JobError> {
-    let Some(describe) = describe(job).await? else { return stop_absent(job).await };
-    cursor_of(&describe)?;
+/// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
+/// are read back: all of history once more, and what is here from before it. An object that cannot be seen any more waits for a person.
+pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
+    let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
+    let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
-    store(job, &describe, &parents, None).await?;
-    Ok(Planned::Ready)
+    let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
+    let is_new = |path: &str| job.inputs.field_set.as_ref().is_some_and(|set| set.position(path).is_none());
+    let gains = fields.iter().any(|field| is_new(&field.path));
+    // What is found by others has no slices; it is read with all of its fields when they lead to it again.
+    if !gains || found_of(job).is_by_parents() {
+        return store(job, &describe, &parents, Then::GoOn).await;
+    }
+    let scope_from = job.inputs.checkpoint.scope_from;
+    let to = job.inputs.checkpoint.watermark.unwrap_or(Timestamp::UNIX_EPOCH);
+    let by_id = job.inputs.checkpoint.by_id;
+    let Past { rows, oldest, .. } = past(job, (&cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
+    let page_rows = page_rows(&describe, page_rows_asked(job));
+    let slices = cut(job, &span(oldest, to, scope_from), rows, page_rows).await?;
+    tracing::info!(object = %describe.name, rows, slices = slices.len(), "history is read back for new fields");
+    store(job, &describe, &parents, Then::ReadBack(expected(rows), &slices)).await
 }
 
 async fn describe(job: &Job<'_>) -> Result<Option<ObjectDescribe>, JobError> {
@@ -296,11 +310,21 @@ async fn oldest(
     job.client.oldest(object, cursor, Scope::All).await.map_err(|e| extract_failed(job, &e))
 }
 
+/// What follows from what the object looks like.
+enum Then<'a> {
+    /// It is read for the first time.
+    Begin(&'a FirstPlan),
+    /// It goes on as it was.
+    GoOn,
+    /// These slices of history, of about so many records, are read once more.
+    ReadBack(Option<i64>, &'a [SliceJob]),
+}
+
 async fn store(
     job: &Job<'_>,
     describe: &ObjectDescribe,
     parents: &Parents,
-    plan: Option<&FirstPlan>,
+    then: Then<'_>,
 ) -> Result<(), JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
     let linked = wanted_paths(&job.inputs.settings);
@@ -314,11 +338,20 @@ async fn store(
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
     let seen = SeenObject { describe, linked: &linked, fields: &fields, dropped: &dropped, key_prefix };
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
-    if let Some(plan) = plan {
-        first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
-        if plan.slices.is_empty() || plan.scope_from.is_some() || plan.by_parents {
-            related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+    match then {
+        Then::Begin(plan) => {
+            first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
+            if plan.slices.is_empty() || plan.scope_from.is_some() || plan.by_parents {
+                related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+            }
         }
+        Then::ReadBack(expected, slices) => {
+            if !slices.is_empty() {
+                history_again(&tx, job.lease, expected, slices).await.map_err(failed)?;
+            }
+            beyond_history_again(&tx, job.lease).await.map_err(failed)?;
+        }
+        Then::GoOn => {}
     }
     tx.commit().await.map_err(failed)
 }

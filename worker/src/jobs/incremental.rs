@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use refrain_shared::job::cadence::until_next;
 use refrain_shared::job::checkpoint::{SyncState, Window, clamp_watermark, next_window, wanted_further_back};
 use refrain_shared::job::lease::JobEnd;
@@ -20,6 +21,9 @@ use crate::engine::load::commit;
 use crate::engine::{ReadPlan, Reading, Tally};
 use crate::error::{JobError, Step};
 
+/// How often it is looked whether the object has other fields than are read: new ones, or some whose permission came back.
+/// Fields that went away are missed at once.
+const LOOK_EVERY: TimeDelta = TimeDelta::days(1);
 /// When it is looked again whether everything is here that others led to.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -32,10 +36,8 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
             Planned::Ready => Ok(Left::Open(JobEnd::More)),
         };
     }
-    let wanted = wanted_paths(&job.inputs.settings);
-    if job.inputs.described_for.as_ref().is_some_and(|described| *described != wanted) {
-        // Other paths are to be read along than when the object was looked at.
-        let Planned::Ready = look_again(&mut job).await? else { return Ok(Left::Open(absent())) };
+    if is_to_be_looked_at(&job) {
+        look_again(&mut job).await?;
     }
     if first_plan::found_of(&job).is_by_parents() {
         return follow(&job).await;
@@ -46,21 +48,28 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
     }
     match pass(&job, tally).await {
         // The schema moved under us: look again and try once more with the fields that are there now.
-        Err(error) if wants_describe(&error) => match look_again(&mut job).await? {
-            Planned::Absent => Ok(Left::Open(absent())),
-            Planned::Ready => pass(&job, tally).await,
-        },
+        Err(error) if wants_describe(&error) => {
+            look_again(&mut job).await?;
+            pass(&job, tally).await
+        }
         other => other,
     }
 }
 
-async fn look_again(job: &mut Job<'_>) -> Result<Planned, JobError> {
-    let planned = first_plan::describe_again(job).await?;
+/// Whether other paths are wanted than when the object was looked at, or that was long ago.
+fn is_to_be_looked_at(job: &Job<'_>) -> bool {
+    let inputs = &job.inputs;
+    let other = inputs.described_for.as_ref().is_some_and(|paths| *paths != wanted_paths(&inputs.settings));
+    other || inputs.described_at.is_some_and(|at| job.context.clock.now() - at >= LOOK_EVERY)
+}
+
+async fn look_again(job: &mut Job<'_>) -> Result<(), JobError> {
+    first_plan::describe_again(job).await?;
     let scope = TenantScope::leased(job.lease.tenant);
     job.inputs = plan_inputs(&job.context.db, &scope, job.lease.object)
         .await
         .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
-    Ok(planned)
+    Ok(())
 }
 
 /// When the standing job is due next.

@@ -9,12 +9,12 @@ use serde_json::json;
 use crate::world::World;
 
 /// Of history, the last thirty days.
-fn month() -> ObjectSettings {
+pub(crate) fn month() -> ObjectSettings {
     ObjectSettings { settle_s: 1, history_days: Some(30), ..ObjectSettings::default() }
 }
 
 /// A record stamped so many days ago; its id.
-async fn old(world: &World, days: i64, object: &str, mut fields: serde_json::Value) -> String {
+pub(crate) async fn old(world: &World, days: i64, object: &str, mut fields: serde_json::Value) -> String {
     let at = salesforce_sim::time::rfc3339(world.org().clock.now_ms() - days * 86_400_000);
     if object != "EmailMessage" {
         fields["CreatedDate"] = json!(at);

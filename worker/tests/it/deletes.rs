@@ -1,6 +1,7 @@
 //! Deletions of every kind: into the bin and out of it, by a merge, without a trace; and what each does to a conversation.
 
 use refrain_shared::clock::Clock;
+use refrain_shared::job::lease::Class;
 use serde_json::json;
 
 use crate::world::World;
@@ -234,4 +235,32 @@ async fn more_deletions_at_once_than_one_answer_holds_lead_to_a_sweep() {
     world.sql("DELETE FROM jobs WHERE kind = 'sweep'; UPDATE jobs SET available_at = now() WHERE kind = 'deleted'").await;
     world.run_until_quiet().await;
     assert_eq!(state_of(&world, "tickets", &id).await, DELETED);
+}
+
+#[tokio::test]
+async fn a_history_that_was_looked_for_and_is_there_outdates_what_told_of_its_deletion_before() {
+    let mut world = World::new("deletes_unstamped").await;
+    world.run_ahead();
+    let (case, _) = case_with_comments(&world, 0).await;
+    let objects = world.loaded(&["Case", "CaseHistory"]).await;
+    world.change("Case", &case, json!({"Status": "Closed"})).await;
+    world.pass().await;
+    // Whoever told of the deletion asked before the case came back, and is slower to say so.
+    world.sql("UPDATE records SET read_at = read_at - interval '1 hour'").await;
+    let look = format!(
+        "INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
+         SELECT tenant_id, connection_id, object_id, org_id, 'related', {}, jsonb_build_object('field', 'CaseId', 'ids', jsonb_build_array('{case}'))
+           FROM jobs WHERE object_id = {} AND kind = 'incremental'",
+        Class::Derived.number(),
+        objects[1].0
+    );
+    world.sql(&look).await;
+    world.run_until_quiet().await;
+    let histories = format!(
+        "SELECT count(*) > 0 AND bool_and(r.read_at > now() - interval '30 minutes' AND r.state = 0)
+           FROM messages m JOIN records r USING (tenant_id, connection_id, object_id, record_id)
+          WHERE m.ticket_record_id = '{case}' AND m.object_id = {}",
+        objects[1].0
+    );
+    assert_eq!(world.value(&histories).await, "t", "when they were seen last is known");
 }

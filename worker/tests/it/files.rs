@@ -183,6 +183,24 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
 }
 
 #[tokio::test]
+async fn a_body_that_became_one_that_is_left_out_leaves_nothing_of_before() {
+    let world = World::new("files_grown").await;
+    let case_object = world.object("Case", settings()).await;
+    let case = world.insert("Case", json!({"Subject": "With files"})).await;
+    world.object("Attachment", with(FilePolicy { most_mb: 1, ..FilePolicy::default() })).await;
+    let file = world.insert("Attachment", attachment(&case, "grown.pdf", b"small")).await;
+    world.run_until_quiet().await;
+    let chunks = format!("SELECT count(*) FROM file_chunks WHERE file_id = '{file}'");
+    assert_eq!(world.value(&chunks).await, "1");
+    world.change("Attachment", &file, json!({"Body": base64(&noise((1 << 20) + 1))})).await;
+    world.pass().await;
+    let items = files_of(&world, (case_object, &case)).await;
+    let told = items[0].file.as_ref().unwrap();
+    assert_eq!((told.body, told.reason.as_deref()), ("left_out", Some("too_large")));
+    assert_eq!(world.value(&chunks).await, "0");
+}
+
+#[tokio::test]
 async fn a_deleted_attachment_takes_its_body_along_and_one_that_is_not_given_is_told() {
     let world = World::new("files_gone").await;
     let case_object = world.object("Case", settings()).await;

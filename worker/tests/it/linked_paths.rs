@@ -94,6 +94,8 @@ async fn a_path_that_is_wanted_later_is_read_from_the_next_pass_on() {
     world.run_until_quiet().await;
     assert_eq!(read().await, "Account.Industry Account.Name");
     assert_eq!(dropped(&world).await, r#"["Account.Nothing__c"]"#);
+    let as_before = "SELECT count(*) FROM records r JOIN checkpoints c USING (object_id) WHERE r.state = 0 AND r.field_set_id <> c.field_set_id";
+    assert_eq!(world.value(as_before).await, "0", "what is here is read back with it");
     let described = world.value("SELECT fetched_at FROM describes").await;
     world.sql("UPDATE jobs SET available_at = now()").await;
     world.run_until_quiet().await;

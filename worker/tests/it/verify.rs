@@ -371,10 +371,12 @@ async fn a_scans_job_is_left_alone_when_a_slice_looks_for_one_of_its_own() {
     assert_eq!(left_over(&world), 1, "the scan waits for its job");
     // A slice that began to make a job before that, and heard nothing of it.
     world
-        .sql("INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params, progress)
+        .sql("INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params, progress)
               SELECT tenant_id, connection_id, object_id, org_id, 'bulk', 3,
+                     (SELECT concat_ws('/', 'backfill', object_id, generation, 'planted') FROM checkpoints),
                      jsonb_build_object('lo', now() - interval '2 hours', 'hi', now() - interval '1 hour'),
-                     jsonb_build_object('making_since', now() - interval '1 hour') FROM jobs WHERE kind = 'sweep'")
+                     jsonb_build_object('making_since', now() - interval '1 hour') FROM jobs WHERE kind = 'sweep';
+              UPDATE checkpoints SET open_slices = (SELECT jsonb_agg(params) FROM jobs WHERE kind = 'bulk')")
         .await;
     assert!(world.turn().await);
     assert_eq!(left_over(&world), 2, "the slice's is beside it");

@@ -235,6 +235,8 @@ impl World {
 
     /// Runs what is due now, each job once; gives whether anything was.
     pub(crate) async fn turn(&self) -> bool {
+        // A worker that was not heard of for half a minute, as on a busy machine, is given nothing.
+        worker_heartbeat(&self.context.db, self.context.worker, 8, "test").await.unwrap();
         let claimed = dispatch_claim(&self.context.db, LIMITS).await.unwrap();
         for job in &claimed {
             assert_eq!(run_message(&self.context, job.job, job.epoch).await, Verdict::Ack);

@@ -71,12 +71,13 @@ async fn follow_items(
     children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await
 }
 
-/// A record, new or changed, of which children may be looked for that no window brings.
+/// A record, new or changed, of which children may be looked for that no window brings. What is read back for new fields
+/// has led to them before.
 fn changed_parent<'a>(page: &PageCommit<'_>, row: &'a Applied<'_>) -> Option<&'a str> {
     let leads = row.ticket().is_some()
         || row.message().is_some_and(|message| message.holds)
         || page.parents.with_children.contains(&page.lease.object);
-    (leads && row.record.state == RecordState::Live).then(|| row.id.as_str())
+    (leads && !row.row.other_fields && row.record.state == RecordState::Live).then(|| row.id.as_str())
 }
 
 /// A record that was not here before and to which items belong, with when it was opened.

@@ -1,4 +1,4 @@
-//! Fetching a complete job's results, a set at a time, and making them last.
+//! Fetching a complete job's results, a set at a time, and making them last; the next set comes while one is stored.
 
 use std::sync::Arc;
 
@@ -28,8 +28,9 @@ pub(super) async fn fetch(
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     let begun = Instant::now();
+    let mut ahead = None;
     loop {
-        let set = match set(turn, &mut progress, &running, address).await? {
+        let set = match set(turn, &mut progress, &running, address, ahead.take()).await? {
             Results::Set(set) => set,
             Results::Gone => {
                 put_away(turn.job, address).await?;
@@ -57,7 +58,8 @@ pub(super) async fn fetch(
                 || context.draining.is_cancelled()
                 || turn.job.lost.is_cancelled());
         let places = Places { before: &before, after: &progress, stops, read_at: running.read_at };
-        store(turn, &set, &places, tally).await?;
+        let goes_on = !is_last && !stops;
+        ahead = store_ahead(turn, &set, &places, goes_on.then_some(address), tally).await?;
         if is_last {
             put_away(turn.job, address).await?;
             return Ok(Left::Open(JobEnd::Done));
@@ -68,17 +70,26 @@ pub(super) async fn fetch(
     }
 }
 
-/// The next set; asked for in smaller ones as long as it is larger than may be held.
+/// The answer to asking for a set.
+type Answer = Result<Results, SalesforceError>;
+
+/// The next set, which may have been answered already; asked for in smaller ones as long as it is larger than may be held.
 async fn set(
     turn: &Turn<'_>,
     progress: &mut BulkProgress,
     running: &Running,
     address: BulkAddress,
+    mut answered: Option<Answer>,
 ) -> Result<Results, JobError> {
     loop {
-        let most = progress.rows_wanted();
-        let locator = running.locator.as_deref();
-        match turn.job.client.bulk_results(address, locator, most).await {
+        let answer = match answered.take() {
+            Some(answer) => answer,
+            None => {
+                let locator = running.locator.as_deref();
+                turn.job.client.bulk_results(address, locator, progress.rows_wanted()).await
+            }
+        };
+        match answer {
             Ok(results) => return Ok(results),
             Err(error @ SalesforceError::BodyTooLarge { .. }) => {
                 let smaller = progress.with_smaller_sets();
@@ -97,6 +108,22 @@ struct Places<'a> {
     stops: bool,
     /// When all of the job's rows were read.
     read_at: Timestamp,
+}
+
+/// Stores a set while the one after it comes, if one is wanted.
+async fn store_ahead(
+    turn: &Turn<'_>,
+    set: &ResultSet,
+    places: &Places<'_>,
+    wanted: Option<BulkAddress>,
+    tally: &mut Tally,
+) -> Result<Option<Answer>, JobError> {
+    let next = async {
+        let most = places.after.rows_wanted();
+        Some(turn.job.client.bulk_results(wanted?, set.next.as_deref(), most).await)
+    };
+    let (stored, next) = tokio::join!(store(turn, set, places, tally), next);
+    stored.map(|()| next)
 }
 
 /// Commits a set in parts that hold the tenant's locks as briefly as a page does; the last one moves the place.
