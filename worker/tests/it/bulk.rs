@@ -22,7 +22,8 @@ pub(crate) async fn prompt_world(test: &str) -> World {
     prompt(World::new(test).await)
 }
 
-fn prompt(world: World) -> World {
+/// Lets Bulk jobs be complete as soon as they are made.
+pub(crate) fn prompt(world: World) -> World {
     let org = world.org();
     let mut jobs = org.jobs();
     (jobs.settings.queue_ms, jobs.settings.run_ms) = (0, 0);

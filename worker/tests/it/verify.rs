@@ -5,7 +5,7 @@ use refrain_shared::ids::SalesforceId;
 use salesforce_sim::org::faults::Fault;
 use serde_json::{Value, json};
 
-use crate::bulk::{called, left_over, plant};
+use crate::bulk::{called, left_over, plant, prompt};
 use crate::world::World;
 
 const WAYS: [&str; 2] = ["rest", "bulk"];
@@ -15,12 +15,8 @@ const OWN: &str = "tenant_id IN (SELECT tenant_id FROM tenants)";
 
 /// A world with all cases loaded, whose log of deletions tells nothing and whose Bulk jobs are complete at once.
 async fn world_of(test: &str, cases: usize) -> World {
-    let mut world = World::with_cases(test, cases).await;
+    let mut world = prompt(World::with_cases(test, cases).await);
     world.run_ahead();
-    let org = world.org();
-    let mut jobs = org.jobs();
-    (jobs.settings.queue_ms, jobs.settings.run_ms) = (0, 0);
-    drop(jobs);
     world.loaded(&["Case"]).await;
     world.run_until_quiet().await;
     let at = salesforce_sim::time::rfc3339(world.org().clock.now_ms() + 60_000);

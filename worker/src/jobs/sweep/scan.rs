@@ -134,13 +134,10 @@ impl Sweep<'_> {
     /// what is here is asked for by its ids.
     async fn too_much_by_rest(&mut self, error: &SalesforceError) -> Result<Scanned, JobError> {
         let error = look::failed(self.job, error);
-        let hint = match error.disposition {
-            Disposition::Replan { hint } => hint,
-            _ => return Err(error),
-        };
-        if !matches!(hint, ReplanHint::HalveSlice | ReplanHint::FewerRows) {
+        let Disposition::Replan { hint: ReplanHint::HalveSlice | ReplanHint::FewerRows } = error.disposition
+        else {
             return Err(error);
-        }
+        };
         if self.is_for_bulk(None) {
             self.scan_anew(Way::Bulk).await?;
         } else {
