@@ -8,6 +8,7 @@ use refrain_shared::clock::parse_salesforce_datetime;
 use refrain_shared::crypto::tenant_keys::WrappedKey;
 use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
 use refrain_shared::ids::{ConnectionId, FieldSetId, KeyId, ObjectId, TenantId};
+use refrain_shared::retention::Policy;
 use refrain_shared::storage::keys::GateEpochs;
 use serde_json::value::RawValue;
 
@@ -44,7 +45,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
     let contact = StandardObject::find("Contact").unwrap();
     TransformPlan {
         view: TenantView {
-            gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1) },
+            gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1), retention: Policy::default() },
             suppressed: Arc::new(suppressed.iter().map(|identity| keys.identity_token(identity)).collect()),
             keys,
         },
@@ -77,7 +78,7 @@ fn run(plan: &TransformPlan, records: &[String], known: &HashMap<SalesforceId, K
     let raw: Vec<&RawValue> = records.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     let mut parsed = Parsed::new(plan);
     parsed.add(plan, &raw, instant("2026-01-05T00:00:00.000Z")).unwrap();
-    build(plan, parsed, known).unwrap()
+    build(plan, draft(plan, parsed, known), &Standings::default()).unwrap()
 }
 
 fn known_as(row: &PageRow) -> HashMap<SalesforceId, Known> {
@@ -145,7 +146,7 @@ fn of_two_versions_in_two_pages_the_later_read_is_kept_with_its_own_moment() {
     ] {
         parsed.add(&plan, &[serde_json::from_str(&record).unwrap()], instant(read_at)).unwrap();
     }
-    let both = build(&plan, parsed, &HashMap::new()).unwrap();
+    let both = build(&plan, draft(&plan, parsed, &HashMap::new()), &Standings::default()).unwrap();
     assert_eq!((both.rows.len(), both.counts.superseded), (1, 2));
     assert_eq!(both.rows[0].record.order.read_at, instant("2026-01-05T00:00:07.000Z"));
 }

@@ -36,7 +36,7 @@ pub struct ObjectStatus {
     pub set_aside: i64,
 }
 
-/// What became of the records that were read: the sum of the five outcomes is what was read. The API shows it as it is.
+/// What became of the records that were read: the sum of the six outcomes is what was read. The API shows it as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordCounts {
     /// Records read so far.
@@ -51,6 +51,9 @@ pub struct RecordCounts {
     pub quarantined: i64,
     /// Of them, of people who must not come back.
     pub suppressed: i64,
+    /// Of them, of tickets whose time is over.
+    #[serde(default)]
+    pub expired: i64,
     /// Found late, by the overlap.
     pub late: i64,
     /// Calls made to Salesforce.
@@ -99,7 +102,8 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
         SELECT o.object_id, o.connection_id, o.api_name, o.role, o.enabled, o.interval_s,
                coalesce(c.live, 0), coalesce(a.n, 0),
                c.state, c.ask, c.watermark_at, c.covered_from, c.expected, c.records_read, c.written, c.unchanged,
-               c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at
+               c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at,
+               c.expired
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id)
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
@@ -152,6 +156,7 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             superseded: row.get(16),
             quarantined: row.get(17),
             suppressed: row.get(18),
+            expired: row.get(23),
             late: row.get(19),
             api_calls: row.get(20),
         },
