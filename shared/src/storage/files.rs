@@ -389,7 +389,7 @@ pub async fn file_forget(
     Ok(gone == 1)
 }
 
-async fn chunks_sweep(
+pub(super) async fn chunks_sweep(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
     file: &str,

@@ -3,6 +3,7 @@
 
 use super::content::RecordKey;
 use super::error::StoreError;
+use super::keys::gate_share;
 use super::pool::{Database, TenantTx};
 use super::related::feed_lock;
 use crate::clock::Timestamp;
@@ -42,17 +43,17 @@ pub async fn hold_set(
     record: SalesforceId,
     reason: Option<&str>,
 ) -> Result<Option<Hold>, StoreError> {
+    // The object belongs to one connection; naming it lets the primary key answer.
     const SQL: &str = "-- hold_set
         UPDATE tickets t
            SET held = $4::text IS NOT NULL, hold_reason = $4,
                held_at = CASE WHEN $4::text IS NOT NULL THEN coalesce(t.held_at, now()) END
-          FROM object_syncs o, tenant_gates g
-         WHERE t.tenant_id = $1 AND t.object_id = $2 AND t.record_id = $3 AND t.connection_id = o.connection_id
-           AND o.object_id = $2 AND g.tenant_id = $1
-        RETURNING t.connection_id, t.held, t.hold_reason, t.held_at, t.last_activity_at, t.state < 2,
-                  g.ticket_days, g.held_days, g.attachment_days";
+         WHERE t.tenant_id = $1 AND t.object_id = $2 AND t.record_id = $3
+           AND t.connection_id = (SELECT connection_id FROM object_syncs WHERE object_id = $2)
+        RETURNING t.connection_id, t.held, t.hold_reason, t.held_at, t.last_activity_at, t.state < 2";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
+    let policy = gate_share(&tx).await?.retention;
     // Whoever lets tickets go holds this lock: the ticket is either gone by now, or held.
     feed_lock(&tx).await?;
     let row = tx
@@ -69,6 +70,6 @@ pub async fn hold_set(
         held_at: row.get(3),
         last_activity_at: row.get(4),
         is_here: row.get(5),
-        policy: super::keys::policy_of(&row, 6)?,
+        policy,
     }))
 }

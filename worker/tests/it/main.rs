@@ -15,6 +15,7 @@ mod deletes;
 mod files;
 mod linked_paths;
 mod narrowing;
+mod retention;
 mod sweep;
 mod tracing_links;
 mod transcripts;

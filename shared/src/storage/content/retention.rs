@@ -62,7 +62,7 @@ pub async fn retention_outlook(
     now: Timestamp,
 ) -> Result<Outlook, StoreError> {
     const TICKETS: &str = "-- retention_tickets
-        SELECT held, last_activity_at < CASE WHEN held THEN $3 ELSE $2 END AS goes,
+        SELECT held, last_activity_at < CASE WHEN held THEN $3::timestamptz ELSE $2::timestamptz END AS goes,
                (SELECT count(*) FROM unnest($4::timestamptz[]) AS bound (at) WHERE last_activity_at < bound.at)::int AS age,
                count(*)
           FROM tickets WHERE tenant_id = $1 AND NOT expired AND state < 2 GROUP BY 1, 2, 3";

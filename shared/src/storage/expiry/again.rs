@@ -15,8 +15,10 @@ use crate::tenant::TenantScope;
 
 /// Asks for a chunk of them; gives how many. What Salesforce does not answer stays gone and is not asked for again.
 pub async fn tickets_again(client: &mut Object, expire: &Expire<'_>) -> Result<usize, StoreError> {
+    // All of them are here: an upsert finds each by its key alone.
     const SQL: &str = "-- expiry_again
-        UPDATE tickets t SET expired = false
+        INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, last_activity_at, mapping_epoch, feed_seq)
+        SELECT $1, $2, $3, k.record_id, 1, 'epoch', 0, 0
           FROM (SELECT record_id FROM tickets
                  WHERE tenant_id = $1 AND expired AND NOT held AND last_activity_at >= $4
                    AND connection_id = $2 AND object_id = $3 AND reason = $6
@@ -25,7 +27,7 @@ pub async fn tickets_again(client: &mut Object, expire: &Expire<'_>) -> Result<u
                  WHERE tenant_id = $1 AND expired AND held AND last_activity_at >= $5
                    AND connection_id = $2 AND object_id = $3 AND reason = $6
                 LIMIT $7) k
-         WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.object_id = $3 AND t.record_id = k.record_id
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE SET expired = false
         RETURNING t.record_id";
     let scope = TenantScope::leased(expire.lease.tenant);
     let tx = TenantTx::begin(client, &scope).await?;

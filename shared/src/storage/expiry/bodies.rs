@@ -4,6 +4,7 @@ use deadpool_postgres::Object;
 
 use super::super::chunks::FileAt;
 use super::super::error::StoreError;
+use super::super::files::chunks_sweep;
 use super::super::jobs::job_touch;
 use super::super::keys::gate_share;
 use super::super::pool::TenantTx;
@@ -17,11 +18,9 @@ pub async fn bodies_expire(client: &mut Object, expire: &Expire<'_>) -> Result<u
         SELECT file_id FROM files
          WHERE tenant_id = $1 AND connection_id = $2 AND state = 1 AND updated_at < $3
          ORDER BY updated_at LIMIT $4 FOR UPDATE SKIP LOCKED";
-    const FILES: &str = "-- expiry_bodies
+    const FILE: &str = "-- expiry_body
         UPDATE files SET state = 2, reason = $4, load = NULL, place = NULL, chunks = NULL, digest = NULL, updated_at = now()
-         WHERE tenant_id = $1 AND connection_id = $2 AND file_id = ANY ($3)";
-    const CHUNKS: &str = "-- expiry_chunks
-        DELETE FROM file_chunks WHERE tenant_id = $1 AND connection_id = $2 AND file_id = ANY ($3)";
+         WHERE tenant_id = $1 AND connection_id = $2 AND file_id = $3";
     let scope = TenantScope::leased(expire.lease.tenant);
     let (tenant, connection) = (scope.tenant().0, expire.lease.connection);
     let tx = TenantTx::begin(client, &scope).await?;
@@ -35,14 +34,13 @@ pub async fn bodies_expire(client: &mut Object, expire: &Expire<'_>) -> Result<u
     if files.is_empty() {
         return Ok(0);
     }
-    tx.sql()
-        .execute(FILES, &[&tenant, &connection.0, &files, &LeftOut::Expired.word()])
-        .await
-        .map_err(StoreError::at("expiry_bodies"))?;
-    tx.sql()
-        .execute(CHUNKS, &[&tenant, &connection.0, &files])
-        .await
-        .map_err(StoreError::at("expiry_chunks"))?;
+    for file in &files {
+        tx.sql()
+            .execute(FILE, &[&tenant, &connection.0, file, &LeftOut::Expired.word()])
+            .await
+            .map_err(StoreError::at("expiry_body"))?;
+        chunks_sweep(&tx, connection, file, None).await?;
+    }
     job_touch(tx.sql(), expire.lease, Some(expire.progress)).await?;
     for file in &files {
         expire.chunks.sweep(FileAt { scope: &scope, connection, file }, None).await?;

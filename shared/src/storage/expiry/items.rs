@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join_all;
 use tokio_postgres::types::Type;
 
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
+use crate::ids::ObjectId;
 use crate::record::StateReason;
 
 /// The records of a chunk, by object and in key order: the tickets' own and those of all that belongs to them.
@@ -103,45 +105,106 @@ pub(super) async fn lock(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Re
 
 /// Takes the values of locked records away, and the items with what was set aside of them.
 pub(super) async fn remove(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Result<Left, StoreError> {
-    // What is gone or out of sight for a reason of its own keeps that.
-    const RECORDS: &str = "-- expiry_records
-        UPDATE records r
-           SET state = CASE WHEN r.state = 0 THEN 1 ELSE r.state END,
-               reason = CASE WHEN r.state = 0 THEN $5::int2 ELSE r.reason END,
-               payload = NULL, content_hash = NULL, identities = NULL, was = r.state
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY ($4)
-        RETURNING r.was = 0";
-    const ITEMS: &str = "-- expiry_messages
-        DELETE FROM messages
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY ($4)
-        RETURNING state = 0, file_id";
-    const ASIDE: &str = "-- expiry_quarantine
-        DELETE FROM quarantine
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY ($4)";
-    let (tenant, expired) = (tx.scope().tenant().0, StateReason::Expired as i16);
     let mut left = Left::default();
     for (object, ids) in found {
-        let records = tx
-            .sql()
-            .query(RECORDS, &[&tenant, &key.connection.0, object, ids, &expired])
-            .await
-            .map_err(StoreError::at("expiry_records"))?;
-        let items = tx
-            .sql()
-            .query(ITEMS, &[&tenant, &key.connection.0, object, ids])
-            .await
-            .map_err(StoreError::at("expiry_messages"))?;
-        tx.sql()
-            .execute(ASIDE, &[&tenant, &key.connection.0, object, ids])
-            .await
-            .map_err(StoreError::at("expiry_quarantine"))?;
-        let live = |rows: &[tokio_postgres::Row]| {
-            i64::try_from(rows.iter().filter(|row| row.get(0)).count()).unwrap_or(i64::MAX)
-        };
-        left.live.insert(*object, (live(&records), live(&items)));
-        left.files.extend(items.iter().filter_map(|row| row.get::<_, Option<String>>(1)));
+        let of = ObjectKey { object: ObjectId(*object), ..key };
+        let records = empty(tx, of, ids).await?;
+        let (mut items, mut aside) = (0, Vec::new());
+        for (id, is_live, file, is_aside) in known(tx, of, ids).await? {
+            items += i64::from(is_live == Some(true));
+            left.files.extend(file);
+            aside.push((id, is_live.is_some(), is_aside));
+        }
+        try_join_all(aside.iter().filter(|(_, is_item, _)| *is_item).map(|(id, ..)| delete(tx, of, ITEM, id)))
+            .await?;
+        try_join_all(aside.iter().filter(|(.., is_aside)| *is_aside).map(|(id, ..)| delete(tx, of, ASIDE, id)))
+            .await?;
+        left.live.insert(*object, (records, items));
     }
     Ok(left)
+}
+
+/// Makes stubs of records; gives how many were live. All of them are here: an upsert finds each by its key alone, where
+/// a planner that does not know the tenant would read everything.
+async fn empty(tx: &TenantTx<'_>, key: ObjectKey, ids: &[String]) -> Result<i64, StoreError> {
+    // What is gone or out of sight for a reason of its own keeps that.
+    const SQL: &str = "-- expiry_records
+        INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id, state, reason)
+        SELECT $1, $2, $3, k.id, 'epoch', 'epoch', r.field_set_id, 1, $5
+          FROM unnest($4::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT field_set_id FROM records
+                WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id OFFSET 0) r
+         ORDER BY k.id COLLATE \"C\"
+        ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+           SET state = CASE WHEN r.state = 0 THEN 1 ELSE r.state END,
+               reason = CASE WHEN r.state = 0 THEN excluded.reason ELSE r.reason END,
+               payload = NULL, content_hash = NULL, identities = NULL, was = r.state
+        RETURNING was IS NOT DISTINCT FROM 0";
+    let rows = tx
+        .sql()
+        .query_typed(
+            SQL,
+            &[
+                (&tx.scope().tenant().0, Type::UUID),
+                (&key.connection.0, Type::UUID),
+                (&key.object.0, Type::INT4),
+                (&ids, Type::TEXT_ARRAY),
+                (&(StateReason::Expired as i16), Type::INT2),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("expiry_records"))?;
+    Ok(i64::try_from(rows.iter().filter(|row| row.get(0)).count()).unwrap_or(i64::MAX))
+}
+
+/// A record that is an item or was set aside: its id, whether it is a live item if it is one, its file, and whether it
+/// was set aside.
+type Known = (String, Option<bool>, Option<String>, bool);
+
+async fn known(tx: &TenantTx<'_>, key: ObjectKey, ids: &[String]) -> Result<Vec<Known>, StoreError> {
+    const SQL: &str = "-- expiry_known
+        SELECT k.id, m.state = 0, m.file_id, q.here IS NOT NULL FROM unnest($3::text[]) AS k (id)
+          LEFT JOIN LATERAL (
+               SELECT state, file_id FROM messages
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) m ON true
+          LEFT JOIN LATERAL (
+               SELECT true AS here FROM quarantine
+                WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id OFFSET 0) q ON true
+         WHERE m.state IS NOT NULL OR q.here";
+    let rows = tx
+        .sql()
+        .query_typed(
+            SQL,
+            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&ids, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::at("expiry_known"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())
+}
+
+const ITEM: &str = "-- expiry_messages
+    DELETE FROM messages WHERE connection_id = $1 AND object_id = $2 AND record_id = $3";
+const ASIDE: &str = "-- expiry_quarantine
+    DELETE FROM quarantine WHERE connection_id = $1 AND object_id = $2 AND record_id = $3";
+pub(super) const FACET: &str = "-- expiry_facets
+    DELETE FROM ticket_facets WHERE connection_id = $1 AND object_id = $2 AND record_id = $3 AND facet IS NOT NULL";
+
+/// Deletes what is kept of one record, by its key and planned anew. Many of these are on their way at once.
+pub(super) async fn delete(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    sql: &'static str,
+    id: &str,
+) -> Result<(), StoreError> {
+    tx.sql()
+        .execute_typed(
+            sql,
+            &[(&key.connection.0, Type::UUID), (&key.object.0, Type::INT4), (&id, Type::TEXT)],
+        )
+        .await
+        .map_err(StoreError::at("expiry_delete"))?;
+    Ok(())
 }
 
 /// Takes what left off the checkpoints' numbers, in the order of their keys.
@@ -159,8 +222,9 @@ pub(super) async fn any_left(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -
     const SQL: &str = "-- expiry_any_left
         SELECT EXISTS (
             SELECT FROM unnest($2::text[]) AS k (id)
-             WHERE EXISTS (SELECT FROM messages m
-                            WHERE m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = k.id))";
+             CROSS JOIN LATERAL (
+                   SELECT FROM messages
+                    WHERE connection_id IS NOT DISTINCT FROM $1 AND ticket_record_id = k.id OFFSET 0) m)";
     let ids: Vec<&str> = found.values().flatten().map(String::as_str).collect();
     let row = tx
         .sql()

@@ -1,9 +1,13 @@
 //! The tickets themselves: which are due, and how they leave the feed's readers.
 
+use futures_util::future::try_join_all;
+use tokio_postgres::types::Type;
+
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::Expire;
+use super::items::{FACET, delete};
 use crate::record::StateReason;
 use crate::retention::CutOffs;
 
@@ -59,30 +63,32 @@ pub(super) async fn leave(
 ) -> Result<Option<i64>, StoreError> {
     const ADVANCE: &str = "-- expiry_feed_advance
         UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head - $2 + 1";
+    // All of them are here: an upsert finds each by its key alone.
     const SQL: &str = "-- expiry_tickets
         WITH was AS MATERIALIZED (
-            SELECT record_id, state FROM tickets
-             WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY ($4)),
+            SELECT k.id, k.n, t.state FROM unnest($4::text[]) WITH ORDINALITY AS k (id, n)
+             CROSS JOIN LATERAL (
+                   SELECT state FROM tickets
+                    WHERE connection_id = $2 AND object_id = $3 AND record_id = k.id OFFSET 0) t),
         gone AS (
-            UPDATE tickets t
-               SET state = 2, reason = CASE WHEN t.state = 2 THEN t.reason ELSE $7::int2 END, number = NULL,
+            INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, last_activity_at,
+                                      mapping_epoch, feed_seq)
+            SELECT $1, $2, $3, w.id, 2, $7, 'epoch', 0, $8 + w.n - 1 FROM was w
+            ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
+               SET state = 2, reason = CASE WHEN t.state = 2 THEN t.reason ELSE excluded.reason END, number = NULL,
                    status = NULL, priority = NULL, channel = NULL, owner_id = NULL, contact_id = NULL,
                    opened_at = NULL, closed_at = NULL, messages = 0, customer_messages = 0, fields = NULL,
-                   expired = true, feed_seq = $8::bigint + array_position($4, t.record_id) - 1
-             WHERE t.tenant_id = $1 AND t.connection_id = $2 AND t.object_id = $3 AND t.record_id = ANY ($4)
-               AND NOT t.expired AND t.last_activity_at < CASE WHEN t.held THEN $6::timestamptz ELSE $5::timestamptz END
+                   expired = true, feed_seq = excluded.feed_seq
+             WHERE NOT t.expired AND t.last_activity_at < CASE WHEN t.held THEN $6 ELSE $5 END
             RETURNING t.record_id),
         counted AS (
             SELECT count(*) AS gone, count(*) FILTER (WHERE w.state = 0) AS live,
                    count(*) FILTER (WHERE w.state = 1) AS shells
-              FROM gone JOIN was w USING (record_id)),
+              FROM gone g JOIN was w ON w.id = g.record_id),
         kept AS (
-            UPDATE tenant_feed f SET tickets = tickets - c.live, shells = shells - c.shells
+            UPDATE tenant_feed f SET tickets = f.tickets - c.live, shells = f.shells - c.shells
               FROM counted c WHERE f.tenant_id = $1)
         SELECT gone, live + shells FROM counted";
-    const FACETS: &str = "-- expiry_facets
-        DELETE FROM ticket_facets
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY ($4)";
     let (tenant, changes) = (tx.scope().tenant().0, i64::try_from(due.len()).unwrap_or(i64::MAX));
     let first: i64 = tx
         .sql()
@@ -92,24 +98,21 @@ pub(super) async fn leave(
         .get(0);
     let row = tx
         .sql()
-        .query_one(
+        .query_typed_one(
             SQL,
             &[
-                &tenant,
-                &key.connection.0,
-                &key.object.0,
-                &due,
-                &cut_offs.ticket,
-                &cut_offs.held,
-                &(StateReason::Expired as i16),
-                &first,
+                (&tenant, Type::UUID),
+                (&key.connection.0, Type::UUID),
+                (&key.object.0, Type::INT4),
+                (&due, Type::TEXT_ARRAY),
+                (&cut_offs.ticket, Type::TIMESTAMPTZ),
+                (&cut_offs.held, Type::TIMESTAMPTZ),
+                (&(StateReason::Expired as i16), Type::INT2),
+                (&first, Type::INT8),
             ],
         )
         .await
         .map_err(StoreError::at("expiry_tickets"))?;
-    tx.sql()
-        .execute(FACETS, &[&tenant, &key.connection.0, &key.object.0, &due])
-        .await
-        .map_err(StoreError::at("expiry_facets"))?;
+    try_join_all(due.iter().map(|id| delete(tx, key, FACET, id))).await?;
     Ok((row.get::<_, i64>(0) == changes).then(|| row.get(1)))
 }

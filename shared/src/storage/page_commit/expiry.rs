@@ -118,9 +118,11 @@ async fn with_live_items(
     holders: Vec<(ObjectId, String)>,
 ) -> Result<Vec<(ObjectId, String)>, StoreError> {
     const SQL: &str = "-- holders_with_live_items
-        SELECT k.id FROM unnest($2::text[]) AS k (id)
-         WHERE EXISTS (SELECT FROM messages m
-                        WHERE m.connection_id IS NOT DISTINCT FROM $1 AND m.ticket_record_id = k.id AND m.state = 0)";
+        SELECT DISTINCT k.id FROM unnest($2::text[]) AS k (id)
+         CROSS JOIN LATERAL (
+               SELECT state FROM messages
+                WHERE connection_id IS NOT DISTINCT FROM $1 AND ticket_record_id = k.id OFFSET 0) m
+         WHERE m.state = 0";
     if holders.is_empty() {
         return Ok(holders);
     }

@@ -17,10 +17,12 @@ ALTER TABLE tickets
     ADD COLUMN held_at     timestamptz,
     ADD CHECK (held = (hold_reason IS NOT NULL)),
     ADD CHECK (held = (held_at IS NOT NULL));
--- What is due, and what is wanted again, without a walk over all that went before. The object comes last: no look-up by a
--- ticket's own key may find this as good as the primary key.
-CREATE INDEX tickets_expiry ON tickets (tenant_id, expired, held, last_activity_at, object_id);
-CREATE INDEX files_expiry ON files (tenant_id, connection_id, state, updated_at);
+-- What is due, and what is wanted again, without a walk over all that went before. Their predicates keep them from look-ups
+-- by a ticket's own key, for which a planner that does not know the tenant may find any index as good as the right one.
+-- Each change of a ticket writes all of its indexes anyway: it has a new place in the feed.
+CREATE INDEX tickets_due ON tickets (tenant_id, held, last_activity_at) WHERE NOT expired;
+CREATE INDEX tickets_left ON tickets (tenant_id, held, last_activity_at) WHERE expired;
+CREATE INDEX files_due ON files (tenant_id, connection_id, updated_at) WHERE state = 1;
 
 -- One outcome more for a record that was read: it belongs to a ticket whose time is over.
 ALTER TABLE checkpoints                                   -- fleet
