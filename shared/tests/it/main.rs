@@ -6,6 +6,7 @@ mod fixture;
 mod salesforce_samples;
 mod storage_checkpoint;
 mod storage_counts;
+mod storage_expiry;
 mod storage_feed;
 mod storage_grants;
 mod storage_isolation;
