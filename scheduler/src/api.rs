@@ -66,8 +66,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        changes, connections, files, holds, jobs, keys, objects, people, quarantine, records, retention, status,
-        tenants, tickets,
+        changes, connections, files, holds, jobs, keys, objects, people, quarantine, records, retention,
+        status, tenants, tickets,
     };
     Router::new()
         .route("/", get(page::index))

@@ -62,8 +62,13 @@ pub(super) struct Wanted {
     attachments: Option<u16>,
 }
 
-const HOLD: &[(&str, &str)] =
-    &[("TICKET", "ticket_id"), ("HELD", "held"), ("REASON", "reason"), ("EXPIRES", "expires_at"), ("HERE", "is_here")];
+const HOLD: &[(&str, &str)] = &[
+    ("TICKET", "ticket_id"),
+    ("HELD", "held"),
+    ("REASON", "reason"),
+    ("EXPIRES", "expires_at"),
+    ("HERE", "is_here"),
+];
 const POLICY: &[(&str, &str)] = &[
     ("TICKETS (DAYS)", "policy.ticket_days"),
     ("HELD (DAYS)", "policy.held_days"),

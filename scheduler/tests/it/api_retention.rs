@@ -70,8 +70,12 @@ async fn a_tenant_keeps_tickets_for_a_month_unless_it_says_otherwise_within_boun
     let set = kept.send(Method::PUT, &path, &longer).await;
     assert_eq!((set.status, days(&set)), (StatusCode::OK, longer.clone()), "{set:?}");
     assert_eq!(days(&kept.served.get(&path).await), longer);
-    for wrong in [json!({"ticket_days": 6}), json!({"held_days": 3651}), json!({"ticket": 30}), json!({"ticket_days": -1})]
-    {
+    for wrong in [
+        json!({"ticket_days": 6}),
+        json!({"held_days": 3651}),
+        json!({"ticket": 30}),
+        json!({"ticket_days": -1}),
+    ] {
         for (method, path) in [(Method::PUT, path.clone()), (Method::POST, format!("{path}/preview"))] {
             let refused = kept.send(method, &path, &wrong).await;
             assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong} {refused:?}");
@@ -87,7 +91,8 @@ async fn a_tenant_keeps_tickets_for_a_month_unless_it_says_otherwise_within_boun
         days(&kept.served.get(&path).await),
         json!({"ticket_days": 3650, "held_days": 365, "attachment_days": 180})
     );
-    let refused = kept.served.post("/v1/tenants", &json!({"name": "Short", "retention": {"ticket_days": 1}})).await;
+    let refused =
+        kept.served.post("/v1/tenants", &json!({"name": "Short", "retention": {"ticket_days": 1}})).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
@@ -114,7 +119,10 @@ async fn what_is_here_is_told_by_age_and_what_would_go_before_it_goes() {
         aged.iter().map(|one| (one["up_to_days"].as_u64(), one["tickets"].as_u64().unwrap())).collect()
     };
     let bounds = |counts: [u64; 7]| -> Vec<(Option<u64>, u64)> {
-        [Some(7), Some(30), Some(90), Some(180), Some(365), Some(3650), None].into_iter().zip(counts).collect()
+        [Some(7), Some(30), Some(90), Some(180), Some(365), Some(3650), None]
+            .into_iter()
+            .zip(counts)
+            .collect()
     };
     assert_eq!(ages(0), bounds([2, 2, 1, 0, 0, 0, 0]));
     assert_eq!(ages(1), bounds([0, 0, 0, 0, 0, 1, 0]));
@@ -127,7 +135,11 @@ async fn what_is_here_is_told_by_age_and_what_would_go_before_it_goes() {
     let shorter = json!({"ticket_days": 7, "held_days": 500, "attachment_days": 90});
     assert_eq!(preview(shorter).await, json!({"tickets": 3, "held": 0, "attachments": 2}));
     let longest = json!({"ticket_days": 3650, "held_days": 7, "attachment_days": 3650});
-    assert_eq!(preview(longest).await, json!({"tickets": 0, "held": 0, "attachments": 0}), "a hold never shortens");
+    assert_eq!(
+        preview(longest).await,
+        json!({"tickets": 0, "held": 0, "attachments": 0}),
+        "a hold never shortens"
+    );
     assert_eq!(days(&told)["ticket_days"], 30, "a preview puts nothing in force");
 
     kept.world.sql("UPDATE connections SET state = 'active'").await;
@@ -161,7 +173,10 @@ async fn each_ticket_tells_when_and_why_it_expires_and_a_hold_puts_it_off() {
     stands(30, "ticket", Value::Null).await;
     let hold = format!("{}/hold", kept.ticket());
     let held = kept.send(Method::PUT, &hold, &json!({"reason": " graded "})).await;
-    assert_eq!((held.status, &held.body["held"], &held.body["is_here"]), (StatusCode::OK, &json!(true), &json!(true)));
+    assert_eq!(
+        (held.status, &held.body["held"], &held.body["is_here"]),
+        (StatusCode::OK, &json!(true), &json!(true))
+    );
     stands(365, "held", json!("graded")).await;
     let since = held.body["held_at"].clone();
     let again = kept.send(Method::PUT, &hold, &json!({"reason": "an appeal"})).await;

@@ -111,7 +111,8 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
     let shown = verb(&["retention", "show", "--tenant", &tenant]);
     assert_eq!(code(&shown).await, 0, "{}", shown.logs());
     assert!(shown.logs().contains("365") && shown.logs().contains("UP TO"), "{}", shown.logs());
-    let unknown = verb(&["ticket", "hold", "--tenant", &tenant, "--reason", "graded", "obj_1.500000000000001AAA"]);
+    let unknown =
+        verb(&["ticket", "hold", "--tenant", &tenant, "--reason", "graded", "obj_1.500000000000001AAA"]);
     assert_eq!(code(&unknown).await, 4, "{}", unknown.logs());
     let listed = verb(&["tenant", "list"]);
     assert_eq!(code(&listed).await, 0);

@@ -113,7 +113,12 @@ async fn what_is_due_leaves_in_one_commit_and_another_tenants_stays() {
     let (acme, umbra) = (monthly(&store).await, monthly(&store).await);
     for tenant in [&acme, &umbra] {
         store_at(tenant, 0, vec![tenant.case_row(1, 0), tenant.case_row(2, 20 * DAY)]).await;
-        store_at(tenant, 0, vec![tenant.comment_row(1, 1, 5), tenant.comment_row(2, 2, 6), tenant.comment_row(3, 1, 7)]).await;
+        store_at(
+            tenant,
+            0,
+            vec![tenant.comment_row(1, 1, 5), tenant.comment_row(2, 2, 6), tenant.comment_row(3, 1, 7)],
+        )
+        .await;
     }
     let others = umbra.everything().await;
     assert_eq!(purge(&acme, 29).await, Expired::Nothing, "its time is not over");
@@ -184,7 +189,10 @@ async fn a_ticket_that_a_page_lets_go_although_it_is_talked_about_is_a_shell_and
     let wanted = json!({"object_id": acme.case.id.0, "field": "Id", "ids": [id("500", 1)]});
     assert_eq!(asked(&acme).await, [wanted]);
     assert_eq!(live(&acme).await, numbers(1, 1, 0, 1));
-    let counts = format!("SELECT records_read, written, expired FROM checkpoints WHERE object_id = {}", acme.case.id.0);
+    let counts = format!(
+        "SELECT records_read, written, expired FROM checkpoints WHERE object_id = {}",
+        acme.case.id.0
+    );
     assert_eq!(acme.look_one(&counts).await, json!({"records_read": 2, "written": 0, "expired": 2}));
 }
 
@@ -242,8 +250,11 @@ async fn a_purge_that_meets_a_page_with_a_new_word_takes_nothing() {
         let acme = acme.clone();
         async move {
             let rows = vec![acme.comment_row(2, 1, 31 * DAY)];
-            let page =
-                PageCommit { read_at: at(31 * DAY), before_commit: || PAUSE.stop(), ..acme.page(&page_lease, rows) };
+            let page = PageCommit {
+                read_at: at(31 * DAY),
+                before_commit: || PAUSE.stop(),
+                ..acme.page(&page_lease, rows)
+            };
             let mut client = acme.db.tenant().await.unwrap();
             page_commit(&mut client, page).await.map(|counts| counts.written)
         }

@@ -226,7 +226,8 @@ async fn a_purge_reads_little_whatever_the_statistics_say() {
             tenant.id()
         );
         execute(&store, &due).await;
-        let counts = "UPDATE checkpoints SET live = 10000, items = 10000; UPDATE tenant_feed SET tickets = 10000";
+        let counts =
+            "UPDATE checkpoints SET live = 10000, items = 10000; UPDATE tenant_feed SET tickets = 10000";
         execute(&store, counts).await;
         let session = Session::open(&store, tenant).await;
         let before = session.touched().await;

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use refrain_shared::catalog::FieldSet;
+use refrain_shared::catalog::{FieldSet, MessageKind};
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
@@ -14,7 +14,7 @@ use refrain_shared::retention::{Class, CutOffs};
 use refrain_shared::storage::page_commit::{PageCounts, PageRow, ParentObjects, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
 use refrain_shared::storage::standings::{Asked, Standings};
-use refrain_shared::ticket::{Projected, ProjectionPlan, project};
+use refrain_shared::ticket::{MessageRow, Projected, ProjectionPlan, project};
 
 use super::parse::{Head, Parsed, sealing_failed};
 use crate::error::JobError;
@@ -113,7 +113,7 @@ impl Drafts {
                 Projected::Ticket(row) if plan.may_be_over(head, row.record_at) => {
                     asked.tickets.push(head.id);
                 }
-                Projected::Message(row) if plan.may_be_over(head, row.sent_at) => {
+                Projected::Message(row) if said_at(row).is_none_or(|at| plan.may_be_over(head, at)) => {
                     let kind = row.ticket_record.key_prefix();
                     let of = parents.tickets.get(kind).or_else(|| parents.holders.get(kind));
                     asked.parents.extend(of.map(|object| (*object, row.ticket_record)));
@@ -154,12 +154,13 @@ impl TransformPlan {
     fn is_over(&self, head: &Head, projected: &Projected, standings: &Standings) -> bool {
         let (class, last_activity_at) = match projected {
             Projected::Ticket(row) => {
-                let (class, said_at) = standings.tickets.get(&head.id).copied().unwrap_or((Class::Ticket, None));
+                let (class, said_at) =
+                    standings.tickets.get(&head.id).copied().unwrap_or((Class::Ticket, None));
                 (class, said_at.max(Some(row.record_at)))
             }
             Projected::Message(row) => {
                 let Some(class) = standings.let_go.get(&row.ticket_record) else { return false };
-                (*class, standings.said.get(&head.id).copied().max(Some(row.sent_at)))
+                (*class, standings.said.get(&head.id).copied().max(said_at(row)))
             }
             Projected::Unlinked
             | Projected::LetGo { .. }
@@ -168,8 +169,15 @@ impl TransformPlan {
             | Projected::Gone
             | Projected::Nothing => return false,
         };
-        last_activity_at.is_some_and(|at| self.cut_offs(head).is_over(class, at))
+        last_activity_at.is_none_or(|at| self.cut_offs(head).is_over(class, at))
     }
+}
+
+/// When something was said with an item; events and files are no activity of a ticket. Of a session the words may be to
+/// come.
+fn said_at(row: &MessageRow) -> Option<Timestamp> {
+    let says = row.holds || !matches!(row.kind, MessageKind::Event | MessageKind::File);
+    says.then_some(row.sent_at)
 }
 
 /// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
@@ -178,8 +186,7 @@ pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Res
     let mut rows = Vec::new();
     for draft in drafts {
         let head = &parsed.heads[draft.head];
-        let is_over =
-            head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
+        let is_over = head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
         if is_over && draft.was_let_go && !plan.anew {
             counts.unchanged += 1;
             continue;

@@ -95,8 +95,7 @@ pub async fn run(
                 return Ok(JobEnd::WaitFor { delay, reason: "cadence", attempt: 0 });
             }
         };
-        let stops =
-            begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
+        let stops = begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
         if stops && !is_done {
             return Ok(JobEnd::More);
         }

@@ -52,7 +52,8 @@ async fn hold(world: &World, object: ObjectId, ticket: &str, reason: Option<&str
 
 async fn outlook(world: &World, policy: Policy) -> WouldGo {
     let now = Clock::system().now();
-    let outlook = retention_outlook(&world.context.db, &world.scope, policy.cut_offs(now), now).await.unwrap();
+    let outlook =
+        retention_outlook(&world.context.db, &world.scope, policy.cut_offs(now), now).await.unwrap();
     outlook.would_go
 }
 
@@ -136,7 +137,10 @@ async fn a_ticket_leaves_whole_when_its_time_is_over_and_a_held_one_when_its_hol
     let values = "number IS NOT NULL OR status IS NOT NULL OR owner_id IS NOT NULL OR opened_at IS NOT NULL";
     let sql = format!("SELECT count(*) FROM tickets WHERE record_id = '{gone}' AND ({values})");
     assert_eq!(world.value(&sql).await, "0");
-    let bodies = format!("SELECT (SELECT count(*) FROM files WHERE file_id = '{0}') + (SELECT count(*) FROM file_chunks WHERE file_id = '{0}')", parts[2]);
+    let bodies = format!(
+        "SELECT (SELECT count(*) FROM files WHERE file_id = '{0}') + (SELECT count(*) FROM file_chunks WHERE file_id = '{0}')",
+        parts[2]
+    );
     assert_eq!(world.value(&bodies).await, "0", "its files' bodies are gone from the database");
     let told = format!("SELECT feed_seq > {head} FROM tickets WHERE record_id = '{gone}'");
     assert_eq!(world.value(&told).await, "t", "the feed tells that it left");
@@ -187,6 +191,14 @@ async fn what_left_is_read_back_by_nothing_that_happens_to_others() {
     is_away("a mass update").await;
     assert!(world.value(&expired).await.parse::<u64>().unwrap() > before, "it is counted as what it is");
 
+    // A file is nothing that anybody did to the ticket.
+    let file =
+        json!({"ParentId": gone, "Name": "later.txt", "ContentType": "text/plain", "Body": "bGF0ZXI="});
+    let file = world.insert("Attachment", file).await;
+    world.pass().await;
+    assert_eq!(state_of(&world, "records", &file).await, STUB);
+    is_away("a file").await;
+
     let asked = async || world.value("SELECT count(*) FROM job_attempts WHERE kind = 'related'").await;
     let before = asked().await;
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'sweep'").await;
@@ -215,7 +227,8 @@ async fn a_first_load_keeps_the_tickets_inside_of_the_cut_off_and_all_of_theirs_
     let all = World::new("retention_first_all").await;
     lived(&all).await;
     loaded(&all, &["Case", "CaseComment", "EmailMessage"]).await;
-    let inside = "SELECT count(*) FROM tickets WHERE state = 0 AND last_activity_at >= now() - interval '90 days'";
+    let inside =
+        "SELECT count(*) FROM tickets WHERE state = 0 AND last_activity_at >= now() - interval '90 days'";
     let items = "SELECT count(*) FROM messages m WHERE state = 0 AND EXISTS (SELECT FROM tickets t WHERE t.record_id = m.ticket_record_id
                   AND t.state = 0 AND t.last_activity_at >= now() - interval '90 days')";
     let expected = (all.value(inside).await, all.value(items).await);
@@ -315,7 +328,10 @@ async fn a_preview_tells_what_then_goes_and_a_longer_policy_or_a_hold_brings_it_
 
     hold(&world, case, &gone, Some("a complaint")).await;
     purge(&world).await;
-    assert_eq!((state_of(&world, "tickets", &gone).await.as_str(), items_of(&world, &gone).await.as_str()), ("0", "3/2"));
+    assert_eq!(
+        (state_of(&world, "tickets", &gone).await.as_str(), items_of(&world, &gone).await.as_str()),
+        ("0", "3/2")
+    );
     keep(&world, Policy::LONGEST).await;
     purge(&world).await;
     assert_eq!(world.value(live).await, before.to_string(), "all that left is here again");
@@ -388,7 +404,9 @@ async fn time_goes_on_while_the_connection_is_parked_or_the_object_switched_off(
     loaded(&world, &["Case", "CaseComment"]).await;
     month(&world).await;
     let closed = |subject: String| {
-        format!("INSERT INTO gates (subject, reason, blocked_until) VALUES ('{subject}', 'parked', 'infinity')")
+        format!(
+            "INSERT INTO gates (subject, reason, blocked_until) VALUES ('{subject}', 'parked', 'infinity')"
+        )
     };
     world.sql(&closed(world.connection.0.to_string())).await;
     world.sql(&closed(world.org().identity.org_id.to_string())).await;

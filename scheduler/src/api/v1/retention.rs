@@ -44,8 +44,7 @@ pub struct RetentionPreview {
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/retention", params(("tenant" = String, Path)),
     responses((status = 200, body = Retention), (status = 404, body = Problem)))]
 pub(in crate::api) async fn get(api: Shared, Tenant(scope): Tenant) -> Result<Json<Retention>, ApiError> {
-    let policy =
-        retention_get(&api.control, &scope).await?.ok_or_else(|| ApiError::not_found("tenant"))?;
+    let policy = retention_get(&api.control, &scope).await?.ok_or_else(|| ApiError::not_found("tenant"))?;
     shown(&api, &scope, policy).await
 }
 

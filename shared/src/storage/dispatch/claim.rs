@@ -115,7 +115,10 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("dispatch_claim"))?;
     let rows = client
-        .query(&statement, &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::Expire.word()])
+        .query(
+            &statement,
+            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::Expire.word()],
+        )
         .await
         .map_err(StoreError::at("dispatch_claim"))?;
     let mut claimed: Vec<Claimed> = rows

@@ -51,8 +51,7 @@ pub async fn tickets_again(client: &mut Object, expire: &Expire<'_>) -> Result<u
         )
         .await
         .map_err(StoreError::at("expiry_again"))?;
-    let wanted: Vec<(ObjectId, String)> =
-        rows.iter().map(|row| (expire.lease.object, row.get(0))).collect();
+    let wanted: Vec<(ObjectId, String)> = rows.iter().map(|row| (expire.lease.object, row.get(0))).collect();
     parents_wanted(&tx, Owner::from(expire.lease), &wanted).await?;
     (expire.before_commit)();
     tx.commit().await?;

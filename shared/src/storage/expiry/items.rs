@@ -115,10 +115,14 @@ pub(super) async fn remove(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> 
             left.files.extend(file);
             aside.push((id, is_live.is_some(), is_aside));
         }
-        try_join_all(aside.iter().filter(|(_, is_item, _)| *is_item).map(|(id, ..)| delete(tx, of, ITEM, id)))
-            .await?;
-        try_join_all(aside.iter().filter(|(.., is_aside)| *is_aside).map(|(id, ..)| delete(tx, of, ASIDE, id)))
-            .await?;
+        try_join_all(
+            aside.iter().filter(|(_, is_item, _)| *is_item).map(|(id, ..)| delete(tx, of, ITEM, id)),
+        )
+        .await?;
+        try_join_all(
+            aside.iter().filter(|(.., is_aside)| *is_aside).map(|(id, ..)| delete(tx, of, ASIDE, id)),
+        )
+        .await?;
         left.live.insert(*object, (records, items));
     }
     Ok(left)
