@@ -101,7 +101,7 @@ impl Policy {
         last_activity_at + self.kept(class)
     }
 
-    fn kept(&self, class: Class) -> TimeDelta {
+    fn kept(self, class: Class) -> TimeDelta {
         TimeDelta::days(i64::from(match class {
             Class::Ticket => self.ticket_days,
             Class::Held => self.held_days.max(self.ticket_days),

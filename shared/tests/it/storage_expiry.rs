@@ -144,6 +144,35 @@ async fn a_purge_under_an_older_fence_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_purge_that_dies_before_its_commit_changes_nothing_and_the_next_does_it_all() {
+    let store = Store::open("expiry_killed").await;
+    let acme = monthly(&store).await;
+    store_at(&acme, 0, vec![acme.case_row(1, 0)]).await;
+    store_at(&acme, 0, vec![acme.comment_row(1, 1, 5)]).await;
+    let lease = acme.lease(acme.case).await;
+    let before = acme.everything().await;
+    let dying = tokio::spawn({
+        let acme = acme.clone();
+        async move {
+            let mut client = acme.db.tenant().await.unwrap();
+            let expire = Expire {
+                lease: &lease,
+                now: at(31 * DAY),
+                each: 100,
+                shells: true,
+                chunks: &ChunkStore::default(),
+                progress: &json!({}),
+                before_commit: || panic!("killed"),
+            };
+            tickets_expire(&mut client, &expire).await
+        }
+    });
+    assert!(dying.await.unwrap_err().is_panic());
+    assert_eq!(acme.everything().await, before);
+    assert_eq!(purge(&acme, 31).await, Expired::Left { tickets: 1, records: 2 });
+}
+
+#[tokio::test]
 async fn an_item_that_came_by_an_old_page_goes_with_the_next_purge() {
     let store = Store::open("expiry_late").await;
     let acme = monthly(&store).await;

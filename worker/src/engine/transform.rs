@@ -54,7 +54,7 @@ pub struct Transformed {
 /// stand to which they belong.
 pub struct Drafts {
     parsed: Parsed,
-    drafts: Vec<Draft>,
+    fresh: Vec<Draft>,
     counts: PageCounts,
 }
 
@@ -100,7 +100,7 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
             }
         }
     }
-    Drafts { parsed, drafts, counts }
+    Drafts { parsed, fresh: drafts, counts }
 }
 
 impl Drafts {
@@ -135,7 +135,7 @@ impl Drafts {
     }
 
     fn live(&self) -> impl Iterator<Item = (&Head, &Draft)> {
-        let drafts = self.drafts.iter().map(|draft| (&self.parsed.heads[draft.head], draft));
+        let drafts = self.fresh.iter().map(|draft| (&self.parsed.heads[draft.head], draft));
         drafts.filter(|(head, _)| head.state == RecordState::Live)
     }
 }
@@ -182,9 +182,9 @@ fn said_at(row: &MessageRow) -> Option<Timestamp> {
 
 /// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
 pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Result<Transformed, JobError> {
-    let Drafts { parsed, drafts, mut counts } = drafts;
+    let Drafts { parsed, fresh, mut counts } = drafts;
     let mut rows = Vec::new();
-    for draft in drafts {
+    for draft in fresh {
         let head = &parsed.heads[draft.head];
         let is_over = head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
         if is_over && draft.was_let_go && !plan.anew {

@@ -1,6 +1,8 @@
 //! The standing job that lets tickets go whose time is over, chunk by chunk, each in a commit of its own; and asks for
 //! those that are to be kept after all. It runs whatever becomes of the connection: time goes on without it.
 
+use std::time::Duration;
+
 use refrain_shared::job::cadence::until_next;
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
@@ -23,6 +25,9 @@ use crate::error::{JobError, Step};
 /// Tickets in one commit, at most. With a hundred items each that is a full page's work, and short enough under the feed's
 /// lock that page commits do not queue behind it.
 const EACH: i64 = 50;
+
+/// What was in the way a moment ago is committed by then.
+const MOVED: Duration = Duration::from_secs(10);
 
 /// How the job works.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,14 +64,15 @@ pub async fn run(
     let failed = |error: StoreError| JobError::of(Step::Load, &error, context.clock.now());
     let progress: Progress = read(&lease.progress, "a job's progress").map_err(failed)?;
     let stored = serde_json::to_value(&progress).unwrap_or_default();
-    let is_loaded = inputs.checkpoint.state == SyncState::Current;
+    let state = inputs.checkpoint.state;
+    let is_loading = matches!(state, SyncState::New | SyncState::Loading);
     let (mut stage, begun) = (Stage::Tickets, Instant::now());
     loop {
         let expire = Expire {
             lease,
             now: context.clock.now(),
             each: progress.each,
-            shells: is_loaded,
+            shells: !is_loading,
             chunks: &context.chunks,
             progress: &stored,
             before_commit: || pass(CrashPoint::BeforeCommit),
@@ -75,7 +81,8 @@ pub async fn run(
         let is_done = match stage {
             Stage::Tickets => match tickets_expire(&mut client, &expire).await.map_err(failed)? {
                 Expired::Nothing => true,
-                Expired::Moved => false,
+                // Pages of these tickets are being committed: they come first.
+                Expired::Moved => return Ok(wait(MOVED, "moved")),
                 Expired::Left { tickets, records } => {
                     metrics::counter!(names::TICKETS_EXPIRED).increment(tickets.unsigned_abs());
                     tracing::info!(object = %inputs.api_name, tickets, records, "tickets left: their time is over");
@@ -83,7 +90,10 @@ pub async fn run(
                 }
             },
             Stage::Bodies => bodies_expire(&mut client, &expire).await.map_err(failed)? == 0,
-            Stage::Again => !is_loaded || tickets_again(&mut client, &expire).await.map_err(failed)? == 0,
+            Stage::Again if state == SyncState::Current => {
+                tickets_again(&mut client, &expire).await.map_err(failed)? == 0
+            }
+            Stage::Again => true,
         };
         pass(CrashPoint::AfterCommit);
         stage = match (is_done, stage) {
@@ -91,8 +101,7 @@ pub async fn run(
             (true, Stage::Tickets) => Stage::Bodies,
             (true, Stage::Bodies) => Stage::Again,
             (true, Stage::Again) => {
-                let delay = until_next(lease.object, EVERY, context.clock.now());
-                return Ok(JobEnd::WaitFor { delay, reason: "cadence", attempt: 0 });
+                return Ok(wait(until_next(lease.object, EVERY, context.clock.now()), "cadence"));
             }
         };
         let stops = begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
@@ -100,4 +109,8 @@ pub async fn run(
             return Ok(JobEnd::More);
         }
     }
+}
+
+fn wait(delay: Duration, reason: &'static str) -> JobEnd {
+    JobEnd::WaitFor { delay, reason, attempt: 0 }
 }

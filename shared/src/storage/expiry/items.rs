@@ -11,8 +11,14 @@ use super::super::records::ObjectKey;
 use crate::ids::ObjectId;
 use crate::record::StateReason;
 
-/// The records of a chunk, by object and in key order: the tickets' own and those of all that belongs to them.
-pub(super) type Found = BTreeMap<i32, Vec<String>>;
+/// What a chunk is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its records, by object and in key order: the tickets' own and those of all that belongs to them.
+    records: BTreeMap<i32, Vec<String>>,
+    /// The tickets, and the items to which others belong.
+    holders: BTreeSet<String>,
+}
 
 /// What a chunk took along.
 #[derive(Debug, Default)]
@@ -68,17 +74,23 @@ pub(super) async fn of(tx: &TenantTx<'_>, key: ObjectKey, due: &[String]) -> Res
                    SELECT object_id, record_id, holds FROM messages
                     WHERE connection_id IS NOT DISTINCT FROM $1 AND ticket_record_id = i.record_id OFFSET 0) m
              WHERE i.holds)
-        SELECT object_id, record_id FROM items";
+        SELECT object_id, record_id, holds FROM items";
     let rows = tx
         .sql()
         .query_typed(SQL, &[(&key.connection.0, Type::UUID), (&due, Type::TEXT_ARRAY)])
         .await
         .map_err(StoreError::at("expiry_items"))?;
-    let mut found = Found::from([(key.object.0, due.to_vec())]);
+    let mut found = Found {
+        records: BTreeMap::from([(key.object.0, due.to_vec())]),
+        holders: due.iter().cloned().collect(),
+    };
     for row in &rows {
-        found.entry(row.get(0)).or_default().push(row.get(1));
+        found.records.entry(row.get(0)).or_default().push(row.get(1));
+        if row.get(2) {
+            found.holders.insert(row.get(1));
+        }
     }
-    for records in found.values_mut() {
+    for records in found.records.values_mut() {
         records.sort_unstable();
     }
     Ok(found)
@@ -91,7 +103,7 @@ pub(super) async fn lock(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Re
          CROSS JOIN LATERAL (
                SELECT FROM records
                 WHERE connection_id = $1 AND object_id = $2 AND record_id = k.id FOR UPDATE) r";
-    for (object, ids) in found {
+    for (object, ids) in &found.records {
         tx.sql()
             .query_typed(
                 SQL,
@@ -106,7 +118,7 @@ pub(super) async fn lock(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Re
 /// Takes the values of locked records away, and the items with what was set aside of them.
 pub(super) async fn remove(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Result<Left, StoreError> {
     let mut left = Left::default();
-    for (object, ids) in found {
+    for (object, ids) in &found.records {
         let of = ObjectKey { object: ObjectId(*object), ..key };
         let records = empty(tx, of, ids).await?;
         let (mut items, mut aside) = (0, Vec::new());
@@ -229,7 +241,7 @@ pub(super) async fn any_left(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -
              CROSS JOIN LATERAL (
                    SELECT FROM messages
                     WHERE connection_id IS NOT DISTINCT FROM $1 AND ticket_record_id = k.id OFFSET 0) m)";
-    let ids: Vec<&str> = found.values().flatten().map(String::as_str).collect();
+    let ids: Vec<&str> = found.holders.iter().map(String::as_str).collect();
     let row = tx
         .sql()
         .query_typed_one(SQL, &[(&key.connection.0, Type::UUID), (&ids, Type::TEXT_ARRAY)])
