@@ -1,17 +1,20 @@
-//! Pages → rows. Pure CPU work, in two halves around one look-up of what is stored already: first the canonical
-//! form and its keyed hash ([`parse`](super::parse)), then compression, sealing and projection for what is new.
+//! Pages → rows. Pure CPU work, in steps around the look-ups of what is stored already: first the canonical form and its
+//! keyed hash ([`parse`](super::parse)), then projection for what is new ([`draft`]), and compression and sealing for what
+//! is kept of it ([`build`]).
 
 use std::collections::{HashMap, HashSet};
 
-use refrain_shared::catalog::FieldSet;
+use refrain_shared::catalog::{FieldSet, MessageKind};
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::privacy::identities_of;
 use refrain_shared::record::{CanonicalRecord, ReadOrder, RecordState, StateReason};
-use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
+use refrain_shared::retention::{Class, CutOffs};
+use refrain_shared::storage::page_commit::{PageCounts, PageRow, ParentObjects, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
-use refrain_shared::ticket::{Projected, ProjectionPlan, project};
+use refrain_shared::storage::standings::{Asked, Standings};
+use refrain_shared::ticket::{MessageRow, Projected, ProjectionPlan, project};
 
 use super::parse::{Head, Parsed, sealing_failed};
 use crate::error::JobError;
@@ -48,33 +51,185 @@ pub struct Transformed {
     pub counts: PageCounts,
 }
 
-/// Seals and projects what is new or changed; counts the rest.
-pub fn build(
-    plan: &TransformPlan,
+/// Records that are new or changed, projected and not sealed yet: whether they are kept may depend on how the tickets
+/// stand to which they belong.
+pub struct Drafts {
     parsed: Parsed,
-    known: &HashMap<SalesforceId, Known>,
-) -> Result<Transformed, JobError> {
+    fresh: Vec<Draft>,
+    counts: PageCounts,
+}
+
+struct Draft {
+    /// Its head's place.
+    head: usize,
+    projected: Projected,
+    /// What was stored of it is a stub of the same stamp, left out for the same reason as it may be now.
+    was_let_go: bool,
+    /// Nothing is known to have changed but what is read of it.
+    other_fields: bool,
+    is_late: bool,
+}
+
+/// Projects what is new or changed; counts the rest.
+pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId, Known>) -> Drafts {
     let mut counts = PageCounts {
         quarantined: i64::try_from(parsed.set_aside()).unwrap_or(i64::MAX),
         superseded: parsed.repeats,
         ..PageCounts::default()
     };
-    let mut rows = Vec::new();
-    for head in &parsed.heads {
-        match verdict(head, known.get(&head.id)) {
+    let mut drafts = Vec::new();
+    for (place, head) in parsed.heads.iter().enumerate() {
+        let known = known.get(&head.id);
+        match verdict(head, known) {
             Verdict::Unchanged if !plan.anew => counts.unchanged += 1,
             Verdict::Superseded => counts.superseded += 1,
             Verdict::Unchanged | Verdict::Write => {
-                if plan.late_before.is_some_and(|before| head.order.stamp < before) {
-                    counts.late += 1;
-                }
                 let record = parsed.records.get(head.index, &plan.fields);
-                rows.push(row(plan, head, &record, known.get(&head.id))?);
+                // What was deleted may come with its fields emptied: what is here already only changes its state.
+                let is_gone = matches!(head.state, RecordState::Tombstone(_));
+                let projected = if is_gone && known.is_some() {
+                    Projected::Gone
+                } else {
+                    project(&plan.projection, &record, head.order.stamp)
+                };
+                drafts.push(Draft {
+                    head: place,
+                    projected,
+                    was_let_go: known.is_some_and(|known| {
+                        known.state == Some(EXPIRED) && known.order.stamp == head.order.stamp
+                    }),
+                    other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
+                    is_late: plan.late_before.is_some_and(|before| head.order.stamp < before),
+                });
             }
+        }
+    }
+    Drafts { parsed, fresh: drafts, counts }
+}
+
+impl Drafts {
+    /// Of which records is to be known how they stand.
+    #[must_use]
+    pub fn asks(&self, plan: &TransformPlan, parents: &ParentObjects) -> Asked {
+        let mut asked = Asked::default();
+        for (head, draft) in self.live() {
+            match &draft.projected {
+                Projected::Ticket(row) if plan.may_be_over(head, row.record_at) => {
+                    asked.tickets.push(head.id);
+                }
+                Projected::Message(row) if said_at(row).is_none_or(|at| plan.may_be_over(head, at)) => {
+                    let kind = row.ticket_record.key_prefix();
+                    let of = parents.tickets.get(kind).or_else(|| parents.holders.get(kind));
+                    asked.parents.extend(of.map(|object| (*object, row.ticket_record)));
+                    if row.holds {
+                        asked.holders.push(head.id);
+                    }
+                }
+                Projected::Ticket(_)
+                | Projected::Message(_)
+                | Projected::Unlinked
+                | Projected::LetGo { .. }
+                | Projected::Agent(_)
+                | Projected::Customer(_)
+                | Projected::Gone
+                | Projected::Nothing => {}
+            }
+        }
+        asked
+    }
+
+    fn live(&self) -> impl Iterator<Item = (&Head, &Draft)> {
+        let drafts = self.fresh.iter().map(|draft| (&self.parsed.heads[draft.head], draft));
+        drafts.filter(|(head, _)| head.state == RecordState::Live)
+    }
+}
+
+impl TransformPlan {
+    /// What is from before this moment goes, as of a record's reading.
+    fn cut_offs(&self, head: &Head) -> CutOffs {
+        self.view.gate.retention.cut_offs(head.order.read_at)
+    }
+
+    fn may_be_over(&self, head: &Head, at: Timestamp) -> bool {
+        self.cut_offs(head).may_be_over(at)
+    }
+
+    /// Whether a live record belongs to a ticket whose time is over, or is one.
+    fn is_over(&self, head: &Head, projected: &Projected, standings: &Standings) -> bool {
+        let (class, last_activity_at) = match projected {
+            Projected::Ticket(row) => {
+                let (class, said_at) =
+                    standings.tickets.get(&head.id).copied().unwrap_or((Class::Ticket, None));
+                (class, said_at.max(Some(row.record_at)))
+            }
+            Projected::Message(row) => {
+                let Some(class) = standings.let_go.get(&row.ticket_record) else { return false };
+                (*class, standings.said.get(&head.id).copied().max(said_at(row)))
+            }
+            Projected::Unlinked
+            | Projected::LetGo { .. }
+            | Projected::Agent(_)
+            | Projected::Customer(_)
+            | Projected::Gone
+            | Projected::Nothing => return false,
+        };
+        last_activity_at.is_none_or(|at| self.cut_offs(head).is_over(class, at))
+    }
+}
+
+/// When something was said with an item; events and files are no activity of a ticket. Of a session the words may be to
+/// come.
+fn said_at(row: &MessageRow) -> Option<Timestamp> {
+    let says = row.holds || !matches!(row.kind, MessageKind::Event | MessageKind::File);
+    says.then_some(row.sent_at)
+}
+
+/// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
+pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Result<Transformed, JobError> {
+    let Drafts { parsed, fresh, mut counts } = drafts;
+    let mut rows = Vec::new();
+    for draft in fresh {
+        let head = &parsed.heads[draft.head];
+        let is_over = head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
+        if is_over && draft.was_let_go && !plan.anew {
+            counts.unchanged += 1;
+            continue;
+        }
+        if draft.is_late {
+            counts.late += 1;
+        }
+        if is_over {
+            rows.push(let_go(head, draft.projected));
+        } else {
+            let record = parsed.records.get(head.index, &plan.fields);
+            rows.push(row(plan, head, &record, draft)?);
         }
     }
     Ok(Transformed { rows, quarantined: parsed.quarantined, counts })
 }
+
+/// Nothing of it stays but that it is there: a ticket keeps its times, an item not even those.
+fn let_go(head: &Head, projected: Projected) -> PageRow {
+    let projected = match projected {
+        Projected::Message(row) => Projected::LetGo { of: row.ticket_record },
+        other => other,
+    };
+    PageRow {
+        record: RecordRow {
+            id: head.id,
+            order: head.order,
+            state: EXPIRED,
+            sealed: None,
+            identities: Vec::new(),
+        },
+        projected,
+        email_token: None,
+        merged_into: None,
+        other_fields: false,
+    }
+}
+
+const EXPIRED: RecordState = RecordState::Stub(StateReason::Expired);
 
 enum Verdict {
     Unchanged,
@@ -112,7 +267,7 @@ fn row(
     plan: &TransformPlan,
     head: &Head,
     record: &CanonicalRecord<'_>,
-    known: Option<&Known>,
+    Draft { projected, other_fields, .. }: Draft,
 ) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
@@ -137,13 +292,7 @@ fn row(
         .map_err(sealing_failed)?;
         sealed = Some((head.hash, payload));
     }
-    // What was deleted may come with its fields emptied: what is here already only changes its state.
     let is_gone = matches!(state, RecordState::Tombstone(_));
-    let projected = if is_gone && known.is_some() {
-        Projected::Gone
-    } else {
-        project(&plan.projection, record, head.order.stamp)
-    };
     let merged_into = record.text("MasterRecordId").and_then(|id| SalesforceId::parse(&id).ok());
     let email_token = match &projected {
         Projected::Agent(person) | Projected::Customer(person) => person
@@ -154,6 +303,7 @@ fn row(
         Projected::Ticket(_)
         | Projected::Message(_)
         | Projected::Unlinked
+        | Projected::LetGo { .. }
         | Projected::Gone
         | Projected::Nothing => None,
     };
@@ -164,7 +314,7 @@ fn row(
         projected,
         email_token: if suppressed { None } else { email_token },
         merged_into: merged_into.filter(|_| is_gone),
-        other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
+        other_fields,
     })
 }
 

@@ -14,7 +14,7 @@ fn month() -> ObjectSettings {
 }
 
 /// A record stamped so many days ago; its id.
-async fn old(world: &World, days: i64, object: &str, mut fields: serde_json::Value) -> String {
+pub(crate) async fn old(world: &World, days: i64, object: &str, mut fields: serde_json::Value) -> String {
     let at = salesforce_sim::time::rfc3339(world.org().clock.now_ms() - days * 86_400_000);
     if object != "EmailMessage" {
         fields["CreatedDate"] = json!(at);

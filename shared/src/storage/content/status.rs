@@ -42,7 +42,7 @@ pub struct ObjectStatus {
     pub swept_at: Option<Timestamp>,
 }
 
-/// What became of the records that were read: the sum of the five outcomes is what was read. The API shows it as it is.
+/// What became of the records that were read: the sum of the six outcomes is what was read. The API shows it as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordCounts {
     /// Records read so far.
@@ -57,6 +57,9 @@ pub struct RecordCounts {
     pub quarantined: i64,
     /// Of them, of people who must not come back.
     pub suppressed: i64,
+    /// Of them, of tickets whose time is over.
+    #[serde(default)]
+    pub expired: i64,
     /// Found late, by the overlap.
     pub late: i64,
     /// Calls made to Salesforce.
@@ -108,7 +111,8 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at,
                (SELECT ask FROM jobs WHERE tenant_id = $1 AND object_id = o.object_id AND state = 3 ORDER BY job_id LIMIT 1),
                (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
-               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id)
+               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id),
+               c.expired
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id)
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
@@ -164,6 +168,7 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             superseded: row.get(16),
             quarantined: row.get(17),
             suppressed: row.get(18),
+            expired: row.get(26),
             late: row.get(19),
             api_calls: row.get(20),
         },

@@ -33,7 +33,7 @@ pub(super) async fn upsert(
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
         .iter()
-        .filter(|row| row.row.projected == Projected::Unlinked)
+        .filter(|row| matches!(row.row.projected, Projected::Unlinked | Projected::LetGo { .. }))
         .map(|row| row.id.as_str())
         .collect();
     let has_bare = applied.iter().any(Applied::is_bare);
