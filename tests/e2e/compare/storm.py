@@ -44,7 +44,7 @@ FACETS = [
 # What every second org does in another way: its history comes by Bulk jobs, and not every file is kept.
 OTHERWISE = {"read_by": "bulk", "files": {"most_mb": 1, "never": [".png", "image/*"]}}
 # Transcripts in an hour; the comparison reads them too.
-TRANSCRIPTS = 10_000_000
+TRANSCRIPTS_PER_HOUR = 10_000_000
 LOOK_S, ASK_S = 1.0, 3.0
 TELL_S = 10.0
 PATIENCE_S = 1_800
@@ -78,7 +78,7 @@ class Storm:
     def connect(self, number: int, entry: dict[str, Any]) -> Tenant:
         """Makes a tenant, connects its org and asks for every object."""
         call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"], self.stack.ready["ca_file"])
-        org.post("conversations/limit", {"per_hour": TRANSCRIPTS})
+        org.post("conversations/limit", {"per_hour": TRANSCRIPTS_PER_HOUR})
         # The orgs are years old, and everything of them is compared.
         longest = {"ticket_days": 3650, "held_days": 3650, "attachment_days": 3650}
         tenant = call("POST", "tenants", {"name": f"Tenant {number}", "retention": longest})["id"]
