@@ -223,6 +223,37 @@ pub async fn related_at_first_plan(
     Ok(())
 }
 
+/// Makes jobs that read again what is here of an object from before the begin of its history: others led to it, and no
+/// slice does.
+pub async fn beyond_history_again(tx: &TenantTx<'_>, lease: &Lease) -> Result<(), StoreError> {
+    const SQL: &str = "-- related_beyond_history
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
+        SELECT $1::uuid, $2::uuid, $3::int, $4::text, $5::text, $6::int2,
+               jsonb_build_object('field', 'Id', 'ids', to_jsonb(array_agg(w.id ORDER BY w.id)))
+          FROM (SELECT r.record_id AS id, (row_number() OVER (ORDER BY r.record_id) - 1) / $7::int8 AS part
+                  FROM checkpoints c
+                  JOIN records r ON r.tenant_id = $1::uuid AND r.connection_id = $2::uuid AND r.object_id = $3::int
+                       AND r.state = 0 AND r.modstamp < c.scope_from
+                 WHERE c.object_id = $3::int AND c.scope_from > '-infinity') w
+         GROUP BY w.part";
+    tx.sql()
+        .execute(
+            SQL,
+            &[
+                &tx.scope().tenant().0,
+                &lease.connection.0,
+                &lease.object.0,
+                &lease.org.as_str(),
+                &Kind::Related.word(),
+                &Class::Derived.number(),
+                &most(),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("related_beyond_history"))?;
+    Ok(())
+}
+
 /// Fields by which an object's items name what they belong to.
 pub type ChildFields = Vec<(ObjectId, String)>;
 

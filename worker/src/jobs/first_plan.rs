@@ -7,7 +7,7 @@ use std::sync::Arc;
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
 use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
-    Field, Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
+    Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
 };
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
@@ -21,7 +21,7 @@ use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
     FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, scope_extend,
 };
-use refrain_shared::storage::related::related_at_first_plan;
+use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
@@ -71,16 +71,14 @@ pub fn found_of(job: &Job<'_>) -> Found {
 }
 
 /// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
-/// are read back: all of history once more. An object that can not be seen any more waits for a person.
+/// are read back: all of history once more, and what is here from before it. An object that cannot be seen any more waits for a person.
 pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
     let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
     let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
     let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
-    let gains = job.inputs.field_set.as_ref().is_some_and(|set| {
-        let is_new = |field: &Field| set.position(&field.path).is_none();
-        fields.iter().any(is_new)
-    });
+    let is_new = |path: &str| job.inputs.field_set.as_ref().is_some_and(|set| set.position(path).is_none());
+    let gains = fields.iter().any(|field| is_new(&field.path));
     // What is found by others has no slices; it is read with all of its fields when they lead to it again.
     if !gains || found_of(job).is_by_parents() {
         return store(job, &describe, &parents, Then::GoOn).await;
@@ -347,10 +345,13 @@ async fn store(
                 related_at_first_plan(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
             }
         }
-        Then::ReadBack(expected, slices) if !slices.is_empty() => {
-            history_again(&tx, job.lease, expected, slices).await.map_err(failed)?;
+        Then::ReadBack(expected, slices) => {
+            if !slices.is_empty() {
+                history_again(&tx, job.lease, expected, slices).await.map_err(failed)?;
+            }
+            beyond_history_again(&tx, job.lease).await.map_err(failed)?;
         }
-        Then::GoOn | Then::ReadBack(..) => {}
+        Then::GoOn => {}
     }
     tx.commit().await.map_err(failed)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::world::World;
 
 /// Of history, the last thirty days.
-fn month() -> ObjectSettings {
+pub(crate) fn month() -> ObjectSettings {
     ObjectSettings { settle_s: 1, history_days: Some(30), ..ObjectSettings::default() }
 }
 

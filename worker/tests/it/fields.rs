@@ -8,6 +8,7 @@ use salesforce_sim::org::faults::Fault;
 use serde_json::json;
 
 use crate::bulk::{by_bulk, called, left_over, plant, turns};
+use crate::closure::{month, old};
 use crate::known_defects::{by_rest, is_whole};
 use crate::world::World;
 
@@ -70,6 +71,27 @@ async fn a_field_whose_permission_comes_is_read_back_for_all_that_is_here() {
     assert_eq!((called(&world, "", "/query"), called(&world, "", "/describe")), (asked + 1, looks + 1));
     assert_eq!(world.value("SELECT records_read FROM checkpoints").await, read);
     assert_eq!(turns(&world, "backfill", "outcome <> 'done'").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_here_from_before_the_begin_of_history_is_read_back_as_well() {
+    let world = World::new("fields_beyond").await;
+    world.hide(&[], &["Case.Priority"]);
+    let case = old(&world, 300, "Case", json!({"Subject": "An old one", "Priority": "High"})).await;
+    old(&world, 1, "CaseComment", json!({"ParentId": case, "CommentBody": "yesterday"})).await;
+    for object in ["Case", "CaseComment"] {
+        world.object(object, month()).await;
+    }
+    world.run_until_quiet().await;
+    let priority =
+        format!("SELECT state || coalesce(priority, ' none') FROM tickets WHERE record_id = '{case}'");
+    assert_eq!(world.value(&priority).await, "0 none", "its comment brought it");
+    world.hide(&[], &[]);
+    a_day_later(&world).await;
+    assert_eq!(world.value(&priority).await, "0High");
+    let lacking = "SELECT count(*) FROM records r JOIN checkpoints c USING (object_id)
+        WHERE r.state = 0 AND r.field_set_id <> c.field_set_id";
+    assert_eq!(world.value(lacking).await, "0");
 }
 
 #[tokio::test]

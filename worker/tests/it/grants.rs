@@ -65,7 +65,7 @@ async fn workers(world: &World, count: usize) -> Vec<Client> {
     let keys = Arc::new(keys);
     let of_one = |_| {
         let db = Database::open(&options(&world.bed)).unwrap();
-        let tokens = SecretStore::of(db, world.scope.clone(), world.connection, Arc::clone(&keys), None);
+        let tokens = SecretStore::of(db, world.scope, world.connection, Arc::clone(&keys), None);
         let http = world.context.http.clone();
         Client::new(http, Arc::new(tokens), Arc::new(Open), Clock::system(), ClientSettings::default())
     };

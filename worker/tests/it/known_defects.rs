@@ -212,8 +212,9 @@ async fn a_value_that_no_column_or_index_holds_stops_nothing() {
         let facets =
             vec![Facet { name: "text".to_owned(), path: "Description".to_owned(), kind: FacetKind::Text }];
         // No two alike, so that no index entry packs into less.
-        let long: String =
+        let words: Vec<String> =
             (0_u64..4_000).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let long = words.concat();
         let case = world
             .insert(
                 "Case",

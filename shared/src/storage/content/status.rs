@@ -104,17 +104,19 @@ pub struct TenantStatus {
 /// numbers, so that this costs the same whatever the tenant's size.
 pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStatus, StoreError> {
     const OBJECTS: &str = "-- status_objects
-        WITH aside AS (SELECT object_id, count(*) AS n FROM quarantine WHERE tenant_id = $1 GROUP BY object_id)
+        WITH aside AS (SELECT object_id, count(*) AS n FROM quarantine WHERE tenant_id = $1 GROUP BY object_id),
+        parked AS (SELECT DISTINCT ON (object_id) object_id, ask FROM jobs
+                    WHERE tenant_id = $1 AND state = 3 ORDER BY object_id, job_id)
         SELECT o.object_id, o.connection_id, o.api_name, o.role, o.enabled, o.interval_s,
                coalesce(c.live, 0), coalesce(a.n, 0),
                c.state, c.ask, c.watermark_at, c.covered_from, c.expected, c.records_read, c.written, c.unchanged,
                c.superseded, c.quarantined, c.suppressed, c.late, c.api_calls, c.loaded_at, c.passed_at,
-               (SELECT ask FROM jobs WHERE tenant_id = $1 AND object_id = o.object_id AND state = 3 ORDER BY job_id LIMIT 1),
+               p.ask,
                (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
                (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id),
                c.expired
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
-          LEFT JOIN aside a USING (object_id)
+          LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
     const TOTALS: &str = "-- status_totals
         SELECT f.tickets, f.shells, (SELECT coalesce(sum(items), 0)::bigint FROM checkpoints WHERE tenant_id = $1)

@@ -30,11 +30,7 @@ pub(super) async fn fetch(
     let begun = Instant::now();
     let mut ahead = None;
     loop {
-        let results = match ahead.take() {
-            Some(results) => results,
-            None => set(turn, &mut progress, &running, address).await?,
-        };
-        let set = match results {
+        let set = match set(turn, &mut progress, &running, address, ahead.take()).await? {
             Results::Set(set) => set,
             Results::Gone => {
                 put_away(turn, address).await?;
@@ -74,17 +70,26 @@ pub(super) async fn fetch(
     }
 }
 
-/// The next set; asked for in smaller ones as long as it is larger than may be held.
+/// The answer to asking for a set.
+type Answer = Result<Results, SalesforceError>;
+
+/// The next set, which may have been answered already; asked for in smaller ones as long as it is larger than may be held.
 async fn set(
     turn: &Turn<'_>,
     progress: &mut BulkProgress,
     running: &Running,
     address: BulkAddress,
+    mut answered: Option<Answer>,
 ) -> Result<Results, JobError> {
     loop {
-        let most = progress.rows_wanted();
-        let locator = running.locator.as_deref();
-        match turn.job.client.bulk_results(address, locator, most).await {
+        let answer = match answered.take() {
+            Some(answer) => answer,
+            None => {
+                let locator = running.locator.as_deref();
+                turn.job.client.bulk_results(address, locator, progress.rows_wanted()).await
+            }
+        };
+        match answer {
             Ok(results) => return Ok(results),
             Err(error @ SalesforceError::BodyTooLarge { .. }) => {
                 let smaller = progress.with_smaller_sets();
@@ -105,17 +110,17 @@ struct Places<'a> {
     read_at: Timestamp,
 }
 
-/// Stores a set while the one after it comes, if one is wanted. One that fails is asked for again by itself, and says why.
+/// Stores a set while the one after it comes, if one is wanted.
 async fn store_ahead(
     turn: &Turn<'_>,
     set: &ResultSet,
     places: &Places<'_>,
     wanted: Option<BulkAddress>,
     tally: &mut Tally,
-) -> Result<Option<Results>, JobError> {
+) -> Result<Option<Answer>, JobError> {
     let next = async {
         let most = places.after.rows_wanted();
-        turn.job.client.bulk_results(wanted?, set.next.as_deref(), most).await.ok()
+        Some(turn.job.client.bulk_results(wanted?, set.next.as_deref(), most).await)
     };
     let (stored, next) = tokio::join!(store(turn, set, places, tally), next);
     stored.map(|()| next)
