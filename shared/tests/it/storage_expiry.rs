@@ -267,37 +267,53 @@ async fn a_ticket_that_comes_back_asks_for_its_items_even_if_its_own_record_was_
     assert_eq!(live(&acme).await, numbers(1, 0, 1, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_purge_that_meets_a_page_with_a_new_word_takes_nothing() {
-    static PAUSE: Pause = Pause::new();
-    let store = Store::open("expiry_paused").await;
-    let acme = monthly(&store).await;
-    store_at(&acme, 0, vec![acme.case_row(1, 0)]).await;
-    store_at(&acme, 0, vec![acme.comment_row(1, 1, 5)]).await;
+/// A page with one more comment on the case, held at its last moment while a purge waits for it; gives what the purge did.
+async fn meeting(store: &Store, acme: &Tenant, (said, pause): (i64, fn()), reached: &Pause) -> Expired {
+    store_at(acme, 0, vec![acme.case_row(1, 0)]).await;
+    store_at(acme, 0, vec![acme.comment_row(1, 1, 5)]).await;
     let (page_lease, purge_lease) = (acme.lease(acme.comment).await, acme.lease(acme.case).await);
     let paused = tokio::spawn({
         let acme = acme.clone();
         async move {
-            let rows = vec![acme.comment_row(2, 1, 31 * DAY)];
-            let page = PageCommit {
-                read_at: at(31 * DAY),
-                before_commit: || PAUSE.stop(),
-                ..acme.page(&page_lease, rows)
-            };
+            let rows = vec![acme.comment_row(2, 1, said)];
+            let page =
+                PageCommit { read_at: at(31 * DAY), before_commit: pause, ..acme.page(&page_lease, rows) };
             let mut client = acme.db.tenant().await.unwrap();
             page_commit(&mut client, page).await.map(|counts| counts.written)
         }
     });
-    PAUSE.reached().await;
+    reached.reached().await;
     let purging = tokio::spawn({
         let acme = acme.clone();
         async move { purge_under(&acme, &purge_lease, at(31 * DAY)).await }
     });
     store.until_waiting(1).await;
-    PAUSE.release();
+    reached.release();
     assert_eq!(paused.await.unwrap().unwrap(), 1);
-    assert_eq!(purging.await.unwrap().unwrap(), Expired::Moved);
-    assert_eq!(ticket(&acme, 1).await, json!({"state": 0, "reason": null, "expired": false, "messages": 2}));
+    purging.await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_purge_that_meets_a_page_with_a_new_word_takes_nothing() {
+    static PAUSE: Pause = Pause::new();
+    let store = Store::open("expiry_paused").await;
+    let acme = monthly(&store).await;
+    assert_eq!(meeting(&store, &acme, (31 * DAY, || PAUSE.stop()), &PAUSE).await, Expired::Moved);
+    assert_eq!(
+        ticket(&acme, 1).await,
+        json!({"state": 0, "reason": null, "expired": false, "messages": 2})
+    );
     assert_eq!(live(&acme).await, numbers(3, 2, 1, 0));
     assert_eq!(purge(&acme, 31).await, Expired::Nothing);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_purge_that_meets_a_page_with_an_old_word_takes_it_along_the_next_time() {
+    static PAUSE: Pause = Pause::new();
+    let store = Store::open("expiry_paused_old").await;
+    let acme = monthly(&store).await;
+    assert_eq!(meeting(&store, &acme, (6, || PAUSE.stop()), &PAUSE).await, Expired::Moved);
+    assert_eq!(live(&acme).await, numbers(3, 2, 1, 0), "none of it was done");
+    assert_eq!(purge(&acme, 31).await, Expired::Left { tickets: 1, records: 3 });
+    assert_eq!(live(&acme).await, numbers(0, 0, 0, 0));
 }

@@ -4,19 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use refrain_shared::catalog::{FieldSet, MessageKind};
+use refrain_shared::catalog::FieldSet;
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::privacy::identities_of;
 use refrain_shared::record::{CanonicalRecord, ReadOrder, RecordState, StateReason};
-use refrain_shared::retention::{Class, CutOffs};
-use refrain_shared::storage::page_commit::{PageCounts, PageRow, ParentObjects, QuarantineRow};
+use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
-use refrain_shared::storage::standings::{Asked, Standings};
-use refrain_shared::ticket::{MessageRow, Projected, ProjectionPlan, project};
+use refrain_shared::storage::standings::Standings;
+use refrain_shared::ticket::{Projected, ProjectionPlan, project};
 
 use super::parse::{Head, Parsed, sealing_failed};
+use super::retain::{EXPIRED, let_go};
 use crate::error::JobError;
 use crate::tenants::TenantView;
 
@@ -54,15 +54,16 @@ pub struct Transformed {
 /// Records that are new or changed, projected and not sealed yet: whether they are kept may depend on how the tickets
 /// stand to which they belong.
 pub struct Drafts {
-    parsed: Parsed,
-    fresh: Vec<Draft>,
+    pub(super) parsed: Parsed,
+    pub(super) fresh: Vec<Draft>,
     counts: PageCounts,
 }
 
-struct Draft {
+/// One of them.
+pub(super) struct Draft {
     /// Its head's place.
-    head: usize,
-    projected: Projected,
+    pub(super) head: usize,
+    pub(super) projected: Projected,
     /// What was stored of it is a stub of the same stamp, left out for the same reason as it may be now.
     was_let_go: bool,
     /// Nothing is known to have changed but what is read of it.
@@ -107,83 +108,6 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
     Drafts { parsed, fresh: drafts, counts }
 }
 
-impl Drafts {
-    /// Of which records is to be known how they stand.
-    #[must_use]
-    pub fn asks(&self, plan: &TransformPlan, parents: &ParentObjects) -> Asked {
-        let mut asked = Asked::default();
-        for (head, draft) in self.live() {
-            match &draft.projected {
-                Projected::Ticket(row) if plan.may_be_over(head, row.record_at) => {
-                    asked.tickets.push(head.id);
-                }
-                Projected::Message(row) if said_at(row).is_none_or(|at| plan.may_be_over(head, at)) => {
-                    let kind = row.ticket_record.key_prefix();
-                    let of = parents.tickets.get(kind).or_else(|| parents.holders.get(kind));
-                    asked.parents.extend(of.map(|object| (*object, row.ticket_record)));
-                    if row.holds {
-                        asked.holders.push(head.id);
-                    }
-                }
-                Projected::Ticket(_)
-                | Projected::Message(_)
-                | Projected::Unlinked
-                | Projected::LetGo { .. }
-                | Projected::Agent(_)
-                | Projected::Customer(_)
-                | Projected::Gone
-                | Projected::Nothing => {}
-            }
-        }
-        asked
-    }
-
-    fn live(&self) -> impl Iterator<Item = (&Head, &Draft)> {
-        let drafts = self.fresh.iter().map(|draft| (&self.parsed.heads[draft.head], draft));
-        drafts.filter(|(head, _)| head.state == RecordState::Live)
-    }
-}
-
-impl TransformPlan {
-    /// What is from before this moment goes, as of a record's reading.
-    fn cut_offs(&self, head: &Head) -> CutOffs {
-        self.view.gate.retention.cut_offs(head.order.read_at)
-    }
-
-    fn may_be_over(&self, head: &Head, at: Timestamp) -> bool {
-        self.cut_offs(head).may_be_over(at)
-    }
-
-    /// Whether a live record belongs to a ticket whose time is over, or is one.
-    fn is_over(&self, head: &Head, projected: &Projected, standings: &Standings) -> bool {
-        let (class, last_activity_at) = match projected {
-            Projected::Ticket(row) => {
-                let (class, said_at) =
-                    standings.tickets.get(&head.id).copied().unwrap_or((Class::Ticket, None));
-                (class, said_at.max(Some(row.record_at)))
-            }
-            Projected::Message(row) => {
-                let Some(class) = standings.let_go.get(&row.ticket_record) else { return false };
-                (*class, standings.said.get(&head.id).copied().max(said_at(row)))
-            }
-            Projected::Unlinked
-            | Projected::LetGo { .. }
-            | Projected::Agent(_)
-            | Projected::Customer(_)
-            | Projected::Gone
-            | Projected::Nothing => return false,
-        };
-        last_activity_at.is_none_or(|at| self.cut_offs(head).is_over(class, at))
-    }
-}
-
-/// When something was said with an item; events and files are no activity of a ticket. Of a session the words may be to
-/// come.
-fn said_at(row: &MessageRow) -> Option<Timestamp> {
-    let says = row.holds || !matches!(row.kind, MessageKind::Event | MessageKind::File);
-    says.then_some(row.sent_at)
-}
-
 /// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
 pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Result<Transformed, JobError> {
     let Drafts { parsed, fresh, mut counts } = drafts;
@@ -207,29 +131,6 @@ pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Res
     }
     Ok(Transformed { rows, quarantined: parsed.quarantined, counts })
 }
-
-/// Nothing of it stays but that it is there: a ticket keeps its times, an item not even those.
-fn let_go(head: &Head, projected: Projected) -> PageRow {
-    let projected = match projected {
-        Projected::Message(row) => Projected::LetGo { of: row.ticket_record },
-        other => other,
-    };
-    PageRow {
-        record: RecordRow {
-            id: head.id,
-            order: head.order,
-            state: EXPIRED,
-            sealed: None,
-            identities: Vec::new(),
-        },
-        projected,
-        email_token: None,
-        merged_into: None,
-        other_fields: false,
-    }
-}
-
-const EXPIRED: RecordState = RecordState::Stub(StateReason::Expired);
 
 enum Verdict {
     Unchanged,

@@ -8,8 +8,9 @@ use refrain_shared::clock::parse_salesforce_datetime;
 use refrain_shared::crypto::tenant_keys::WrappedKey;
 use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
 use refrain_shared::ids::{ConnectionId, FieldSetId, KeyId, ObjectId, TenantId};
-use refrain_shared::retention::Policy;
+use refrain_shared::retention::{Class, Policy};
 use refrain_shared::storage::keys::GateEpochs;
+use refrain_shared::storage::page_commit::ParentObjects;
 use serde_json::value::RawValue;
 
 use super::*;
