@@ -67,7 +67,7 @@ const LARGEST_BODY: usize = 256 * 1024;
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
         changes, connections, files, holds, jobs, keys, objects, people, quarantine, records, retention,
-        status, tenants, tickets,
+        status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -103,6 +103,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/agents", get(people::agents))
         .route("/v1/tenants/{tenant}/customers", get(people::customers))
         .route("/v1/tenants/{tenant}/quarantine", get(quarantine::list))
+        .route("/v1/tenants/{tenant}/verifications", get(verifications::list))
         .fallback(async || ApiError::no_such_operation())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -92,6 +92,15 @@ enum Command {
         #[arg(long, short)]
         tenant: String,
     },
+    /// What came of each comparison with everything that Salesforce shows, the newest first.
+    Verifications {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// Of this object sync alone (obj_…).
+        #[arg(long)]
+        object: Option<String>,
+    },
 }
 
 /// Runs a command; gives the process's exit code.
@@ -106,6 +115,9 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
+        Command::Verifications { tenant, object } => {
+            verbs::verifications(&arguments.api, &tenant, object).await
+        }
     };
     match outcome {
         Ok(()) => 0,

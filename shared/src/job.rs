@@ -11,6 +11,7 @@ pub mod price;
 pub mod related;
 pub mod removal;
 pub mod sweep;
+pub mod verify;
 
 pub use checkpoint::{Checkpoint, ObjectSettings, Position, SyncState, Window};
 pub use envelope::{Decoded, Envelope};

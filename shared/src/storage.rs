@@ -34,6 +34,7 @@ pub mod related;
 pub mod slices;
 pub mod standings;
 pub mod sweeps;
+pub mod verify;
 
 pub use error::StoreError;
 pub use pool::{ConnectOptions, Database, TenantTx, TlsMode};

@@ -175,7 +175,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The position as the SOQL layer wants it.
-fn soql_position(position: &Position) -> Option<refrain_shared::salesforce::soql::Position> {
+pub(crate) fn soql_position(position: &Position) -> Option<refrain_shared::salesforce::soql::Position> {
     let id = refrain_shared::ids::SalesforceId::parse(&position.id).ok()?;
     Some(refrain_shared::salesforce::soql::Position { at: position.stamp, id })
 }

@@ -47,6 +47,7 @@ use super::v1;
         v1::people::agents,
         v1::people::customers,
         v1::quarantine::list,
+        v1::verifications::list,
     ),
     components(schemas(super::problem::Problem)),
     modifiers(&ApiKeySecurity),

@@ -14,6 +14,7 @@ pub mod retention;
 pub mod status;
 pub mod tenants;
 pub mod tickets;
+pub mod verifications;
 
 use super::problem::ApiError;
 

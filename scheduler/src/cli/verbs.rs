@@ -135,7 +135,7 @@ pub(super) enum SyncCommand {
         tenant: String,
         /// The object sync (obj_…).
         object: String,
-        /// Also ask for everything that is here, id by id: a call for some hundred records.
+        /// Also hold everything that is here against everything that Salesforce shows: a call for some thousand records.
         #[arg(long)]
         sweep: bool,
     },
@@ -186,6 +186,19 @@ const STATUS: &[(&str, &str)] = &[
     ("SET ASIDE", "set_aside"),
     ("CALLS", "api_calls"),
     ("FRESHNESS", "freshness"),
+];
+const VERIFICATIONS: &[(&str, &str)] = &[
+    ("OBJECT", "object_id"),
+    ("BEGAN", "began_at"),
+    ("WAY", "way"),
+    ("CALLS", "calls"),
+    ("THERE", "there"),
+    ("SAME", "same"),
+    ("LOST", "lost"),
+    ("STALE", "stale"),
+    ("UNDEAD", "undead"),
+    ("EXTRA", "extra"),
+    ("UNEXPLAINED", "unexplained"),
 ];
 
 pub(super) async fn tenant(api: &ApiArguments, command: TenantCommand) -> Result<(), Exit> {
@@ -291,6 +304,18 @@ pub(super) async fn status(api: &ApiArguments, tenant: &str) -> Result<(), Exit>
             answer["tickets"], answer["messages"], answer["as_of"]
         ));
     }
+    Ok(())
+}
+
+pub(super) async fn verifications(
+    api: &ApiArguments,
+    tenant: &str,
+    object: Option<String>,
+) -> Result<(), Exit> {
+    let of = object.map(|object| format!("&object={object}")).unwrap_or_default();
+    let path = format!("/v1/tenants/{tenant}/verifications?limit=200{of}");
+    let answer = ask(api, Method::GET, &path, None).await?;
+    print(api, &answer, rows(&answer, "verifications"), VERIFICATIONS);
     Ok(())
 }
 

@@ -283,6 +283,18 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         content.connection.0
     );
     world.sql(&standing).await;
+    let verified = format!(
+        "INSERT INTO verifications (tenant_id, connection_id, object_id, began_at, way, calls, balance, unexplained)
+         SELECT '{1}', '{2}', object, '2026-11-18T10:00:00Z', 'bulk', 9, balance::jsonb, unexplained
+           FROM (VALUES ({0}, '{{\"there\": 7, \"same\": 7}}', 0),
+                        ({0} + 1, '{{\"there\": 1}}', 1),
+                        ({0}, '{{\"there\": 9, \"same\": 3, \"lost\": 1, \"stale\": 2, \"undead\": 0, \"extra\": 4,
+                                  \"kept\": {{\"erased\": 2}}}}', 1)) AS v (object, balance, unexplained)",
+        contact.0,
+        content.scope.tenant().0,
+        content.connection.0
+    );
+    world.sql(&verified).await;
     let served = world.serve(FakeProbe::Works).await;
     let customers = served.get(&content.path("customers")).await;
     assert_eq!(customers.body["people"][0]["name"], "Cleo Customer", "{customers:?}");
@@ -300,4 +312,23 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         (&object["deletions_known_to"], &object["swept_at"]),
         (&json!("2026-11-20T10:00:00Z"), &json!("2026-11-19T10:00:00Z"))
     );
+    assert_eq!(object["verified_at"], "2026-11-18T10:00:00Z");
+    let verified =
+        json!({"began_at": "2026-11-18T10:00:00Z", "there": 9, "amiss": 3, "extra": 4, "unexplained": 1});
+    assert_eq!(object["verified"], verified, "the newest");
+
+    let of = format!("{}?limit=1&object={contact}", content.path("verifications"));
+    let first = served.get(&of).await;
+    let shown = &first.body["verifications"][0];
+    assert_eq!(
+        (&shown["there"], &shown["kept"]["erased"], &shown["calls"]),
+        (&json!(9), &json!(2), &json!(9))
+    );
+    let second = served.get(&format!("{of}&cursor={}", first.body["next"].as_str().unwrap())).await;
+    assert_eq!(
+        second.body["verifications"][0]["there"], 7,
+        "the one between is of another object: {second:?}"
+    );
+    let all = served.get(&content.path("verifications")).await;
+    assert_eq!(all.body["verifications"].as_array().unwrap().len(), 3);
 }

@@ -66,12 +66,24 @@ impl ReadBy {
 }
 
 /// The way that is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Way {
     /// Pages of queries.
     Rest,
     /// Jobs of the Bulk API.
     Bulk,
+}
+
+impl Way {
+    /// The closed word in SQL and the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 /// What a choice rests on.

@@ -41,7 +41,7 @@ pub struct Proof {
 pub struct Found {
     /// Records that were live here and asked for.
     pub asked: u64,
-    /// Of all records here, those that were answered in any state.
+    /// Records that were answered, in any state: of those here, or with a scan, all that Salesforce shows.
     pub answered: u64,
     /// Of those asked for, not answered.
     pub missing: u64,

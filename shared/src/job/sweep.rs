@@ -1,4 +1,5 @@
-//! How far a sweep is: a walk over what is stored of an object, then looks at what was not answered. All pure.
+//! How far a sweep is: a scan of the whole object or a walk over what is stored of it, then looks at what was not
+//! answered. All pure.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::job::ObjectSettings;
+use crate::job::verify::Scan;
 use crate::record::{RecordState, StateReason};
 
 /// Ids in one step of the walk; as many as a query's URL takes.
@@ -25,13 +27,18 @@ pub struct SweepProgress {
     pub last: Option<Timestamp>,
     /// When this one began, while it is under way.
     pub began: Option<Timestamp>,
+    /// The scan of the whole object; none where its records are asked for by their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
+    /// Calls so far.
+    pub calls: u64,
     /// Records up to this id are done with.
     pub after: Option<String>,
     /// So many are asked for at once.
     pub each: usize,
     /// Records that were live here and asked for.
     pub asked: u64,
-    /// Records that were answered.
+    /// Records that were answered, in any state; by a scan, also those that are not here.
     pub answered: u64,
     /// The walk is over; what is missing is looked for again.
     pub walked: bool,
@@ -52,6 +59,8 @@ impl Default for SweepProgress {
         Self {
             last: None,
             began: None,
+            scan: None,
+            calls: 0,
             after: None,
             each: EACH,
             asked: 0,

@@ -169,6 +169,13 @@ impl Soql {
         Self { text: format!("{list} FROM {o} WHERE {c} >= {from} AND {c} < {to}"), object: object.clone() }
     }
 
+    /// Every record in no order, as a Bulk job reads it.
+    #[must_use]
+    pub fn whole(object: &ObjectName, fields: &[FieldPath], cursor: &FieldPath) -> Self {
+        let list = select_list(fields, Some(cursor));
+        Self { text: format!("{list} FROM {}", object.as_str()), object: object.clone() }
+    }
+
     /// These records by id; the cursor is read along. At most a few hundred ids fit a URL.
     #[must_use]
     pub fn by_ids(
@@ -364,6 +371,10 @@ mod tests {
             Soql::slice(&case, &[path("Owner.Name")], &cursor, from, to).as_str(),
             "SELECT Id,SystemModstamp,Owner.Name FROM Case WHERE SystemModstamp >= 2026-11-01T00:00:00.000Z AND \
              SystemModstamp < 2026-11-02T00:00:00.000Z"
+        );
+        assert_eq!(
+            Soql::whole(&case, &[path("IsDeleted")], &cursor).as_str(),
+            "SELECT Id,SystemModstamp,IsDeleted FROM Case"
         );
         assert_eq!(
             Soql::oldest(&case, &cursor).as_str(),

@@ -141,7 +141,7 @@ pub async fn slice_split(
     Ok(split == 1)
 }
 
-/// What the jobs table knows of Bulk jobs of an org.
+/// What the jobs table knows of Bulk jobs of an org, those of slices and those of scans.
 #[derive(Debug, Clone, Default)]
 pub struct BulkKnown {
     /// The integration user of the lease's connection.
@@ -156,9 +156,11 @@ pub struct BulkKnown {
 pub async fn bulk_known(db: &Database, lease: &Lease) -> Result<BulkKnown, StoreError> {
     const USER: &str = "-- bulk_known_user\nSELECT user_id FROM connections WHERE connection_id = $1";
     const JOBS: &str = "-- bulk_known_jobs
-        SELECT progress->'running'->>'id',
-               CASE WHEN job_id <> $2 THEN (progress->>'making_since')::timestamptz END
-          FROM jobs WHERE org_id = $1 AND kind = $3";
+        SELECT b.progress->'running'->>'id',
+               CASE WHEN job_id <> $2 THEN (b.progress->>'making_since')::timestamptz END
+          FROM jobs
+         CROSS JOIN LATERAL (SELECT CASE WHEN kind = $3 THEN progress ELSE progress->'scan'->'bulk' END AS progress) b
+         WHERE org_id = $1 AND kind IN ($3, $4)";
     let client = db.control().await?;
     let user = client
         .query_opt(USER, &[&lease.connection.0])
@@ -167,7 +169,7 @@ pub async fn bulk_known(db: &Database, lease: &Lease) -> Result<BulkKnown, Store
         .and_then(|row| row.get(0))
         .unwrap_or_default();
     let rows = client
-        .query(JOBS, &[&lease.org.as_str(), &lease.job.0, &Kind::Bulk.word()])
+        .query(JOBS, &[&lease.org.as_str(), &lease.job.0, &Kind::Bulk.word(), &Kind::Sweep.word()])
         .await
         .map_err(StoreError::at("bulk_known_jobs"))?;
     Ok(BulkKnown {

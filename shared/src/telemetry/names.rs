@@ -74,6 +74,10 @@ metrics! {
     CALLS = "sync_salesforce_calls_total", Counter, ["call"];
     /// Duration of calls to Salesforce.
     CALL_TIME = "sync_salesforce_call_duration_seconds", Histogram, ["call"];
+    /// Comparisons of an object with everything that Salesforce shows: the numbers close, or something is unexplained.
+    VERIFICATIONS = "sync_verifications_total", Counter, ["outcome"];
+    /// Records that a comparison found amiss, and those that nothing explains.
+    DIFFERENCES = "sync_differences_total", Counter, ["finding"];
     /// Duration of page commits.
     COMMIT_TIME = "sync_page_commit_duration_seconds", Histogram, ["object"];
     /// Rounds of a background loop that failed.

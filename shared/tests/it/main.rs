@@ -23,3 +23,4 @@ mod storage_sealing;
 mod storage_suppression;
 mod storage_sweeps;
 mod storage_tickets;
+mod storage_verify;

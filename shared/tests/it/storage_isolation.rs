@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content: its own role only.
-const CONTENT: [&str; 12] = [
+const CONTENT: [&str; 14] = [
     "agents",
     "connection_secrets",
     "customers",
@@ -20,9 +20,11 @@ const CONTENT: [&str; 12] = [
     "missing_records",
     "quarantine",
     "records",
+    "scanned_records",
     "suppressions",
     "ticket_facets",
     "tickets",
+    "verifications",
 ];
 /// A tenant's rows without content: its own role, and the control role for all tenants.
 const CONTROL_OF_A_TENANT: [&str; 10] = [
@@ -80,6 +82,11 @@ async fn filled(store: &Store) -> Tenant {
         format!("INSERT INTO files (tenant_id, connection_id, file_id, object, body, state) VALUES ('{id}', '{connection}', '00P1', 'Attachment', 'Body', 0)"),
         format!("INSERT INTO file_chunks VALUES ('{id}', '{connection}', '00P1', '{connection}', 0, '')"),
         format!("INSERT INTO missing_records VALUES ('{id}', '{connection}', {object}, '#1', now())"),
+        format!("INSERT INTO scanned_records VALUES ('{id}', '{connection}', {object}, '#1', now(), false)"),
+        format!(
+            "INSERT INTO verifications (tenant_id, connection_id, object_id, began_at, way, calls, balance, unexplained)
+             VALUES ('{id}', '{connection}', {object}, now(), 'rest', 1, '{{}}', 0)"
+        ),
         format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)

@@ -28,6 +28,8 @@ use crate::engine::{ReadPlan, Tally};
 use crate::error::{JobError, Step};
 use leave::{by_rest, gave_up, leave};
 
+pub(super) use begin::{LIMITED, remove_unheard, was_not_made};
+
 /// The slice of such a job.
 #[derive(Deserialize)]
 struct Params {
@@ -80,12 +82,12 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         return gone(&turn, progress, tally).await;
     };
     if progress.loaded {
-        put_away(&turn, address).await?;
+        put_away(&job, address).await?;
         return Ok(Left::Open(JobEnd::Done));
     }
     if running.field_set != turn.plan.transform.fields.id {
         // Other fields are read by now; what the job brings would be refused.
-        put_away(&turn, address).await?;
+        put_away(&job, address).await?;
         let anew = BulkProgress { lost: progress.lost, ..progress.anew() };
         return leave(&turn, &anew, JobEnd::More, tally).await;
     }
@@ -118,11 +120,11 @@ async fn look(
         }
         Some(BulkState::Failed(reason)) => {
             tracing::warn!(object = %turn.plan.api_name, %reason, "Salesforce gave a Bulk job up");
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             gave_up(turn, progress, &reason, tally).await
         }
         Some(BulkState::Aborted) => {
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             gone(turn, progress, tally).await
         }
         None => gone(turn, progress, tally).await,
@@ -140,11 +142,12 @@ async fn gone(turn: &Turn<'_>, progress: BulkProgress, tally: &mut Tally) -> Res
 }
 
 /// Takes the job away at Salesforce. What can be tried again is; a refusal leaves it to end of age.
-async fn put_away(turn: &Turn<'_>, address: BulkAddress) -> Result<(), JobError> {
-    let Err(error) = turn.job.client.bulk_remove(address).await else { return Ok(()) };
-    match error.disposition(turn.job.context.clock.now()) {
+pub(super) async fn put_away(job: &Job<'_>, address: BulkAddress) -> Result<(), JobError> {
+    let Err(error) = job.client.bulk_remove(address).await else { return Ok(()) };
+    let now = job.context.clock.now();
+    match error.disposition(now) {
         Disposition::Retry { .. } | Disposition::Defer { .. } if error.fault().is_none() => {
-            Err(turn.failed(Step::Extract, &error))
+            Err(JobError::of(Step::Extract, &error, now))
         }
         _ => {
             let detail = crate::error::chain(&error);
@@ -159,7 +162,7 @@ fn waits(delay: std::time::Duration) -> JobEnd {
     JobEnd::WaitFor { delay, reason: "bulk_running", attempt: 0 }
 }
 
-fn address_of(running: &Running) -> Option<BulkAddress> {
+pub(super) fn address_of(running: &Running) -> Option<BulkAddress> {
     let id = refrain_shared::ids::SalesforceId::parse(&running.id).ok()?;
     Some(BulkAddress { id, version: running.version.parse().ok()? })
 }

@@ -1,11 +1,16 @@
-//! The standing job that asks Salesforce for everything that is here, id by id: what the log of deletions cannot tell,
-//! and what any window missed. It walks in key order and takes up where its last commit left off.
+//! The standing job that holds everything that is here against everything that Salesforce shows: what the log of deletions
+//! cannot tell, and what any window missed. One [`scan`] of the ids and stamps of the whole object is set down and
+//! compared ([`verify`]); records that are found by what they belong to alone are asked for id by id, in a walk in key
+//! order. It takes up where its last commit left off.
 //!
 //! What is not answered is looked for again and removed only as [`removal`](refrain_shared::job::removal) decides. Where
 //! that is for a person, this job alone is parked: increments go on, for what they bring is true all the same. Purged and
 //! hidden records look alike; what was removed for either reason is live again once a sweep finds it answered.
 
 mod look;
+mod scan;
+mod scan_bulk;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +29,7 @@ use refrain_shared::storage::sweeps::{
     Missing, Stored, following_get, let_go_count, missing_add, missing_count, missing_forget, missing_next,
     standing_ask, sweep_next,
 };
+use refrain_shared::storage::verify::scanned_clear;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 use tokio::time::Instant;
@@ -45,6 +51,8 @@ struct Sweep<'a> {
     progress: SweepProgress,
     /// When the object was first wanted.
     wanted: Timestamp,
+    /// Calls of this turn that are counted already.
+    taken: i64,
     started: Instant,
 }
 
@@ -66,10 +74,13 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         key: ObjectKey { connection: job.lease.connection, object: job.lease.object },
         progress,
         wanted: made.from,
+        taken: 0,
         started: Instant::now(),
     };
-    let end = sweep.go_on(tally).await?;
-    tally.calls += job.lane.attempts_taken();
+    let end = sweep.go_on(tally).await;
+    sweep.count_calls();
+    tally.calls += sweep.taken;
+    let end = end?;
     finish(job.context, job.lease, &sweep.progress, &end, &report(tally, end != JobEnd::More))
         .await
         .map_err(failed)?;
@@ -79,19 +90,17 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
 impl Sweep<'_> {
     async fn go_on(&mut self, tally: &mut Tally) -> Result<JobEnd, JobError> {
         if self.progress.began.is_none() {
-            let tx = &mut self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
-            let tx = TenantTx::begin(tx, &self.scope).await.map_err(|e| self.failed(&e))?;
-            missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
-            self.progress.began = Some(self.job.context.clock.now());
-            self.commit(tx).await?;
+            self.begin().await?;
         }
         if let Some(until) = self.progress.not_before
             && let Ok(left) = (until - self.job.context.clock.now()).to_std()
         {
             return Ok(wait(left, "look_again"));
         }
-        if !self.progress.walked && !self.walk().await? {
-            return Ok(JobEnd::More);
+        if !self.progress.walked
+            && let Some(end) = self.look_at_all().await?
+        {
+            return Ok(end);
         }
         loop {
             if let Some(state) = self.progress.removal() {
@@ -123,17 +132,38 @@ impl Sweep<'_> {
                     return Ok(wait(AGAIN, "look_again"));
                 }
                 Removal::Ask(doubt) => {
-                    // Whoever starts it again has changed something: it begins with a new walk.
-                    self.progress = SweepProgress { last: self.progress.last, ..SweepProgress::default() };
-                    return Ok(JobEnd::Park { ask: doubt.ask(&self.plan.api_name, &found) });
+                    return self.ask(doubt.ask(&self.plan.api_name, &found), found.missing).await;
                 }
             }
         }
     }
 
+    async fn begin(&mut self) -> Result<(), JobError> {
+        let scan = self.new_scan().await?;
+        let mut client = self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
+        let tx = TenantTx::begin(&mut client, &self.scope).await.map_err(|e| self.failed(&e))?;
+        missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
+        scanned_clear(&tx, self.key, (None, None), &[]).await.map_err(|e| self.failed(&e))?;
+        self.progress.began = Some(self.job.context.clock.now());
+        self.progress.scan = scan;
+        self.commit(tx).await
+    }
+
+    /// Looks at everything, there and here; gives how the turn ends, or nothing when that is done.
+    async fn look_at_all(&mut self) -> Result<Option<JobEnd>, JobError> {
+        if let Some(end) = self.scan().await? {
+            return Ok(Some(end));
+        }
+        if self.progress.scan.is_some() {
+            return self.compare().await;
+        }
+        Ok((!self.walk().await?).then_some(JobEnd::More))
+    }
+
     /// Asks for everything that is here; gives whether the walk is over.
     async fn walk(&mut self) -> Result<bool, JobError> {
-        let db = &self.job.context.db;
+        let job = self.job;
+        let db = &job.context.db;
         loop {
             let (after, each) = (self.progress.after.as_deref(), self.progress.each);
             let stored = sweep_next(db, &self.scope, self.key, after, each).await;
@@ -231,6 +261,7 @@ impl Sweep<'_> {
             };
             let rows: Vec<_> = missing.iter().map(row).collect();
             let read_at = missing.iter().map(|record| record.missed_at).max().unwrap_or_default();
+            self.count_calls();
             let stored = self.stored();
             let step = |_: &Tally| JobStep::Continue(stored);
             let prepared = Prepared::gone(rows, read_at);
@@ -240,6 +271,9 @@ impl Sweep<'_> {
             let mut client = self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
             let tx = TenantTx::begin(&mut client, &self.scope).await.map_err(|e| self.failed(&e))?;
             missing_forget(&tx, self.key, Some(&ids)).await.map_err(|e| self.failed(&e))?;
+            if let Some(scan) = &mut self.progress.scan {
+                scan.balance.extra += missing.len() as u64;
+            }
             self.commit(tx).await?;
             if self.is_time_to_stop() {
                 return Ok(false);
@@ -275,11 +309,10 @@ impl Sweep<'_> {
     }
 
     async fn over(&mut self) -> Result<JobEnd, JobError> {
-        let mut client = self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
-        let tx = TenantTx::begin(&mut client, &self.scope).await.map_err(|e| self.failed(&e))?;
-        missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
-        self.progress = self.progress.over();
-        self.commit(tx).await?;
+        if let Some(end) = self.close().await? {
+            return Ok(end);
+        }
+        self.end().await?;
         Ok(wait(every(&self.job.inputs.settings), "cadence"))
     }
 
@@ -296,8 +329,16 @@ impl Sweep<'_> {
             .map_err(|e| self.failed(&e))
     }
 
+    /// Adds the calls since it was asked last.
+    fn count_calls(&mut self) {
+        let calls = self.job.lane.attempts_taken();
+        self.taken += calls;
+        self.progress.calls += u64::try_from(calls).unwrap_or_default();
+    }
+
     /// Commits with how far the sweep is.
-    async fn commit(&self, tx: TenantTx<'_>) -> Result<(), JobError> {
+    async fn commit(&mut self, tx: TenantTx<'_>) -> Result<(), JobError> {
+        self.count_calls();
         job_touch(tx.sql(), self.job.lease, Some(&self.stored())).await.map_err(|e| self.failed(&e))?;
         tx.commit().await.map_err(|e| self.failed(&e))
     }

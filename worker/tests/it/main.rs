@@ -23,4 +23,5 @@ mod retention;
 mod sweep;
 mod tracing_links;
 mod transcripts;
+mod verify;
 mod world;

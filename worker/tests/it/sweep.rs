@@ -163,7 +163,10 @@ async fn a_sweep_that_is_cut_off_after_each_step_finds_the_same() {
         ))
         .await;
     world.sql("UPDATE checkpoints SET live = live - 1 WHERE live > 0").await;
-    world.sql("UPDATE jobs SET progress = '{\"each\": 7}' WHERE kind = 'sweep'").await;
+    // As of an object whose records are found by what they belong to: what is here is asked for by its ids.
+    world
+        .sql("UPDATE jobs SET progress = jsonb_build_object('each', 7, 'began', now()) WHERE kind = 'sweep'")
+        .await;
     world.context.draining.cancel();
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'sweep'").await;
     world.run_until_quiet().await;
@@ -189,10 +192,11 @@ async fn an_answer_that_lacks_everything_once_removes_nothing() {
     world.pass().await;
     let before = records(&world, case, "0").await;
     let body = json!({"totalSize": 0, "done": true, "records": []}).to_string();
-    let fault = json!({"match": {"soql": "WHERE Id IN"}, "times": 1,
+    let fault = json!({"match": {"soql": "SystemModstamp >= 1700"}, "times": 1,
         "fault": {"kind": "status", "status": 200, "body": body, "content_type": "application/json"}});
     world.post("faults", fault).await;
     world.pass().await;
+    assert_eq!(world.value("SELECT count(*) FROM missing_records").await, before, "the lie was told");
     later(&world).await;
     assert_eq!(records(&world, case, "0").await, before);
     assert_eq!(world.value("SELECT count(*) FROM missing_records").await, "0");

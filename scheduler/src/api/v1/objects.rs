@@ -167,7 +167,7 @@ pub(in crate::api) async fn update(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SyncQuery {
-    /// Also asks for everything that is here, id by id: a call for some hundred records.
+    /// Also holds everything that is here against everything that Salesforce shows: a call for some thousand records.
     #[serde(default)]
     pub sweep: bool,
 }

@@ -87,6 +87,11 @@ pub struct ObjectStatus {
     pub deletions_known_to: Option<DateTime<Utc>>,
     /// When the last whole sweep began: whatever vanished before it was found.
     pub swept_at: Option<DateTime<Utc>>,
+    /// When everything here was held against everything that Salesforce shows, last; null for objects whose records are
+    /// found by what they belong to alone.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// What came of that.
+    pub verified: Option<store::Verified>,
 }
 
 /// Everything about the tenant's freshness and completeness.
@@ -167,5 +172,7 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         passed_at: progress.passed_at,
         deletions_known_to: object.deletions_known_to,
         swept_at: object.swept_at,
+        verified_at: object.verified.map(|verified| verified.began_at),
+        verified: object.verified,
     }
 }

@@ -1,5 +1,7 @@
 //! Where every object sync of a tenant stands, with numbers that add up.
 
+// `Timestamp` by its own name, which the API's description knows.
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
@@ -40,6 +42,23 @@ pub struct ObjectStatus {
     pub deletions_known_to: Option<Timestamp>,
     /// When the last whole sweep began.
     pub swept_at: Option<Timestamp>,
+    /// What came of the last scan of everything that Salesforce shows.
+    pub verified: Option<Verified>,
+}
+
+/// The last comparison of an object with everything that Salesforce shows, in short. The API shows it as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Verified {
+    /// Salesforce's clock when it began.
+    pub began_at: DateTime<Utc>,
+    /// Records that Salesforce showed.
+    pub there: i64,
+    /// Of them, those that were amiss here, and were read whole.
+    pub amiss: i64,
+    /// Records here that Salesforce shows no more, and that were taken away.
+    pub extra: i64,
+    /// What nothing explains: zero, or somebody must look.
+    pub unexplained: i64,
 }
 
 /// What became of the records that were read: the sum of the six outcomes is what was read. The API shows it as it is.
@@ -114,9 +133,14 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                p.ask,
                (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
                (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id),
-               c.expired
+               v.began_at, v.there, v.amiss, v.extra, v.unexplained, c.expired
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
+          LEFT JOIN LATERAL (
+               SELECT began_at, (balance->>'there')::bigint AS there, (balance->>'extra')::bigint AS extra, unexplained,
+                      (balance->>'lost')::bigint + (balance->>'stale')::bigint + (balance->>'undead')::bigint AS amiss
+                 FROM verifications v WHERE v.tenant_id = $1 AND v.object_id = o.object_id
+                ORDER BY v.verification_id DESC LIMIT 1) v ON true
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
     const TOTALS: &str = "-- status_totals
         SELECT f.tickets, f.shells, (SELECT coalesce(sum(items), 0)::bigint FROM checkpoints WHERE tenant_id = $1)
@@ -149,6 +173,13 @@ fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
         ask: row.get::<_, Option<Json<UserMessage>>>(23).map(|ask| ask.0),
         deletions_known_to: row.get(24),
         swept_at: row.get(25),
+        verified: row.get::<_, Option<Timestamp>>(26).map(|began_at| Verified {
+            began_at,
+            there: row.get::<_, Option<i64>>(27).unwrap_or_default(),
+            amiss: row.get::<_, Option<i64>>(28).unwrap_or_default(),
+            extra: row.get::<_, Option<i64>>(29).unwrap_or_default(),
+            unexplained: row.get(30),
+        }),
     })
 }
 
@@ -170,7 +201,7 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             superseded: row.get(16),
             quarantined: row.get(17),
             suppressed: row.get(18),
-            expired: row.get(26),
+            expired: row.get(31),
             late: row.get(19),
             api_calls: row.get(20),
         },

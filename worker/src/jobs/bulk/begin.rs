@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use refrain_shared::clock::Timestamp;
 use refrain_shared::job::bulk::{BulkProgress, Found, Running, Unheard, next_look, unheard};
 use refrain_shared::job::lease::JobEnd;
 use refrain_shared::job::price::{Quote, rest_instead};
@@ -12,13 +13,13 @@ use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::slices::{BulkKnown, bulk_known};
 
 use super::leave::{by_rest, gave_up, leave};
-use super::{Left, Turn, put_away, stored, waits};
+use super::{Job, Left, Turn, put_away, stored, waits};
 use crate::crash::{CrashPoint, pass};
 use crate::engine::{Tally, reader};
 use crate::error::{JobError, Step};
 
 /// A spent allowance of Bulk jobs is looked at again this much later.
-const LIMITED: Duration = Duration::from_mins(15);
+pub(in crate::jobs) const LIMITED: Duration = Duration::from_mins(15);
 
 /// Makes the job; the slice then waits for it.
 pub(super) async fn begin(
@@ -27,7 +28,7 @@ pub(super) async fn begin(
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
     if let Some(since) = progress.making_since {
-        remove_unheard(turn, since).await?;
+        remove_unheard(turn.job, since).await?;
     }
     let selection = reader::selection(&turn.plan).map_err(|e| turn.failed(Step::Plan, &e))?;
     let (lo, hi) = (turn.slice.lo, turn.slice.hi);
@@ -69,7 +70,7 @@ async fn note(turn: &Turn<'_>, progress: &BulkProgress) -> Result<(), JobError> 
 }
 
 /// A refusal says that nothing was made; a broken wire or a hiccup of the platform says nothing.
-fn was_not_made(error: &SalesforceError) -> bool {
+pub(in crate::jobs) fn was_not_made(error: &SalesforceError) -> bool {
     match error {
         SalesforceError::Api(fault) => (400..500).contains(&fault.status),
         SalesforceError::Held(_) | SalesforceError::Name(_) => true,
@@ -110,26 +111,26 @@ async fn refused(
     }
 }
 
-/// Takes away what this slice made at Salesforce without hearing of it.
-async fn remove_unheard(turn: &Turn<'_>, since: refrain_shared::clock::Timestamp) -> Result<(), JobError> {
-    let now = turn.job.context.clock.now();
-    let (listed, there) = turn.job.client.bulk_list().await.map_err(|e| turn.failed(Step::Extract, &e))?;
-    let BulkKnown { user, ids, making } =
-        bulk_known(&turn.job.context.db, turn.job.lease).await.map_err(|e| turn.store_failed(&e))?;
+/// Takes away what this job made at Salesforce without hearing of it.
+pub(in crate::jobs) async fn remove_unheard(job: &Job<'_>, since: Timestamp) -> Result<(), JobError> {
+    let now = job.context.clock.now();
+    let (listed, there) = job.client.bulk_list().await.map_err(|e| JobError::of(Step::Extract, &e, now))?;
+    let known = bulk_known(&job.context.db, job.lease).await;
+    let BulkKnown { user, ids, making } = known.map_err(|e| JobError::of(Step::Load, &e, now))?;
     let found: Vec<Found> = listed.iter().map(found).collect();
     let of = Unheard {
         user: &user,
-        object: &turn.plan.api_name,
+        object: &job.inputs.api_name,
         since,
         ahead: there - now,
         known: &ids,
         others: &making,
     };
-    let version = turn.job.client.settings().api_version;
+    let version = job.client.settings().api_version;
     for id in unheard(&found, &of) {
-        let Some(job) = listed.iter().find(|job| job.id.as_str() == id) else { continue };
-        tracing::info!(object = %turn.plan.api_name, bulk.id = %job.id, "a Bulk job nobody heard of is put away");
-        put_away(turn, BulkAddress { id: job.id, version }).await?;
+        let Some(lost) = listed.iter().find(|listed| listed.id.as_str() == id) else { continue };
+        tracing::info!(object = %job.inputs.api_name, bulk.id = %lost.id, "a Bulk job nobody heard of is put away");
+        put_away(job, BulkAddress { id: lost.id, version }).await?;
     }
     Ok(())
 }

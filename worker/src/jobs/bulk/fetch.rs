@@ -33,7 +33,7 @@ pub(super) async fn fetch(
         let set = match set(turn, &mut progress, &running, address, ahead.take()).await? {
             Results::Set(set) => set,
             Results::Gone => {
-                put_away(turn, address).await?;
+                put_away(turn.job, address).await?;
                 return gone(turn, progress, tally).await;
             }
         };
@@ -44,7 +44,7 @@ pub(super) async fn fetch(
             tracing::warn!(
                 object = %turn.plan.api_name, rows = running.rows, total = ?running.total, "a Bulk job's sets do not add up"
             );
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             return gone(turn, progress, tally).await;
         }
         // What was committed last is said again with every part but the last: a set that is half here is read again.
@@ -61,7 +61,7 @@ pub(super) async fn fetch(
         let goes_on = !is_last && !stops;
         ahead = store_ahead(turn, &set, &places, goes_on.then_some(address), tally).await?;
         if is_last {
-            put_away(turn, address).await?;
+            put_away(turn.job, address).await?;
             return Ok(Left::Open(JobEnd::Done));
         }
         if stops {

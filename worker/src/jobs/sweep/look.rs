@@ -99,7 +99,7 @@ pub(super) async fn prove(job: &Job<'_>, plan: &ReadPlan) -> Result<Proof, JobEr
     Ok(Proof { described, count })
 }
 
-fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
+pub(super) fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
     let fields = plan.transform.fields.fields().iter().filter(|field| field.path == "IsDeleted");
     Ok(Selection {
         object: ObjectName::parse(&plan.api_name)?,
@@ -109,14 +109,14 @@ fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
     })
 }
 
-fn read(record: &RawValue, cursor: &str) -> Option<(SalesforceId, Answered)> {
+pub(super) fn read(record: &RawValue, cursor: &str) -> Option<(SalesforceId, Answered)> {
     let values: HashMap<String, Value> = serde_json::from_str(record.get()).ok()?;
     let id = SalesforceId::parse(values.get("Id")?.as_str()?).ok()?;
     let stamp = parse_salesforce_datetime(values.get(cursor)?.as_str()?)?;
     Some((id, Answered { stamp, deleted: values.get("IsDeleted").and_then(Value::as_bool) == Some(true) }))
 }
 
-fn unreadable() -> SalesforceError {
+pub(super) fn unreadable() -> SalesforceError {
     SalesforceError::Unreadable {
         expected: "a record with its id and stamp",
         status: 200,
@@ -125,6 +125,6 @@ fn unreadable() -> SalesforceError {
 }
 
 /// Steps of a sweep are not narrowed by the runner: it halves what it asks for by itself.
-fn failed(job: &Job<'_>, error: &SalesforceError) -> JobError {
+pub(super) fn failed(job: &Job<'_>, error: &SalesforceError) -> JobError {
     JobError::of(Step::Plan, error, job.context.clock.now())
 }
