@@ -162,8 +162,8 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    let changed = tickets::write(&tx, key, &page, &applied, &touched.tickets).await?;
-    closure::ask(&tx, &page, &applied, changed).await?;
+    let led = tickets::write(&tx, key, &page, &applied, &touched.tickets).await?;
+    closure::ask(&tx, &page, &applied, led).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)

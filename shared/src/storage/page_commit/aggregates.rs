@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
-use super::tickets::Made;
+use super::tickets::{Led, Made};
 use crate::catalog::transcript;
 use crate::ids::ObjectId;
 use crate::record::StateReason;
@@ -33,7 +33,7 @@ const EMPTIED: i16 = 21;
 /// and all of its items with it. An item from before the cut-off, which came by a page that did not know better, waits
 /// there for the ticket's next purge.
 ///
-/// Gives what the statement made, and the shells among it.
+/// Gives what the statement made, the shells among it, and the tickets that were tombstones before.
 pub(super) async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -41,13 +41,13 @@ pub(super) async fn aggregate(
     cut_offs: CutOffs,
     first: i64,
     talked: &[(ObjectId, &str)],
-) -> Result<(Made, Vec<(ObjectId, String)>), StoreError> {
+) -> Result<(Made, Led), StoreError> {
     const SQL: &str = "-- tickets_aggregate
         WITH touched AS (
-            SELECT k.object_id, k.record_id, k.n, t.state AS was
+            SELECT k.object_id, k.record_id, k.n, t.state AS was, t.reason AS why
               FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
               LEFT JOIN LATERAL (
-                   SELECT state FROM tickets t
+                   SELECT state, reason FROM tickets t
                     WHERE t.connection_id = $2 AND t.object_id = k.object_id AND t.record_id = k.record_id
                     OFFSET 0) t ON true),
         written AS (
@@ -96,7 +96,8 @@ pub(super) async fn aggregate(
         SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
                count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1),
                coalesce(array_agg(object_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}'),
-               coalesce(array_agg(record_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}')
+               coalesce(array_agg(record_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}'),
+               coalesce(array_agg(record_id) FILTER (WHERE k.was = 2 AND k.why > 10 AND k.why <> $7), '{}')
           FROM written w JOIN touched k USING (object_id, record_id)";
     let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
@@ -121,5 +122,5 @@ pub(super) async fn aggregate(
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
     let new_shells = row.get::<_, Vec<i32>>(2).into_iter().map(ObjectId).zip(row.get::<_, Vec<String>>(3));
-    Ok((Made::of(&row), new_shells.collect()))
+    Ok((Made::of(&row), Led { wanted: new_shells.collect(), gone: row.get(4) }))
 }

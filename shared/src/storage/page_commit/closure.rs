@@ -1,7 +1,7 @@
 //! What a page leads to beyond itself: a ticket is kept with all of its conversation, and a message with its ticket,
 //! however far back either lies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::super::departures::items_wanted;
 use super::super::error::StoreError;
@@ -13,7 +13,7 @@ use super::super::related::{
 use super::checkpoint::CheckpointMove;
 use super::expiry;
 use super::gone::has_left;
-use super::tickets::of_objects;
+use super::tickets::{Led, of_objects};
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
 use crate::ids::{ObjectId, SalesforceId};
@@ -25,8 +25,9 @@ pub(super) async fn ask(
     tx: &TenantTx<'_>,
     page: &PageCommit<'_>,
     applied: &[Applied<'_>],
-    mut wanted: Vec<(ObjectId, String)>,
+    led: Led,
 ) -> Result<(), StoreError> {
+    let Led { mut wanted, gone } = led;
     let (owner, object) = (Owner::from(page.lease), page.lease.object);
     let is_ticket = page.parents.tickets.values().any(|ticket| *ticket == object);
     if is_ticket && matches!(page.moves, CheckpointMove::SliceDone { .. }) {
@@ -37,6 +38,7 @@ pub(super) async fn ask(
     }
     parents_wanted(tx, owner, &wanted).await?;
     let_go_too_early(tx, owner, page, applied).await?;
+    came_too_late(tx, owner, page, applied, &gone).await?;
     let new: Vec<(&str, Option<Timestamp>)> = applied.iter().filter_map(new_parent).collect();
     let changed: Vec<(&str, Option<Timestamp>)> =
         applied.iter().filter_map(|row| changed_parent(page, row)).map(|id| (id, None)).collect();
@@ -76,6 +78,24 @@ async fn follow_items(
     parents.sort_unstable();
     parents.dedup();
     children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await
+}
+
+/// Items were read before what they belong to left, and come after everything else of it was looked at: they are looked at
+/// as well. What that look brings is not looked at once more, be it as it may.
+async fn came_too_late(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    page: &PageCommit<'_>,
+    applied: &[Applied<'_>],
+    gone: &[String],
+) -> Result<(), StoreError> {
+    if gone.is_empty() || page.lease.params["gone"] == true {
+        return Ok(());
+    }
+    let live = applied.iter().filter(|row| row.record.state == RecordState::Live);
+    let parents: HashSet<&str> = live.filter_map(|row| Some(row.message()?.ticket_record.as_str())).collect();
+    let late: Vec<&str> = gone.iter().map(String::as_str).filter(|id| parents.contains(id)).collect();
+    items_wanted(tx, owner, &late).await
 }
 
 /// Items were let go with a ticket that has come back while their page was on its way: all of its items are read again.

@@ -34,24 +34,43 @@ impl Made {
     }
 }
 
-/// Writes the page's tickets and what its messages change of others; gives the records that are to be read for it: of
-/// tickets that are shells now and were none, and of sessions that are not here although something was said in them.
+/// What a page's tickets and messages lead to.
+#[derive(Debug, Default)]
+pub(super) struct Led {
+    /// Records to be read: of tickets that are shells now and were none, and of sessions that are not here although
+    /// something was said in them.
+    pub(super) wanted: Vec<(ObjectId, String)>,
+    /// Tickets and sessions that had left before the page's messages were said to belong to them.
+    pub(super) gone: Vec<String>,
+}
+
+impl Led {
+    fn add(&mut self, other: Self) {
+        self.wanted.extend(other.wanted);
+        self.gone.extend(other.gone);
+    }
+}
+
+/// Writes the page's tickets and what its messages change of others.
 pub(super) async fn write(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     page: &PageCommit<'_>,
     applied: &[Applied<'_>],
     touched: &BTreeSet<String>,
-) -> Result<Vec<(ObjectId, String)>, StoreError> {
+) -> Result<Led, StoreError> {
     let (parents, mapping_epoch) = (page.parents, page.gate.mapping);
     let cut_offs = page.gate.retention.cut_offs(page.read_at);
     let holders = of_objects(&parents.holders, touched);
-    let (mut touched, mut wanted) = (touched.clone(), Vec::new());
+    let (mut touched, mut led) = (touched.clone(), Led::default());
     if !holders.is_empty() {
         // Only under the feed's lock is it certain which items are here and where they belong.
         feed_lock(tx).await?;
-        touched.extend(holders_tickets(tx, key, &holders).await?);
-        wanted = expiry::holders_let_go(tx, key, &holders).await?;
+        for holder in holders_tickets(tx, key, &holders).await? {
+            touched.insert(holder.ticket);
+            led.gone.extend(holder.has_left.then_some(holder.id));
+        }
+        led.wanted = expiry::holders_let_go(tx, key, &holders).await?;
     }
     let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
@@ -59,7 +78,7 @@ pub(super) async fn write(
     let is_ticket = parents.tickets.values().any(|object| *object == key.object);
     let bare: Vec<&Applied<'_>> = applied.iter().filter(|row| is_ticket && row.is_bare()).collect();
     if tickets.is_empty() && bare.is_empty() && talked.is_empty() {
-        return Ok(wanted);
+        return Ok(led);
     }
     let own = tickets.len() + bare.len();
     let first = feed_advance(tx, own + talked.len()).await?;
@@ -74,7 +93,7 @@ pub(super) async fn write(
         made.shells += i64::try_from(active.len()).unwrap_or(i64::MAX);
         upsert(tx, key, mapping_epoch, first, &tickets, &active).await?;
         facets::replace(tx, key, &tickets).await?;
-        wanted.extend(active.into_iter().map(|id| (key.object, id)));
+        led.wanted.extend(active.into_iter().map(|id| (key.object, id)));
     }
     if !bare.is_empty() {
         let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
@@ -84,20 +103,20 @@ pub(super) async fn write(
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(own).unwrap_or(i64::MAX);
-        let (more, shells) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
+        let (more, others) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
         made.add(more);
-        wanted.extend(shells);
+        led.add(others);
     }
     if !awaited.is_empty() {
         let first = feed_advance(tx, awaited.len()).await?;
         talked = awaited.iter().map(|record| (key.object, record.as_str())).collect();
         // Their own records came with this page, so none of them is a shell, unless they were let go too early.
-        let (more, shells) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
+        let (more, others) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
         made.add(more);
-        wanted.extend(shells);
+        led.add(others);
     }
     count(tx, made).await?;
-    Ok(wanted)
+    Ok(led)
 }
 
 /// The records of these objects, told by the beginnings of their ids.
