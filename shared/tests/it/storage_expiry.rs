@@ -299,10 +299,7 @@ async fn a_purge_that_meets_a_page_with_a_new_word_takes_nothing() {
     let store = Store::open("expiry_paused").await;
     let acme = monthly(&store).await;
     assert_eq!(meeting(&store, &acme, (31 * DAY, || PAUSE.stop()), &PAUSE).await, Expired::Moved);
-    assert_eq!(
-        ticket(&acme, 1).await,
-        json!({"state": 0, "reason": null, "expired": false, "messages": 2})
-    );
+    assert_eq!(ticket(&acme, 1).await, json!({"state": 0, "reason": null, "expired": false, "messages": 2}));
     assert_eq!(live(&acme).await, numbers(3, 2, 1, 0));
     assert_eq!(purge(&acme, 31).await, Expired::Nothing);
 }
