@@ -103,7 +103,7 @@ pub async fn run(
             Ok(Left::Open(JobEnd::WaitFor { delay: ABSENT, reason: "not_kept", attempt: 0 }))
         }
         Kind::Deleted => deleted::run(job, tally).await,
-        Kind::Sweep => sweep::run(job, tally).await,
+        Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
         // Ran without a lane, above.
         Kind::Expire => Ok(Left::Open(JobEnd::More)),
     };

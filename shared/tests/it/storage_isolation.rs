@@ -209,6 +209,7 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
             "job_attempts",
             "jobs",
             "missing_records",
+            "scanned_records",
             "suppressions",
             "tenant_feed",
             "tenant_gates (mapping_epoch, suppression_epoch)",

@@ -71,7 +71,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     if !progress.loaded && !slice_is_open(&job.context.db, job.lease, &turn.slice).await.map_err(failed)? {
         // History was cut anew meanwhile.
         if let Some(address) = progress.running.as_ref().and_then(address_of) {
-            put_away(&turn, address).await?;
+            put_away(&job, address).await?;
         }
         return Ok(Left::Open(JobEnd::Done));
     }

@@ -183,6 +183,55 @@ async fn a_missing_and_an_extra_record_do_not_make_up_for_each_other() {
 }
 
 #[tokio::test]
+async fn what_is_not_here_for_a_reason_is_explained() {
+    let world = world_of("verify_explained", 40).await;
+    let by_stamp =
+        format!("SELECT record_id FROM records WHERE {OWN} AND state = 0 ORDER BY modstamp, record_id");
+    let ids = world.sql(&by_stamp).await;
+    let stamp_of = async |id: &String| {
+        world.value(&format!("SELECT modstamp FROM records WHERE record_id = '{id}'")).await
+    };
+    let (wanted_from, loading_from, loading_to) =
+        (stamp_of(&ids[2]).await, stamp_of(&ids[4]).await, stamp_of(&ids[5]).await);
+    // Two from before what is wanted, one of a slice that is being read, one set aside, and one that is truly lost.
+    world
+        .sql(&format!(
+            "INSERT INTO quarantine SELECT tenant_id, connection_id, object_id, record_id, 'wrong_type', NULL, read_at, ''
+               FROM records WHERE record_id = '{}';
+             UPDATE checkpoints SET scope_from = '{wanted_from}',
+                    open_slices = jsonb_build_array(jsonb_build_object('lo', '{loading_from}'::timestamptz, 'hi', '{loading_to}'::timestamptz))",
+            ids[6]
+        ))
+        .await;
+    for lost in [&ids[..2], &ids[4..5], &ids[6..8]] {
+        lose(&world, lost).await;
+    }
+    make_dead(&world, &ids[8..11]).await;
+    change(&world, "UPDATE records SET state = 1, reason = 5", &ids[8..9]).await;
+    change(&world, "UPDATE records SET state = 1, reason = 2", &ids[9..10]).await;
+    // Hidden when it was read last, and seen again.
+    change(&world, "UPDATE records SET state = 1, reason = 3", &ids[10..11]).await;
+    for way in WAYS {
+        read_by(&world, way).await;
+        sweep(&world).await;
+        let result = result(&world).await;
+        let amiss = u64::from(way == "rest");
+        let expected = [
+            ("lost", amiss),
+            ("undead", amiss),
+            ("out_of_scope", 2),
+            ("loading", 1),
+            ("quarantined", 1),
+            ("unexplained", 0),
+        ];
+        for (name, count) in expected {
+            assert_eq!(result[name], count, "{name} {way}: {result}");
+        }
+        assert_eq!(result["kept"], json!({"erased": 1, "expired": 1}), "{way}");
+    }
+}
+
+#[tokio::test]
 async fn what_stays_amiss_after_it_was_read_again_raises_the_alarm() {
     let world = world_of("verify_stuck", 40).await;
     let ids = old(&world).await;
@@ -311,6 +360,29 @@ async fn what_a_crash_of_the_database_emptied_is_scanned_again() {
         assert_eq!(content(&world).await, whole, "{part}");
         assert_eq!(result(&world).await["unexplained"], 0);
     }
+}
+
+#[tokio::test]
+async fn a_scans_job_is_left_alone_when_a_slice_looks_for_one_of_its_own() {
+    let world = world_of("verify_others", 40).await;
+    read_by(&world, "bulk").await;
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'sweep'").await;
+    assert!(world.turn().await);
+    assert_eq!(left_over(&world), 1, "the scan waits for its job");
+    // A slice that began to make a job before that, and heard nothing of it.
+    world
+        .sql("INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params, progress)
+              SELECT tenant_id, connection_id, object_id, org_id, 'bulk', 3,
+                     (SELECT concat_ws('/', 'backfill', object_id, generation, 'planted') FROM checkpoints),
+                     jsonb_build_object('lo', now() - interval '2 hours', 'hi', now() - interval '1 hour'),
+                     jsonb_build_object('making_since', now() - interval '1 hour') FROM jobs WHERE kind = 'sweep';
+              UPDATE checkpoints SET open_slices = (SELECT jsonb_agg(params) FROM jobs WHERE kind = 'bulk')")
+        .await;
+    assert!(world.turn().await);
+    assert_eq!(left_over(&world), 2, "the slice's is beside it");
+    sweep(&world).await;
+    assert_found(&world, "bulk", [0; 5]).await;
+    assert_eq!(called(&world, "POST", "/jobs/query"), 2, "none was made twice");
 }
 
 #[tokio::test]

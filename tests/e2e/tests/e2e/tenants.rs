@@ -111,6 +111,7 @@ async fn nothing_of(holder: &Holder, own: &Tenant, other: &Tenant, tickets: &[St
         "/agents",
         "/customers",
         "/quarantine",
+        "/verifications",
         "/connections",
     ] {
         let (status, text) = holder.get(&other.id, path).await;
