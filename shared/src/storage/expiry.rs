@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::chunks::{ChunkStore, FileAt};
 use super::error::StoreError;
-use super::files::file_forget;
+use super::files::{Loads, file_forget};
 use super::jobs::job_touch;
 use super::keys::gate_share;
 use super::pool::TenantTx;
@@ -91,7 +91,7 @@ pub async fn tickets_expire(client: &mut Object, expire: &Expire<'_>) -> Result<
     }
     // Objects go before the commit that forgets them: afterwards nobody would know of them.
     for file in forgotten {
-        expire.chunks.sweep(FileAt { scope: &scope, connection: key.connection, file }, None).await?;
+        expire.chunks.sweep(FileAt { scope: &scope, connection: key.connection, file }, Loads::All).await?;
     }
     (expire.before_commit)();
     tx.commit().await?;

@@ -4,7 +4,7 @@ use deadpool_postgres::Object;
 
 use super::super::chunks::FileAt;
 use super::super::error::StoreError;
-use super::super::files::chunks_sweep;
+use super::super::files::{Loads, chunks_sweep};
 use super::super::jobs::job_touch;
 use super::super::keys::gate_share;
 use super::super::pool::TenantTx;
@@ -39,11 +39,11 @@ pub async fn bodies_expire(client: &mut Object, expire: &Expire<'_>) -> Result<u
             .execute(FILE, &[&tenant, &connection.0, file, &LeftOut::Expired.word()])
             .await
             .map_err(StoreError::at("expiry_body"))?;
-        chunks_sweep(&tx, connection, file, None).await?;
+        chunks_sweep(&tx, connection, file, Loads::All).await?;
     }
     job_touch(tx.sql(), expire.lease, Some(expire.progress)).await?;
     for file in &files {
-        expire.chunks.sweep(FileAt { scope: &scope, connection, file }, None).await?;
+        expire.chunks.sweep(FileAt { scope: &scope, connection, file }, Loads::All).await?;
     }
     (expire.before_commit)();
     tx.commit().await?;

@@ -16,7 +16,7 @@ use super::gone::has_left;
 use super::tickets::{Led, of_objects};
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
-use crate::ids::{ObjectId, SalesforceId};
+use crate::ids::SalesforceId;
 use crate::job::lease::Class;
 use crate::record::RecordState;
 
