@@ -66,8 +66,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        changes, connections, files, jobs, keys, objects, people, quarantine, records, status, tenants,
-        tickets, verifications,
+        changes, connections, files, holds, jobs, keys, objects, people, quarantine, records, retention,
+        status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -95,6 +95,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/jobs/{job}", get(jobs::get))
         .route("/v1/tenants/{tenant}/tickets", get(tickets::list))
         .route("/v1/tenants/{tenant}/tickets/{ticket}", get(tickets::get))
+        .route("/v1/tenants/{tenant}/tickets/{ticket}/hold", put(holds::put).delete(holds::release))
+        .route("/v1/tenants/{tenant}/retention", get(retention::get).put(retention::set))
+        .route("/v1/tenants/{tenant}/retention/preview", post(retention::preview))
         .route("/v1/tenants/{tenant}/files/{item}", get(files::body))
         .route("/v1/tenants/{tenant}/changes", get(changes::list))
         .route("/v1/tenants/{tenant}/agents", get(people::agents))

@@ -6,6 +6,7 @@
 
 mod client;
 mod own;
+mod retention;
 mod table;
 mod verbs;
 
@@ -79,6 +80,12 @@ enum Command {
     /// Object syncs.
     #[command(subcommand)]
     Sync(verbs::SyncCommand),
+    /// Tickets.
+    #[command(subcommand)]
+    Ticket(retention::TicketCommand),
+    /// How long tickets are kept.
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// Where a tenant stands: complete, fresh, or waiting for somebody.
     Status {
         /// The tenant (ten_…).
@@ -105,6 +112,8 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Tenant(command) => verbs::tenant(&arguments.api, command).await,
         Command::Connection(command) => verbs::connection(&arguments.api, command).await,
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
+        Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
+        Command::Retention(command) => retention::retention(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
         Command::Verifications { tenant, object } => {
             verbs::verifications(&arguments.api, &tenant, object).await

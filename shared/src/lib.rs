@@ -4,7 +4,7 @@
 //! each own one outside world and are the only modules that do I/O. Reading order:
 //!
 //! - core: [`ids`], [`clock`], [`error`], [`secret`], [`tenant`], [`catalog`], [`record`], [`ticket`], [`job`],
-//!   [`limits`], [`privacy`], [`freshness`]
+//!   [`limits`], [`privacy`], [`retention`], [`freshness`]
 //! - edges: [`crypto`], [`storage`], [`queue`], [`config`], [`telemetry`]
 
 pub mod catalog;
@@ -20,6 +20,7 @@ pub mod ports;
 pub mod privacy;
 pub mod queue;
 pub mod record;
+pub mod retention;
 pub mod salesforce;
 pub mod secret;
 pub mod start;

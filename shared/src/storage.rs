@@ -19,8 +19,10 @@ pub mod control;
 mod departures;
 pub mod dispatch;
 pub mod error;
+pub mod expiry;
 pub mod files;
 pub mod gates;
+pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod migrations;
@@ -30,6 +32,7 @@ pub mod pool;
 pub mod records;
 pub mod related;
 pub mod slices;
+pub mod standings;
 pub mod sweeps;
 pub mod verify;
 

@@ -7,6 +7,7 @@ pub mod ahead;
 pub mod load;
 pub mod parse;
 pub mod reader;
+mod retain;
 pub mod transform;
 
 use std::sync::Arc;

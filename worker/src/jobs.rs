@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod bulk;
 pub mod deleted;
+pub mod expire;
 pub mod file;
 pub mod first_plan;
 pub mod incremental;
@@ -75,6 +76,10 @@ pub async fn run(
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
     tally.object = Some(engine::label(&inputs.api_name));
+    if lease.kind == Kind::Expire {
+        // It asks Salesforce for nothing, so it needs no lane, and nothing there holds it up.
+        return expire::run(context, lease, &inputs, lost).await.map(Left::Open);
+    }
     if let Some(end) = not_to_run(&inputs) {
         return Ok(Left::Open(end));
     }
@@ -99,6 +104,8 @@ pub async fn run(
         }
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
+        // Ran without a lane, above.
+        Kind::Expire => Ok(Left::Open(JobEnd::More)),
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

@@ -3,12 +3,14 @@
 pub mod changes;
 pub mod connections;
 pub mod files;
+pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod objects;
 pub mod people;
 pub mod quarantine;
 pub mod records;
+pub mod retention;
 pub mod status;
 pub mod tenants;
 pub mod tickets;

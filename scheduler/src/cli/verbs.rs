@@ -17,6 +17,9 @@ pub(super) enum TenantCommand {
     Create {
         /// Its name.
         name: String,
+        /// How many days its tickets are kept from their last activity on (30).
+        #[arg(long)]
+        retention_days: Option<u16>,
     },
     /// List tenants.
     List,
@@ -200,8 +203,10 @@ const VERIFICATIONS: &[(&str, &str)] = &[
 
 pub(super) async fn tenant(api: &ApiArguments, command: TenantCommand) -> Result<(), Exit> {
     match command {
-        TenantCommand::Create { name } => {
-            let made = ask(api, Method::POST, "/v1/tenants", Some(&json!({ "name": name }))).await?;
+        TenantCommand::Create { name, retention_days } => {
+            let retention = retention_days.map_or_else(|| json!({}), |days| json!({ "ticket_days": days }));
+            let body = json!({ "name": name, "retention": retention });
+            let made = ask(api, Method::POST, "/v1/tenants", Some(&body)).await?;
             print(api, &made, std::slice::from_ref(&made), TENANTS);
         }
         TenantCommand::List => {

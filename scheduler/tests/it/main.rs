@@ -10,6 +10,7 @@ mod api_content;
 mod api_files;
 mod api_intent;
 mod api_records;
+mod api_retention;
 mod bad_input;
 mod dispatch;
 mod programs;

@@ -102,6 +102,18 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
     let keys = verb(&["tenant", "keys", "--tenant", &tenant]);
     assert_eq!(code(&keys).await, 0, "{}", keys.logs());
     assert!(keys.logs().contains(&key_id) && keys.logs().contains("tenant_reader"), "{}", keys.logs());
+    let set = verb(&["retention", "set", "--tenant", &tenant, "--tickets", "45"]);
+    assert_eq!(code(&set).await, 0, "{}", set.logs());
+    let preview = verb(&["-o", "json", "retention", "preview", "--tenant", &tenant, "--held", "99"]);
+    assert_eq!(code(&preview).await, 0, "{}", preview.logs());
+    let told: serde_json::Value = serde_json::from_str(&preview.logs()).unwrap();
+    assert_eq!((&told["policy"]["ticket_days"], &told["policy"]["held_days"]), (&45.into(), &99.into()));
+    let shown = verb(&["retention", "show", "--tenant", &tenant]);
+    assert_eq!(code(&shown).await, 0, "{}", shown.logs());
+    assert!(shown.logs().contains("365") && shown.logs().contains("UP TO"), "{}", shown.logs());
+    let unknown =
+        verb(&["ticket", "hold", "--tenant", &tenant, "--reason", "graded", "obj_1.500000000000001AAA"]);
+    assert_eq!(code(&unknown).await, 4, "{}", unknown.logs());
     let listed = verb(&["tenant", "list"]);
     assert_eq!(code(&listed).await, 0);
     assert!(listed.logs().contains("Acme"), "{}", listed.logs());

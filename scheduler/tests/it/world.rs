@@ -18,6 +18,7 @@ use refrain_shared::ids::{ConnectionId, ObjectId, SalesforceId, WorkerId};
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::ports::{Credentials, TokenAnswer, TokenStore};
 use refrain_shared::queue::BrokerOptions;
+use refrain_shared::retention::Policy;
 use refrain_shared::salesforce::identity::Identity;
 use refrain_shared::secret::Secret;
 use refrain_shared::storage::control::connections::{NewConnection, connection_create};
@@ -123,7 +124,8 @@ impl World {
     }
 
     pub(crate) async fn tenant(&self, name: &str) -> TenantScope {
-        TenantScope::authenticated(tenant_create(&self.control, &self.ring, name).await.unwrap().id)
+        let made = tenant_create(&self.control, &self.ring, name, &Policy::default()).await.unwrap();
+        TenantScope::authenticated(made.id)
     }
 
     pub(crate) async fn connection(&self, scope: &TenantScope) -> ConnectionId {

@@ -100,6 +100,8 @@ pub enum LeftOut {
     Size,
     /// The policy does not take its type.
     Type,
+    /// It was kept as long as bodies are.
+    Expired,
 }
 
 impl LeftOut {
@@ -110,6 +112,7 @@ impl LeftOut {
             Self::Bodies => "no_bodies",
             Self::Size => "too_large",
             Self::Type => "type_not_kept",
+            Self::Expired => "expired",
         }
     }
 }

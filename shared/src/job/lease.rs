@@ -35,11 +35,13 @@ pub enum Kind {
     Deleted,
     /// Ask for everything that is here by its id; one standing row an object sync.
     Sweep,
+    /// Let tickets go whose time is over; one standing row an object of tickets. Asks Salesforce for nothing.
+    Expire,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -47,6 +49,7 @@ impl Kind {
         Self::File,
         Self::Deleted,
         Self::Sweep,
+        Self::Expire,
     ];
 
     /// The closed word in SQL.
@@ -60,6 +63,7 @@ impl Kind {
             Self::File => "file",
             Self::Deleted => "deleted",
             Self::Sweep => "sweep",
+            Self::Expire => "expire",
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Found {
     pub log: Log,
     /// How often the missing ones were looked for.
     pub looks: u32,
+    /// Records that left with their ticket and are not asked for; the org counts them.
+    pub let_go: u64,
     /// All of the object's history is here, so that `COUNT()` cannot be much larger than what was answered.
     pub whole: bool,
     /// Taken when they are many.
@@ -129,7 +131,7 @@ fn agrees(found: &Found, count: Option<u64>) -> bool {
     let Some(count) = count else { return false };
     let slack = found.answered / 10;
     count >= found.answered.saturating_sub(slack)
-        && (!found.whole || count <= found.answered + slack.max(found.missing / 2))
+        && (!found.whole || count <= found.answered + found.let_go + slack.max(found.missing / 2))
 }
 
 impl Doubt {
@@ -174,7 +176,7 @@ mod tests {
 
     fn found(asked: u64, missing: u64) -> Found {
         let answered = asked - missing;
-        Found { asked, answered, missing, log: Log::Silent, looks: 1, whole: true, proof: None }
+        Found { asked, answered, missing, log: Log::Silent, looks: 1, let_go: 0, whole: true, proof: None }
     }
 
     fn proved(asked: u64, missing: u64, looks: u32, count: Option<u64>) -> Removal {
@@ -228,6 +230,14 @@ mod tests {
         let proof = Some(Proof { described: true, count: Some(90_000) });
         let part = Found { looks: 2, whole: false, proof, ..found(6_000, 5_000) };
         assert_eq!(decide(&part), Removal::Remove(StateReason::Purged));
+    }
+
+    #[test]
+    fn what_left_with_its_ticket_may_be_counted_too() {
+        let proof = Some(Proof { described: true, count: Some(9_000) });
+        let rest = Found { looks: 2, let_go: 8_000, proof, ..found(6_000, 5_000) };
+        assert_eq!(decide(&rest), Removal::Remove(StateReason::Purged));
+        assert_eq!(decide(&Found { let_go: 0, ..rest }), Removal::LookAgain);
     }
 
     #[test]

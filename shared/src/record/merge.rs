@@ -48,6 +48,12 @@ impl StateReason {
         Self::Purged,
     ];
 
+    /// Reads the stored number.
+    #[must_use]
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as i16 == number)
+    }
+
     /// The closed word in the API.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -78,7 +84,7 @@ impl RecordState {
     /// Reads the two numbers back; `None` for a pair that no version of ours writes.
     #[must_use]
     pub fn from_columns(state: i16, reason: Option<i16>) -> Option<Self> {
-        let reason = reason.and_then(|number| StateReason::ALL.into_iter().find(|r| *r as i16 == number));
+        let reason = reason.and_then(StateReason::from_number);
         match (state, reason) {
             (0, None) => Some(Self::Live),
             (1, Some(reason)) => Some(Self::Stub(reason)),

@@ -177,8 +177,9 @@ pub async fn files_want(
             ON CONFLICT (tenant_id, connection_id, file_id) DO UPDATE
                SET state = excluded.state, reason = excluded.reason, bytes = excluded.bytes, asked = f.asked + 1,
                    load = NULL, place = NULL, chunks = NULL, digest = NULL, updated_at = now()
-             -- What was left out or not to be had may be had by now; what is stored stays, unless it may have changed.
-             WHERE f.state IN (2, 3) OR f.file_id = ANY ($12::text[])
+             -- What was left out or not to be had may be had by now; what is stored stays, unless it may have changed. So
+             -- does what was kept as long as bodies are.
+             WHERE (f.state IN (2, 3) AND f.reason <> $15) OR f.file_id = ANY ($12::text[])
             RETURNING file_id, state)
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, params)
         SELECT $1, $2, $3, $4, $13, $5, jsonb_build_object('files', to_jsonb(array_agg(w.file_id ORDER BY w.file_id)))
@@ -214,6 +215,7 @@ pub async fn files_want(
                 (&changed, Type::TEXT_ARRAY),
                 (&Kind::File.word(), Type::TEXT),
                 (&FILES_IN_JOB, Type::INT8),
+                (&LeftOut::Expired.word(), Type::TEXT),
             ],
         )
         .await
@@ -463,7 +465,7 @@ pub async fn file_settled(
     Ok(loads)
 }
 
-async fn chunks_sweep(
+pub(super) async fn chunks_sweep(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
     file: &str,

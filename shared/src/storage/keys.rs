@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
+use tokio_postgres::Row;
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
@@ -10,6 +11,7 @@ use super::pool::{Database, TenantTx};
 use crate::crypto::tenant_keys::WrappedKey;
 use crate::crypto::{CryptoError, KeyPurpose, KeyRing, TenantKeys};
 use crate::ids::{KeyId, TenantId};
+use crate::retention::Policy;
 use crate::tenant::TenantScope;
 
 /// The values of the tenant's gate that a plan rests on; a page commit under other values is refused.
@@ -21,12 +23,15 @@ pub struct GateEpochs {
     pub mapping: i64,
     /// The data key that seals now.
     pub data_key: KeyId,
+    /// How long tickets are kept.
+    pub retention: Policy,
 }
 
 /// Reads the gate and takes it `FOR SHARE` for the rest of the transaction.
 pub async fn gate_share(tx: &TenantTx<'_>) -> Result<GateEpochs, StoreError> {
     const SQL: &str = "-- tenant_gate_share
-        SELECT state, suppression_epoch, mapping_epoch, data_key_id FROM tenant_gates WHERE tenant_id = $1 FOR SHARE";
+        SELECT state, suppression_epoch, mapping_epoch, data_key_id, ticket_days, held_days, attachment_days
+          FROM tenant_gates WHERE tenant_id = $1 FOR SHARE";
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("tenant_gate_share"))?;
     let row = tx
         .sql()
@@ -37,7 +42,20 @@ pub async fn gate_share(tx: &TenantTx<'_>) -> Result<GateEpochs, StoreError> {
     if row.get::<_, &str>(0) != "open" {
         return Err(StoreError::TenantClosed);
     }
-    Ok(GateEpochs { suppression: row.get(1), mapping: row.get(2), data_key: KeyId(row.get(3)) })
+    Ok(GateEpochs {
+        suppression: row.get(1),
+        mapping: row.get(2),
+        data_key: KeyId(row.get(3)),
+        retention: policy_of(&row, 4)?,
+    })
+}
+
+/// Reads `ticket_days, held_days, attachment_days` from three columns in a row.
+pub(in crate::storage) fn policy_of(row: &Row, first: usize) -> Result<Policy, StoreError> {
+    let days = |column: usize| {
+        u16::try_from(row.get::<_, i32>(first + column)).map_err(|_| StoreError::Unreadable("tenant_gates"))
+    };
+    Ok(Policy { ticket_days: days(0)?, held_days: days(1)?, attachment_days: days(2)? })
 }
 
 /// Reads the gate and unwraps the tenant's keys.

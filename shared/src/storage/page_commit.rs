@@ -15,6 +15,7 @@
 mod aggregates;
 mod checkpoint;
 mod closure;
+mod expiry;
 mod facets;
 mod files;
 mod gone;
@@ -153,16 +154,16 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     gone::items_and_people(&tx, key, &applied).await?;
 
     let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
-    let erased = RecordState::Stub(StateReason::Erased);
-    page.counts.suppressed = count(applied.iter().filter(|row| row.record.state == erased).count());
-    page.counts.written = count(applied.len()) - page.counts.suppressed;
+    let stubs = |reason| applied.iter().filter(|row| row.record.state == RecordState::Stub(reason)).count();
+    page.counts.suppressed = count(stubs(StateReason::Erased));
+    page.counts.expired = count(stubs(StateReason::Expired));
+    page.counts.written = count(applied.len()) - page.counts.suppressed - page.counts.expired;
     page.counts.superseded += count(records.len() - applied.len());
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    let shells =
-        tickets::write(&tx, key, page.gate.mapping, &applied, &touched.tickets, page.parents).await?;
-    closure::ask(&tx, &page, &applied, shells).await?;
+    let led = tickets::write(&tx, key, &page, &applied, &touched.tickets).await?;
+    closure::ask(&tx, &page, &applied, led).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)
@@ -186,6 +187,11 @@ impl Applied<'_> {
         }
     }
 
+    /// Whether it belongs to a ticket whose time is over, or is one.
+    fn is_expired(&self) -> bool {
+        self.record.state == RecordState::Stub(StateReason::Expired)
+    }
+
     fn is_new(&self) -> bool {
         self.was.is_none()
     }
@@ -197,6 +203,11 @@ impl Applied<'_> {
 
     fn ticket(&self) -> Option<&TicketRow> {
         if let Projected::Ticket(row) = &self.row.projected { Some(row) } else { None }
+    }
+
+    /// What it belonged to, when it is left out because that one's time is over.
+    fn let_go_of(&self) -> Option<SalesforceId> {
+        if let Projected::LetGo { of } = self.row.projected { Some(of) } else { None }
     }
 
     fn message(&self) -> Option<&MessageRow> {
@@ -230,6 +241,8 @@ fn check_gate(now: GateEpochs, planned: GateEpochs) -> Result<(), StoreError> {
         "mapping"
     } else if now.data_key != planned.data_key {
         "key"
+    } else if now.retention != planned.retention {
+        "retention"
     } else {
         return Ok(());
     };

@@ -68,6 +68,8 @@ metrics! {
     ATTEMPT_TIME = "sync_attempt_duration_seconds", Histogram, ["object", "outcome"];
     /// Records read from Salesforce, by their one outcome.
     RECORDS = "sync_records_total", Counter, ["outcome"];
+    /// Tickets that left because their time was over.
+    TICKETS_EXPIRED = "sync_tickets_expired_total", Counter, [];
     /// Calls made to Salesforce, by what for and how they ended.
     CALLS = "sync_salesforce_calls_total", Counter, ["call"];
     /// Duration of calls to Salesforce.

@@ -36,6 +36,11 @@ pub enum Projected {
     Message(MessageRow),
     /// A message or event that names no record it could belong to.
     Unlinked,
+    /// An item of something whose time is over: nothing of it stays.
+    LetGo {
+        /// The ticket's record, or another item's.
+        of: SalesforceId,
+    },
     /// An agent.
     Agent(PersonRow),
     /// A customer.

@@ -7,6 +7,7 @@ mod salesforce_samples;
 mod storage_checkpoint;
 mod storage_counts;
 mod storage_departures;
+mod storage_expiry;
 mod storage_feed;
 mod storage_files;
 mod storage_grants;

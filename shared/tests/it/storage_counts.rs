@@ -1,15 +1,19 @@
 //! The numbers that page commits keep are those that counting would give.
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use refrain_shared::record::{RecordState, StateReason};
+use refrain_shared::retention::MOST_DAYS;
+use refrain_shared::storage::chunks::ChunkStore;
 use refrain_shared::storage::content::status::status_get;
+use refrain_shared::storage::expiry::{Expire, Expired, tickets_expire};
 use refrain_shared::storage::page_commit::PageRow;
 use refrain_shared::ticket::Projected;
 use serde_json::{Value, json};
 
-use crate::fixture::{Store, Tenant, gone};
+use crate::fixture::{Store, Tenant, at, gone};
 
 /// What is kept, and what counting gives.
 async fn both(tenant: &Tenant) -> (Value, Value) {
@@ -76,6 +80,22 @@ fn row(tenant: &Tenant, (fate, how, stamp): (Fate, As, i64)) -> PageRow {
     row
 }
 
+/// Lets the older half of the tickets go.
+async fn purge(tenant: &Tenant) {
+    let lease = tenant.lease(tenant.case).await;
+    let mut client = tenant.db.tenant().await.unwrap();
+    let expire = Expire {
+        lease: &lease,
+        now: at(20) + TimeDelta::days(i64::from(MOST_DAYS)),
+        each: 100,
+        shells: true,
+        chunks: &ChunkStore::default(),
+        progress: &json!({}),
+        before_commit: || {},
+    };
+    assert_ne!(tickets_expire(&mut client, &expire).await.unwrap(), Expired::Moved);
+}
+
 #[tokio::test]
 async fn what_is_kept_is_what_counting_gives_after_any_pages() {
     let store = Store::open("counts_any").await;
@@ -103,6 +123,9 @@ async fn what_is_kept_is_what_counting_gives_after_any_pages() {
             }
             let (kept, counted) = both(&tenant).await;
             assert_eq!(kept, counted, "{pages:?}");
+            purge(&tenant).await;
+            let (kept, counted) = both(&tenant).await;
+            assert_eq!(kept, counted, "after a purge: {pages:?}");
         }
     }
 }

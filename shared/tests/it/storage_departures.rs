@@ -176,6 +176,24 @@ async fn items_of_what_left_are_looked_at_one_by_one_and_only_once() {
 }
 
 #[tokio::test]
+async fn an_item_that_comes_after_its_ticket_left_is_looked_at_too() {
+    let store = Store::open("departures_late").await;
+    let acme = Tenant::make(&store).await;
+    loaded(&store).await;
+    acme.store(acme.case, vec![acme.case_row(1, 5), acme.case_row(2, 5)]).await;
+    acme.store(acme.case, vec![gone(acme.case_row(1, 5), 20)]).await;
+    assert!(looked_at(&acme).await.is_empty(), "nothing is here of it");
+    // Its page was read before the case left.
+    acme.store(acme.comment, vec![acme.comment_row(1, 1, 10), acme.comment_row(2, 2, 10)]).await;
+    let ids = [id("00a", 1).to_string()];
+    let wanted = json!({"object_id": acme.comment.id.0, "params": {"field": "Id", "gone": true, "ids": ids}});
+    assert_eq!(looked_at(&acme).await, [wanted]);
+    // One that is gone as well leaves nothing to look at.
+    acme.store(acme.comment, vec![gone(acme.comment_row(1, 1, 10), 30)]).await;
+    assert_eq!(looked_at(&acme).await.len(), 1);
+}
+
+#[tokio::test]
 async fn many_items_of_what_left_are_looked_at_in_several_jobs() {
     let store = Store::open("departures_many").await;
     let acme = Tenant::make(&store).await;

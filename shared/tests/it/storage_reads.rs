@@ -4,6 +4,9 @@
 //! as the right one, and each page reads all that the tenant has. A session may also keep a plan from when there was
 //! nothing. Here pages are committed under such statistics, and the server's own counters tell what they touched.
 
+use refrain_shared::clock::Clock;
+use refrain_shared::storage::chunks::ChunkStore;
+use refrain_shared::storage::expiry::{Expire, Expired, tickets_expire};
 use refrain_shared::storage::page_commit::{PageRow, page_commit};
 use refrain_shared::storage::records::records_known;
 use refrain_shared::storage::{Database, TenantTx};
@@ -206,4 +209,43 @@ async fn a_page_reads_little_with_statistics_from_when_there_was_little() {
     analyse(&store).await;
     fill(&store, &grown).await;
     assert_few("grown", session.pages(1, PAGE).await);
+}
+
+#[tokio::test]
+async fn a_purge_reads_little_whatever_the_statistics_say() {
+    let store = open("reads_purge").await;
+    let known = Tenant::make(&store).await;
+    let unknown = neighbour(&store, &known).await;
+    fill(&store, &known).await;
+    analyse(&store).await;
+    fill(&store, &unknown).await;
+    for (what, tenant) in [("known", &known), ("unknown", &unknown)] {
+        let due = format!(
+            "UPDATE tickets SET last_activity_at = now() - interval '20 years'
+              WHERE tenant_id = '{}' AND record_id <= '500' || lpad('{PAGE}', 12, '0') || 'ZZZ'",
+            tenant.id()
+        );
+        execute(&store, &due).await;
+        let counts =
+            "UPDATE checkpoints SET live = 10000, items = 10000; UPDATE tenant_feed SET tickets = 10000";
+        execute(&store, counts).await;
+        let session = Session::open(&store, tenant).await;
+        let before = session.touched().await;
+        let lease = tenant.lease(tenant.case).await;
+        let mut client = session.one.tenant().await.unwrap();
+        let expire = Expire {
+            lease: &lease,
+            now: Clock::system().now(),
+            each: i64::try_from(PAGE).unwrap(),
+            shells: true,
+            chunks: &ChunkStore::default(),
+            progress: &serde_json::json!({}),
+            before_commit: || {},
+        };
+        let left = tickets_expire(&mut client, &expire).await.unwrap();
+        assert_eq!(left, Expired::Left { tickets: 50, records: 100 });
+        drop(client);
+        let after = session.touched().await;
+        assert_few(what, (after.0 - before.0, after.1 - before.1));
+    }
 }

@@ -21,6 +21,7 @@ async fn gate_now(acme: &Tenant) -> GateEpochs {
     let row = acme.look_one("SELECT suppression_epoch, mapping_epoch, data_key_id FROM tenant_gates").await;
     let number = |column: &str| row[column].as_i64().unwrap();
     GateEpochs {
+        retention: acme.gate.retention,
         suppression: number("suppression_epoch"),
         mapping: number("mapping_epoch"),
         data_key: KeyId(i32::try_from(number("data_key_id")).unwrap()),

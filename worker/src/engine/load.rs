@@ -1,4 +1,4 @@
-//! Making a batch of pages last: the two halves of the transform on a thread that may block, the look-up between them,
+//! Making a batch of pages last: the steps of the transform on a thread that may block, the look-ups between them,
 //! and the page commit.
 
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use refrain_shared::storage::page_commit::{
     CheckpointMove, JobStep, PageCommit, PageCounts, PageRow, page_commit,
 };
 use refrain_shared::storage::records::{RecordRow, records_known};
+use refrain_shared::storage::standings::{Standings, standings};
 use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
 use refrain_shared::ticket::Projected;
 use tokio::time::Instant;
 
 use super::parse::Parsed;
-use super::transform::{Transformed, build};
+use super::transform::{Transformed, build, draft};
 use super::{ReadPlan, Tally};
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
@@ -124,7 +125,8 @@ pub async fn prepare_rows(
     built(context, plan, parsed, 1, read_at).await
 }
 
-/// What is stored already is looked up, and only the rest is sealed.
+/// What is stored already is looked up, then how the tickets stand to which old records belong, and only what is new and
+/// kept is sealed.
 async fn built(
     context: &Context,
     plan: &Arc<ReadPlan>,
@@ -145,7 +147,17 @@ async fn built(
     let set_aside = parsed.quarantined.iter().filter_map(|row| SalesforceId::parse(&row.record_id).ok());
     let ids = parsed.heads.iter().map(|head| head.id).chain(set_aside).collect();
     let planned = Arc::clone(plan);
-    let transformed = blocking(move || build(&planned.transform, parsed, &known)).await?;
+    let drafts = blocking(move || Ok(draft(&planned.transform, parsed, &known))).await?;
+    let asked = drafts.asks(&plan.transform, &plan.parents);
+    let standings = if asked.is_empty() {
+        Standings::default()
+    } else {
+        standings(&context.db, &scope, plan.transform.key, &asked)
+            .await
+            .map_err(|error| JobError::of(Step::Transform, &error, now))?
+    };
+    let planned = Arc::clone(plan);
+    let transformed = blocking(move || build(&planned.transform, drafts, &standings)).await?;
     Ok(Prepared { transformed, pages, read_at, ids })
 }
 

@@ -1,5 +1,6 @@
-//! Pages → rows. Pure CPU work, in two halves around one look-up of what is stored already: first the canonical
-//! form and its keyed hash ([`parse`](super::parse)), then compression, sealing and projection for what is new.
+//! Pages → rows. Pure CPU work, in steps around the look-ups of what is stored already: first the canonical form and its
+//! keyed hash ([`parse`](super::parse)), then projection for what is new ([`draft`]), and compression and sealing for what
+//! is kept of it ([`build`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,9 +12,11 @@ use refrain_shared::privacy::identities_of;
 use refrain_shared::record::{CanonicalRecord, ReadOrder, RecordState, StateReason};
 use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
+use refrain_shared::storage::standings::Standings;
 use refrain_shared::ticket::{Projected, ProjectionPlan, project};
 
 use super::parse::{Head, Parsed, sealing_failed};
+use super::retain::{EXPIRED, let_go};
 use crate::error::JobError;
 use crate::tenants::TenantView;
 
@@ -48,29 +51,82 @@ pub struct Transformed {
     pub counts: PageCounts,
 }
 
-/// Seals and projects what is new or changed; counts the rest.
-pub fn build(
-    plan: &TransformPlan,
-    parsed: Parsed,
-    known: &HashMap<SalesforceId, Known>,
-) -> Result<Transformed, JobError> {
+/// Records that are new or changed, projected and not sealed yet: whether they are kept may depend on how the tickets
+/// stand to which they belong.
+pub struct Drafts {
+    pub(super) parsed: Parsed,
+    pub(super) fresh: Vec<Draft>,
+    counts: PageCounts,
+}
+
+/// One of them.
+pub(super) struct Draft {
+    /// Its head's place.
+    pub(super) head: usize,
+    pub(super) projected: Projected,
+    /// What was stored of it is a stub of the same stamp, left out for the same reason as it may be now.
+    was_let_go: bool,
+    /// Nothing is known to have changed but what is read of it.
+    other_fields: bool,
+    is_late: bool,
+}
+
+/// Projects what is new or changed; counts the rest.
+pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId, Known>) -> Drafts {
     let mut counts = PageCounts {
         quarantined: i64::try_from(parsed.set_aside()).unwrap_or(i64::MAX),
         superseded: parsed.repeats,
         ..PageCounts::default()
     };
-    let mut rows = Vec::new();
-    for head in &parsed.heads {
-        match verdict(head, known.get(&head.id)) {
+    let mut drafts = Vec::new();
+    for (place, head) in parsed.heads.iter().enumerate() {
+        let known = known.get(&head.id);
+        match verdict(head, known) {
             Verdict::Unchanged if !plan.anew => counts.unchanged += 1,
             Verdict::Superseded => counts.superseded += 1,
             Verdict::Unchanged | Verdict::Write => {
-                if plan.late_before.is_some_and(|before| head.order.stamp < before) {
-                    counts.late += 1;
-                }
                 let record = parsed.records.get(head.index, &plan.fields);
-                rows.push(row(plan, head, &record, known.get(&head.id))?);
+                // What was deleted may come with its fields emptied: what is here already only changes its state.
+                let is_gone = matches!(head.state, RecordState::Tombstone(_));
+                let projected = if is_gone && known.is_some() {
+                    Projected::Gone
+                } else {
+                    project(&plan.projection, &record, head.order.stamp)
+                };
+                drafts.push(Draft {
+                    head: place,
+                    projected,
+                    was_let_go: known.is_some_and(|known| {
+                        known.state == Some(EXPIRED) && known.order.stamp == head.order.stamp
+                    }),
+                    other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
+                    is_late: plan.late_before.is_some_and(|before| head.order.stamp < before),
+                });
             }
+        }
+    }
+    Drafts { parsed, fresh: drafts, counts }
+}
+
+/// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
+pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Result<Transformed, JobError> {
+    let Drafts { parsed, fresh, mut counts } = drafts;
+    let mut rows = Vec::new();
+    for draft in fresh {
+        let head = &parsed.heads[draft.head];
+        let is_over = head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
+        if is_over && draft.was_let_go && !plan.anew {
+            counts.unchanged += 1;
+            continue;
+        }
+        if draft.is_late {
+            counts.late += 1;
+        }
+        if is_over {
+            rows.push(let_go(head, draft.projected));
+        } else {
+            let record = parsed.records.get(head.index, &plan.fields);
+            rows.push(row(plan, head, &record, draft)?);
         }
     }
     Ok(Transformed { rows, quarantined: parsed.quarantined, counts })
@@ -112,7 +168,7 @@ fn row(
     plan: &TransformPlan,
     head: &Head,
     record: &CanonicalRecord<'_>,
-    known: Option<&Known>,
+    Draft { projected, other_fields, .. }: Draft,
 ) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
@@ -137,13 +193,7 @@ fn row(
         .map_err(sealing_failed)?;
         sealed = Some((head.hash, payload));
     }
-    // What was deleted may come with its fields emptied: what is here already only changes its state.
     let is_gone = matches!(state, RecordState::Tombstone(_));
-    let projected = if is_gone && known.is_some() {
-        Projected::Gone
-    } else {
-        project(&plan.projection, record, head.order.stamp)
-    };
     let merged_into = record.text("MasterRecordId").and_then(|id| SalesforceId::parse(&id).ok());
     let email_token = match &projected {
         Projected::Agent(person) | Projected::Customer(person) => person
@@ -154,6 +204,7 @@ fn row(
         Projected::Ticket(_)
         | Projected::Message(_)
         | Projected::Unlinked
+        | Projected::LetGo { .. }
         | Projected::Gone
         | Projected::Nothing => None,
     };
@@ -164,7 +215,7 @@ fn row(
         projected,
         email_token: if suppressed { None } else { email_token },
         merged_into: merged_into.filter(|_| is_gone),
-        other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
+        other_fields,
     })
 }
 

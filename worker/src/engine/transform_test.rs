@@ -8,7 +8,9 @@ use refrain_shared::clock::parse_salesforce_datetime;
 use refrain_shared::crypto::tenant_keys::WrappedKey;
 use refrain_shared::crypto::{KeyPurpose, KeyRing, TenantKeys};
 use refrain_shared::ids::{ConnectionId, FieldSetId, KeyId, ObjectId, TenantId};
+use refrain_shared::retention::{Class, Policy};
 use refrain_shared::storage::keys::GateEpochs;
+use refrain_shared::storage::page_commit::ParentObjects;
 use serde_json::value::RawValue;
 
 use super::*;
@@ -44,7 +46,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
     let contact = StandardObject::find("Contact").unwrap();
     TransformPlan {
         view: TenantView {
-            gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1) },
+            gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1), retention: Policy::default() },
             suppressed: Arc::new(suppressed.iter().map(|identity| keys.identity_token(identity)).collect()),
             keys,
         },
@@ -77,7 +79,7 @@ fn run(plan: &TransformPlan, records: &[String], known: &HashMap<SalesforceId, K
     let raw: Vec<&RawValue> = records.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     let mut parsed = Parsed::new(plan);
     parsed.add(plan, &raw, instant("2026-01-05T00:00:00.000Z")).unwrap();
-    build(plan, parsed, known).unwrap()
+    build(plan, draft(plan, parsed, known), &Standings::default()).unwrap()
 }
 
 fn known_as(row: &PageRow) -> HashMap<SalesforceId, Known> {
@@ -164,7 +166,7 @@ fn of_two_versions_in_two_pages_the_later_read_is_kept_with_its_own_moment() {
     ] {
         parsed.add(&plan, &[serde_json::from_str(&record).unwrap()], instant(read_at)).unwrap();
     }
-    let both = build(&plan, parsed, &HashMap::new()).unwrap();
+    let both = build(&plan, draft(&plan, parsed, &HashMap::new()), &Standings::default()).unwrap();
     assert_eq!((both.rows.len(), both.counts.superseded), (1, 2));
     assert_eq!(both.rows[0].record.order.read_at, instant("2026-01-05T00:00:07.000Z"));
 }
@@ -229,4 +231,65 @@ fn one_bad_record_is_set_aside_and_the_page_goes_on() {
         [("wrong_type", Some("IsDeleted")), ("unidentified", Some("Id")), ("not_an_object", None)]
     );
     assert!(page.quarantined[1].record_id.starts_with('#'), "without an id a keyed hash names it");
+}
+
+/// A plan for cases, which stamps are their last activity's; the page is read on the fifth of January.
+fn cases() -> TransformPlan {
+    let case = StandardObject::find("Case").unwrap();
+    let plan = plan(&[]);
+    TransformPlan {
+        projection: ProjectionPlan { projection: case.projection.clone(), ..plan.projection },
+        identities: case.identities,
+        ..plan
+    }
+}
+
+const CASE: &str = "5003000000D8cuIAAR";
+
+fn stood(known: &[(&str, Class, Option<&str>)]) -> Standings {
+    let of = |(id, class, at): &(&str, Class, Option<&str>)| {
+        (SalesforceId::parse(id).unwrap(), (*class, at.map(instant)))
+    };
+    Standings { tickets: known.iter().map(of).collect(), ..Standings::default() }
+}
+
+#[test]
+fn a_ticket_is_a_stub_when_neither_its_record_nor_its_messages_nor_a_hold_keep_it() {
+    let plan = cases();
+    let raw = record("", "2025-12-01T00:00:00.000+0000").replace(CONTACT, CASE);
+    let of = |standings: &Standings, known: &HashMap<SalesforceId, Known>| {
+        let mut parsed = Parsed::new(&plan);
+        let raw: &RawValue = serde_json::from_str(&raw).unwrap();
+        parsed.add(&plan, &[raw], instant("2026-01-05T00:00:00.000Z")).unwrap();
+        let drafts = draft(&plan, parsed, known);
+        let asked = drafts.asks(&plan, &ParentObjects::default());
+        assert_eq!(asked.tickets, [SalesforceId::parse(CASE).unwrap()], "only what may be over is asked for");
+        build(&plan, drafts, standings).unwrap()
+    };
+    let none = HashMap::new();
+    let stub = of(&stood(&[]), &none);
+    assert_eq!(stub.rows[0].record.state, EXPIRED);
+    assert!(stub.rows[0].record.sealed.is_none() && stub.rows[0].record.identities.is_empty());
+    let again = of(&stood(&[]), &known_as(&stub.rows[0]));
+    assert_eq!((again.rows.len(), again.counts.unchanged), (0, 1), "it is let go once");
+    for kept in [
+        (CASE, Class::Ticket, Some("2025-12-30T00:00:00.000Z")),
+        (CASE, Class::Held, Some("2025-11-30T00:00:00.000Z")),
+        (CASE, Class::Held, None),
+    ] {
+        let row = &of(&stood(&[kept]), &known_as(&stub.rows[0])).rows[0];
+        assert_eq!(row.record.state, RecordState::Live, "{kept:?}");
+        assert!(row.record.sealed.is_some());
+    }
+    let silent = of(&stood(&[(CASE, Class::Ticket, Some("2025-12-02T00:00:00.000Z"))]), &none);
+    assert_eq!(silent.rows[0].record.state, EXPIRED);
+}
+
+#[test]
+fn a_page_of_what_changed_lately_asks_nothing() {
+    let plan = cases();
+    let raw = record("", "2026-01-03T00:00:00.000+0000").replace(CONTACT, CASE);
+    let mut parsed = Parsed::new(&plan);
+    parsed.add(&plan, &[serde_json::from_str(&raw).unwrap()], instant("2026-01-05T00:00:00.000Z")).unwrap();
+    assert!(draft(&plan, parsed, &HashMap::new()).asks(&plan, &ParentObjects::default()).is_empty());
 }

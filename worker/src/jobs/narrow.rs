@@ -39,7 +39,7 @@ pub async fn narrow(
         Kind::Related => return related::narrower(context, lease, report).await,
         // Bodies are fetched one by one already.
         Kind::File => return Ok(Some(too_much("a file"))),
-        Kind::Incremental | Kind::Backfill | Kind::Bulk | Kind::Deleted | Kind::Sweep => {}
+        Kind::Incremental | Kind::Backfill | Kind::Bulk | Kind::Deleted | Kind::Sweep | Kind::Expire => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -69,7 +69,13 @@ pub async fn narrow(
                     slice_split(&tx, lease, generation, slice.hi, &parts).await?;
                 }
                 // The others have no window, so none is cut.
-                Kind::Incremental | Kind::Bulk | Kind::Related | Kind::File | Kind::Deleted | Kind::Sweep => {
+                Kind::Incremental
+                | Kind::Bulk
+                | Kind::Related
+                | Kind::File
+                | Kind::Deleted
+                | Kind::Sweep
+                | Kind::Expire => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -102,7 +108,7 @@ fn window(
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
         // What asks by ids or for deletions asks for less by itself.
-        Kind::Bulk | Kind::Related | Kind::File | Kind::Deleted | Kind::Sweep => None,
+        Kind::Bulk | Kind::Related | Kind::File | Kind::Deleted | Kind::Sweep | Kind::Expire => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

@@ -26,8 +26,8 @@ use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
 use refrain_shared::storage::records::ObjectKey;
 use refrain_shared::storage::related::{Owner, related_jobs_insert};
 use refrain_shared::storage::sweeps::{
-    Missing, Stored, following_get, missing_add, missing_count, missing_forget, missing_next, standing_ask,
-    sweep_next,
+    Missing, Stored, following_get, let_go_count, missing_add, missing_count, missing_forget, missing_next,
+    standing_ask, sweep_next,
 };
 use refrain_shared::storage::verify::scanned_clear;
 use refrain_shared::storage::{StoreError, TenantTx};
@@ -298,6 +298,11 @@ impl Sweep<'_> {
             missing,
             log,
             looks: self.progress.looks,
+            let_go: if missing == 0 {
+                0
+            } else {
+                let_go_count(db, &self.scope, self.key).await.map_err(|e| self.failed(&e))?
+            },
             whole: self.job.inputs.checkpoint.scope_from.is_none(),
             proof: None,
         })

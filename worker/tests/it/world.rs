@@ -14,6 +14,7 @@ use refrain_shared::crypto::KeyRing;
 use refrain_shared::ids::{ConnectionId, ObjectId, SalesforceId, WorkerId};
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::ports::{Credentials, TokenAnswer};
+use refrain_shared::retention::Policy;
 use refrain_shared::salesforce::{ClientSettings, Http};
 use refrain_shared::secret::Secret;
 use refrain_shared::storage::connection_secrets::secrets_put;
@@ -85,8 +86,9 @@ impl World {
         let ring_file = folder.join("keys.toml");
         let context = context(&bed, &sim, KeyRing::create(&ring_file, "kek-1").unwrap());
         let control = control_pool(&options(&bed)).unwrap();
-        let scope =
-            TenantScope::authenticated(tenant_create(&control, &context.ring, "Acme").await.unwrap().id);
+        // What is made up here is up to some years old; tests of retention shorten it.
+        let tenant = tenant_create(&control, &context.ring, "Acme", &Policy::LONGEST).await.unwrap();
+        let scope = TenantScope::authenticated(tenant.id);
         worker_heartbeat(&context.db, context.worker, 8, "test").await.unwrap();
         let connection = connect(&context, &control, &scope, &sim).await;
         Self { bed, sim, context, control, scope, connection, folder, ring_file }

@@ -44,6 +44,8 @@ pub struct Change {
     pub connection_id: ConnectionId,
     /// `changed`, `awaiting_parent` or `deleted`.
     pub change: String,
+    /// Why it is gone: `expired`, `deleted`, `merged`, `purged`, `not_visible` or `erased`.
+    pub reason: Option<String>,
     /// Its last activity.
     pub last_activity_at: DateTime<Utc>,
 }
@@ -84,6 +86,7 @@ pub(in crate::api) async fn list(
             (false, false) => "changed",
         }
         .to_owned(),
+        reason: change.reason.map(|reason| reason.word().to_owned()),
         last_activity_at: change.last_activity_at,
     });
     let next = cursor::encode(LIST, &Place { epoch: page.epoch, seq });

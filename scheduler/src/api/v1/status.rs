@@ -41,7 +41,8 @@ pub struct ConnectionStatus {
     pub objects: Vec<ObjectStatus>,
 }
 
-/// Where an object stands. `records_read` = `written` + `unchanged` + `superseded` + `quarantined` + `suppressed`.
+/// Where an object stands. `records_read` = `written` + `unchanged` + `superseded` + `quarantined` + `suppressed` +
+/// `expired`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStatus {
     /// The object sync.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use refrain_shared::ids::TenantId;
+use refrain_shared::retention::Policy;
 use refrain_shared::storage::control::tenants as store;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,6 +13,7 @@ use crate::api::auth::{Caller, Operator, Tenant as TenantAccess};
 use crate::api::extract::{ApiJson, ApiQuery, page_size};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::v1::checked_name;
+use crate::api::v1::retention::checked;
 use crate::api::{Shared, cursor};
 
 const LIST: &str = "tenants.1";
@@ -51,6 +53,9 @@ pub struct Tenants {
 pub struct NewTenant {
     /// Its name.
     pub name: String,
+    /// How long its tickets are kept; 30 days unless given.
+    #[serde(default)]
+    pub retention: Policy,
 }
 
 /// Which page.
@@ -90,7 +95,8 @@ pub(in crate::api) async fn create(
     _: Operator,
     ApiJson(new): ApiJson<NewTenant>,
 ) -> Result<(StatusCode, Json<Tenant>), ApiError> {
-    let tenant = store::tenant_create(&api.control, &api.ring, &checked_name(&new.name)?).await?;
+    let (name, retention) = (checked_name(&new.name)?, checked(new.retention)?);
+    let tenant = store::tenant_create(&api.control, &api.ring, &name, &retention).await?;
     tracing::info!(tenant.id = %tenant.id, "made a tenant");
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }

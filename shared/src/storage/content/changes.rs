@@ -3,6 +3,7 @@
 use super::RecordKey;
 use super::opened::record_key;
 use crate::clock::Timestamp;
+use crate::record::StateReason;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
@@ -15,6 +16,8 @@ pub struct Change {
     pub key: RecordKey,
     /// Whether it is gone.
     pub deleted: bool,
+    /// Why it is gone.
+    pub reason: Option<StateReason>,
     /// Whether its own record has not come yet.
     pub awaiting_parent: bool,
     /// Its last activity.
@@ -39,7 +42,7 @@ pub async fn changes_list(
 ) -> Result<Changes, StoreError> {
     const EPOCH: &str = "-- feed_epoch\nSELECT epoch FROM tenant_feed WHERE tenant_id = $1";
     const SQL: &str = "-- changes_list
-        SELECT connection_id, object_id, record_id, feed_seq, state, last_activity_at FROM tickets
+        SELECT connection_id, object_id, record_id, feed_seq, state, last_activity_at, reason FROM tickets
          WHERE tenant_id = $1 AND feed_seq > $2 ORDER BY feed_seq LIMIT $3";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
@@ -62,6 +65,7 @@ pub async fn changes_list(
             key: record_key(row, 0)?,
             seq: row.get(3),
             deleted: state == 2,
+            reason: row.get::<_, Option<i16>>(6).and_then(StateReason::from_number),
             awaiting_parent: state == 1,
             last_activity_at: row.get(5),
         })

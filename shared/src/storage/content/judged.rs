@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RecordKey;
 use super::opened::{Opener, sealed};
-use crate::catalog::{FilePolicy, Projection};
+use crate::catalog::{FilePolicy, LeftOut, Projection};
 use crate::crypto::TenantKeys;
 use crate::ids::SalesforceId;
 use crate::storage::files::BodyState;
@@ -22,7 +22,8 @@ pub struct Judged {
     pub state: BodyState,
 }
 
-/// The files of the next live items, in the order of the items' keys, and the last of those items; none at their end.
+/// The files of the next live items, in the order of the items' keys, and the last of those items; none at their end. Of a
+/// body whose time is over no policy of files decides.
 pub async fn files_judged(
     tx: &TenantTx<'_>,
     keys: Arc<TenantKeys>,
@@ -37,13 +38,23 @@ pub async fn files_judged(
           JOIN records r ON r.tenant_id = m.tenant_id AND r.connection_id = m.connection_id
                AND r.object_id = m.object_id AND r.record_id = m.record_id AND r.state = 0
          WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.object_id = $3 AND m.record_id > $4 AND m.state = 0
-           AND m.file_id IS NOT NULL
+           AND m.file_id IS NOT NULL AND f.reason IS DISTINCT FROM $6
          ORDER BY m.record_id LIMIT $5";
     let opener = Opener::load(tx, keys).await?;
     let Projection::Message(fields) = opener.projection(key.object) else { return Ok((Vec::new(), None)) };
     let rows = tx
         .sql()
-        .query(SQL, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &after, &most])
+        .query(
+            SQL,
+            &[
+                &tx.scope().tenant().0,
+                &key.connection.0,
+                &key.object.0,
+                &after,
+                &most,
+                &LeftOut::Expired.word(),
+            ],
+        )
         .await
         .map_err(StoreError::at("files_judged"))?;
     let mut judged = Vec::with_capacity(rows.len());

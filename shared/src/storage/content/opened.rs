@@ -12,6 +12,8 @@ use crate::crypto::{IdentityToken, TenantKeys};
 use crate::ids::{ConnectionId, FieldSetId, ObjectId, SalesforceId};
 use crate::job::ObjectSettings;
 use crate::record::canonical::{CanonicalRecord, spans_of};
+use crate::retention::Policy;
+use crate::storage::keys::policy_of;
 use crate::storage::records::{ObjectKey, payload_row_key};
 use crate::storage::{StoreError, TenantTx};
 
@@ -23,6 +25,7 @@ pub struct Opener {
     keys: Arc<TenantKeys>,
     sets: HashMap<FieldSetId, FieldSet>,
     objects: HashMap<ObjectId, Object>,
+    retention: Policy,
 }
 
 /// What is known of an object whose records are opened.
@@ -32,16 +35,25 @@ struct Object {
 }
 
 impl Opener {
-    /// Reads the tenant's field sets and objects. Both are small: a handful an object.
+    /// Reads the tenant's field sets, objects and retention policy. All are small: a handful an object.
     pub async fn load(tx: &TenantTx<'_>, keys: Arc<TenantKeys>) -> Result<Self, StoreError> {
         const SETS: &str =
             "-- field_sets_load\nSELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1";
         const OBJECTS: &str = "-- objects_load\nSELECT object_id, api_name, role, settings FROM object_syncs WHERE tenant_id = $1";
+        const POLICY: &str = "-- policy_load
+            SELECT ticket_days, held_days, attachment_days FROM tenant_gates WHERE tenant_id = $1";
         let tenant = tx.scope().tenant().0;
+        let policy = tx
+            .sql()
+            .query_opt(POLICY, &[&tenant])
+            .await
+            .map_err(StoreError::at("policy_load"))?
+            .ok_or(StoreError::Missing("the tenant's gate"))?;
         let sets = tx.sql().query(SETS, &[&tenant]).await.map_err(StoreError::at("field_sets_load"))?;
         let objects = tx.sql().query(OBJECTS, &[&tenant]).await.map_err(StoreError::at("objects_load"))?;
         Ok(Self {
             keys,
+            retention: policy_of(&policy, 0)?,
             sets: sets
                 .iter()
                 .map(|row| {
@@ -54,6 +66,12 @@ impl Opener {
                 .map(|row| Ok((ObjectId(row.get(0)), object(row)?)))
                 .collect::<Result<_, StoreError>>()?,
         })
+    }
+
+    /// How long tickets are kept.
+    #[must_use]
+    pub fn retention(&self) -> &Policy {
+        &self.retention
     }
 
     /// The object's API name.

@@ -61,7 +61,7 @@ pub struct Verified {
     pub unexplained: i64,
 }
 
-/// What became of the records that were read: the sum of the five outcomes is what was read. The API shows it as it is.
+/// What became of the records that were read: the sum of the six outcomes is what was read. The API shows it as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordCounts {
     /// Records read so far.
@@ -76,6 +76,9 @@ pub struct RecordCounts {
     pub quarantined: i64,
     /// Of them, of people who must not come back.
     pub suppressed: i64,
+    /// Of them, of tickets whose time is over.
+    #[serde(default)]
+    pub expired: i64,
     /// Found late, by the overlap.
     pub late: i64,
     /// Calls made to Salesforce.
@@ -130,7 +133,7 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                p.ask,
                (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
                (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id),
-               v.began_at, v.there, v.amiss, v.extra, v.unexplained
+               v.began_at, v.there, v.amiss, v.extra, v.unexplained, c.expired
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
           LEFT JOIN LATERAL (
@@ -198,6 +201,7 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             superseded: row.get(16),
             quarantined: row.get(17),
             suppressed: row.get(18),
+            expired: row.get(31),
             late: row.get(19),
             api_calls: row.get(20),
         },

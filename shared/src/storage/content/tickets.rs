@@ -13,7 +13,9 @@ use super::opened::{Opener, record_key, sealed};
 use crate::catalog::{Projection, TicketFields};
 use crate::crypto::TenantKeys;
 use crate::ids::{ObjectId, SalesforceId};
+use crate::record::StateReason;
 use crate::record::canonical::CanonicalRecord;
+use crate::retention::Class;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
@@ -28,6 +30,8 @@ pub struct Ticket {
     pub api_name: String,
     /// `live`, `awaiting_parent` (its own record has not come yet) or `deleted`.
     pub state: &'static str,
+    /// Why it is gone: `expired`, `deleted`, `merged`, `purged`, `not_visible` or `erased`.
+    pub reason: Option<&'static str>,
     /// Human number.
     pub number: Option<String>,
     /// Subject line, opened.
@@ -56,6 +60,14 @@ pub struct Ticket {
     pub last_message_at: Option<DateTime<Utc>>,
     /// The later of that and the record's own.
     pub last_activity_at: DateTime<Utc>,
+    /// When its time is over, by the policy in force, unless something happens to it before; none when it is gone.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why then: `ticket`, or `held` while it is under a hold.
+    pub retention_class: &'static str,
+    /// Why it is under a hold, in the words of whoever put it there.
+    pub hold_reason: Option<String>,
+    /// Since when it is under a hold.
+    pub held_at: Option<DateTime<Utc>>,
 }
 
 /// A ticket with the whole of its record.
@@ -72,7 +84,7 @@ pub struct TicketDetail {
 pub(super) const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
-    t.last_activity_at, r.field_set_id, r.payload, t.merged_into";
+    t.last_activity_at, r.field_set_id, r.payload, t.merged_into, t.reason, t.held, t.hold_reason, t.held_at";
 pub(super) const RECORDS: &str =
     "LEFT JOIN records r ON r.tenant_id = $1 AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
@@ -112,17 +124,19 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
         Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
     };
     let values = opener.read(key, sealed(row, 16), |record| Opened::of(record, fields))?.unwrap_or_default();
+    let (state, class, last_activity_at) = (row.get::<_, i16>(3), Class::of(row.get(20)), row.get(15));
     Ok(TicketDetail {
         body: values.body,
         fields: values.fields,
         ticket: Ticket {
             key,
             api_name,
-            state: match row.get::<_, i16>(3) {
+            state: match state {
                 0 => "live",
                 1 => "awaiting_parent",
                 _ => "deleted",
             },
+            reason: row.get::<_, Option<i16>>(19).and_then(StateReason::from_number).map(StateReason::word),
             number: row.get(4),
             subject: values.subject,
             status: row.get(5),
@@ -136,7 +150,11 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
             messages: row.get(12),
             customer_messages: row.get(13),
             last_message_at: row.get(14),
-            last_activity_at: row.get(15),
+            last_activity_at,
+            expires_at: (state < 2).then(|| opener.retention().expires_at(class, last_activity_at)),
+            retention_class: class.word(),
+            hold_reason: row.get(21),
+            held_at: row.get(22),
         },
     })
 }

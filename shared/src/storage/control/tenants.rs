@@ -7,6 +7,7 @@ use super::error::ControlError;
 use crate::clock::Timestamp;
 use crate::crypto::{KeyPurpose, KeyRing};
 use crate::ids::TenantId;
+use crate::retention::Policy;
 use crate::storage::keys::new_wrapped_key;
 
 /// A tenant.
@@ -27,7 +28,12 @@ fn from_row(row: &PgRow) -> Tenant {
 }
 
 /// Makes a tenant with a fresh data key and index key, in one statement.
-pub async fn tenant_create(pool: &PgPool, ring: &KeyRing, name: &str) -> Result<Tenant, ControlError> {
+pub async fn tenant_create(
+    pool: &PgPool,
+    ring: &KeyRing,
+    name: &str,
+    retention: &Policy,
+) -> Result<Tenant, ControlError> {
     const SQL: &str = "-- tenant_create
         WITH made AS (INSERT INTO tenants (tenant_id, name) VALUES ($1, $2)
                       RETURNING tenant_id, name, state, created_at),
@@ -36,8 +42,10 @@ pub async fn tenant_create(pool: &PgPool, ring: &KeyRing, name: &str) -> Result<
              index_key AS (INSERT INTO tenant_keys (tenant_id, purpose, state, kek_id, wrapped)
                            SELECT tenant_id, 'index', 'active', $5, $6 FROM made RETURNING key_id),
              feed AS (INSERT INTO tenant_feed (tenant_id) SELECT tenant_id FROM made),
-             gate AS (INSERT INTO tenant_gates (tenant_id, data_key_id, index_key_id)
-                      SELECT made.tenant_id, data_key.key_id, index_key.key_id FROM made, data_key, index_key)
+             gate AS (INSERT INTO tenant_gates (tenant_id, data_key_id, index_key_id,
+                                                ticket_days, held_days, attachment_days)
+                      SELECT made.tenant_id, data_key.key_id, index_key.key_id, $7, $8, $9
+                        FROM made, data_key, index_key)
         SELECT tenant_id, name, state, created_at FROM made";
     let id = TenantId::generate();
     let (data_kek, data) = new_wrapped_key(ring, id, KeyPurpose::Data)?;
@@ -49,6 +57,9 @@ pub async fn tenant_create(pool: &PgPool, ring: &KeyRing, name: &str) -> Result<
         .bind(data)
         .bind(index_kek)
         .bind(index)
+        .bind(i32::from(retention.ticket_days))
+        .bind(i32::from(retention.held_days))
+        .bind(i32::from(retention.attachment_days))
         .fetch_one(pool)
         .await
         .map_err(ControlError::at("tenant_create"))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::error::StoreError;
 use super::super::pool::Database;
 use crate::ids::{JobId, TenantId};
-use crate::job::lease::Class;
+use crate::job::lease::{Class, Kind};
 use crate::limits::OrgSettings;
 
 /// How much may be claimed.
@@ -43,7 +43,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     // `room` counts the slots of workers that still live. `due` walks only the due part of jobs_due: every job in
     // flight is due as well. `lanes` has what is free of each org with work: not taken by a job in flight, nor still
     // held for a job that died. The lateral takes the best few of each tenant in each of its orgs, with gates and
-    // lanes already applied, so that blocked work never fills the page. `rank` is how many the tenant would then
+    // lanes already applied, so that blocked work never fills the page. What asks Salesforce for nothing is held up by the
+    // tenant's gate alone. `rank` is how many the tenant would then
     // have in flight: ordering by it is fair.
     const SQL: &str = "-- dispatch_claim
         WITH room AS (
@@ -83,7 +84,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
                  WHERE j.tenant_id = d.tenant_id AND j.org_id = d.org_id AND j.available_at <= now()
                    AND (j.state = 0 OR (j.state = 1 AND j.published_at <= now() - $2::float8 * interval '1 second'))
                    AND NOT EXISTS (SELECT FROM gates g
-                                    WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id)
+                                    WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $4 THEN j.connection_id::text END,
+                                                        CASE WHEN j.kind <> $4 THEN j.org_id END)
                                       AND g.blocked_until > now())
                  ORDER BY j.class, j.available_at, j.job_id
                  LIMIT greatest(least((SELECT any_class FROM free), l.free), 0)) c
@@ -113,7 +115,10 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("dispatch_claim"))?;
     let rows = client
-        .query(&statement, &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes])
+        .query(
+            &statement,
+            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::Expire.word()],
+        )
         .await
         .map_err(StoreError::at("dispatch_claim"))?;
     let mut claimed: Vec<Claimed> = rows

@@ -1,10 +1,13 @@
 //! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
-//! once its history is here two more, which find what was deleted; any other has no job. Files are judged anew where
-//! their policy changed. Takes no input; comparing once more changes nothing.
+//! once its history is here two more, which find what was deleted; any other has no job. Objects of tickets have one that
+//! lets tickets go, as long as any may be here. Files are judged anew where their policy changed. Takes no input;
+//! comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
+use crate::catalog::Role;
 use crate::job::lease::{Class, Kind};
+use crate::retention;
 
 /// What one round changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,11 +72,21 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
            AND p.files_policy IS DISTINCT FROM o.settings->'files'
         ON CONFLICT (unique_key) DO NOTHING";
+    // Time goes on, whatever becomes of the object or the connection.
+    const EXPIRING: &str = "-- expiring_jobs_reconcile
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at)
+        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, $1 || '/' || o.object_id,
+               now() + random() * $3::float8 * interval '1 second'
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+          JOIN checkpoints p ON p.object_id = o.object_id
+         WHERE o.role = $4 AND c.org_id IS NOT NULL AND t.state = 'active' AND p.watermark_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = $1 || '/' || o.object_id)
+        ON CONFLICT (unique_key) DO NOTHING";
     const REMOVED: &str = "-- jobs_remove_unwanted
         DELETE FROM jobs j
          WHERE j.state <> 2 AND j.object_id IS NOT NULL
            AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
-                            WHERE o.object_id = j.object_id AND o.enabled AND c.state <> 'revoked')";
+                            WHERE o.object_id = j.object_id AND (j.kind = $1 OR (o.enabled AND c.state <> 'revoked')))";
     let client = db.control().await?;
     let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
     let checkpoints =
@@ -98,6 +111,21 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .execute(JUDGED, &[&Kind::File.word(), &Class::Files.number()])
         .await
         .map_err(StoreError::at("files_jobs_reconcile"))?;
-    let removed = client.execute(REMOVED, &[]).await.map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs: jobs + following + judged, removed, orgs })
+    let expiring = client
+        .execute(
+            EXPIRING,
+            &[
+                &Kind::Expire.word(),
+                &Class::Verify.number(),
+                &retention::EVERY.as_secs_f64(),
+                &Role::Ticket.word(),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("expiring_jobs_reconcile"))?;
+    let removed = client
+        .execute(REMOVED, &[&Kind::Expire.word()])
+        .await
+        .map_err(StoreError::at("jobs_remove_unwanted"))?;
+    Ok(Reconciled { checkpoints, jobs: jobs + following + judged + expiring, removed, orgs })
 }

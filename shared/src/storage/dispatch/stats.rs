@@ -2,7 +2,7 @@
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
-use crate::job::lease::Class;
+use crate::job::lease::{Class, Kind};
 use crate::limits::OrgSettings;
 
 /// One class of the jobs table.
@@ -27,8 +27,10 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
         WITH known AS (
             SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
                    j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
-                       SELECT FROM gates g WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id)
-                                             AND g.blocked_until > now()) AS ready
+                       SELECT FROM gates g
+                        WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $2 THEN j.connection_id::text END,
+                                            CASE WHEN j.kind <> $2 THEN j.org_id END)
+                          AND g.blocked_until > now()) AS ready
               FROM jobs j LEFT JOIN org_limits l USING (org_id)),
         placed AS (
             SELECT class, state, available_at, ready
@@ -43,7 +45,8 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
         SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > now() - interval '30 seconds'";
     let client = db.control().await?;
     let lanes = i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX);
-    let rows = client.query(SQL, &[&lanes]).await.map_err(StoreError::at("dispatch_stats"))?;
+    let rows =
+        client.query(SQL, &[&lanes, &Kind::Expire.word()]).await.map_err(StoreError::at("dispatch_stats"))?;
     let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()

@@ -5,9 +5,11 @@ use tokio_postgres::types::Type;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
-use super::tickets::Made;
+use super::tickets::{Led, Made};
 use crate::catalog::transcript;
 use crate::ids::ObjectId;
+use crate::record::StateReason;
+use crate::retention::CutOffs;
 
 /// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
 /// Stored; beside the reasons of records, which are smaller.
@@ -27,34 +29,40 @@ const EMPTIED: i16 = 21;
 /// A shell has no time of its own: without a live message it takes the newest of any item, deleted ones too. `now()`
 /// stands for "no item at all"; then the time stays as it was.
 ///
-/// Gives what the statement made, and the shells among it.
+/// A ticket whose time was over is a shell again once something is said inside of the cut-off: its record is read anew,
+/// and all of its items with it. An item from before the cut-off, which came by a page that did not know better, waits
+/// there for the ticket's next purge.
+///
+/// Gives what the statement made, the shells among it, and the tickets that were tombstones before.
 pub(super) async fn aggregate(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     mapping_epoch: i64,
+    cut_offs: CutOffs,
     first: i64,
     talked: &[(ObjectId, &str)],
-) -> Result<(Made, Vec<(ObjectId, String)>), StoreError> {
+) -> Result<(Made, Led), StoreError> {
     const SQL: &str = "-- tickets_aggregate
         WITH touched AS (
-            SELECT k.object_id, k.record_id, k.n, t.state AS was
+            SELECT k.object_id, k.record_id, k.n, t.state AS was, t.reason AS why
               FROM unnest($5::int[], $6::text[]) WITH ORDINALITY AS k (object_id, record_id, n)
               LEFT JOIN LATERAL (
-                   SELECT state FROM tickets t
+                   SELECT state, reason FROM tickets t
                     WHERE t.connection_id = $2 AND t.object_id = k.object_id AND t.record_id = k.record_id
                     OFFSET 0) t ON true),
         written AS (
             INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, messages,
-                                      customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq)
+                                      customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq,
+                                      expired)
             SELECT $1, $2, k.object_id, k.record_id, CASE WHEN a.last_item_at IS NULL THEN 2 ELSE 1 END,
                    CASE WHEN a.last_item_at IS NULL THEN $7::int2 END, a.messages, a.inbound, a.last_message_at,
-                   coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1
+                   coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1, k.was IS NOT NULL AND a.here = 0
               FROM touched k
              CROSS JOIN LATERAL (
                    SELECT count(*) FILTER (WHERE m.state = 0 AND m.kind NOT IN ('event', 'file')) AS messages,
                           count(*) FILTER (WHERE m.state = 0 AND m.direction = 'inbound') AS inbound,
                           max(m.sent_at) FILTER (WHERE m.state = 0 AND m.kind NOT IN ('event', 'file')) AS last_message_at,
-                          max(m.sent_at) AS last_item_at
+                          max(m.sent_at) AS last_item_at, count(*) FILTER (WHERE m.state = 0) AS here
                      FROM (SELECT state, kind, direction, sent_at FROM messages
                             WHERE connection_id IS NOT DISTINCT FROM $2 AND ticket_record_id = k.record_id
                            UNION ALL
@@ -65,25 +73,31 @@ pub(super) async fn aggregate(
                                    OFFSET 0) i
                             WHERE s.connection_id IS NOT DISTINCT FROM $2 AND s.ticket_record_id = k.record_id
                               AND s.holds AND s.kind <> 'email' AND s.state = 0
-                              AND (i.kind <> 'entry' OR (i.characters > 0 AND left(i.record_id, 3) <> $8)
+                              AND (i.kind <> 'entry' OR (i.characters > 0 AND left(i.record_id, 3) <> $11)
                                    OR NOT EXISTS (
                                       SELECT FROM messages t
                                        WHERE t.connection_id IS NOT DISTINCT FROM $2
                                          AND t.ticket_record_id = s.record_id AND t.kind = 'entry'
                                          AND t.characters > 0 AND t.object_id <> i.object_id AND t.state = 0))) m) a
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
-               SET state = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.state ELSE t.state END,
-                   reason = CASE WHEN t.state = 1 OR t.reason = $7 THEN excluded.reason ELSE t.reason END,
+               SET state = CASE WHEN t.state = 1 OR t.reason = $7 OR (t.reason = $8 AND excluded.last_message_at >= CASE WHEN t.held THEN $10 ELSE $9 END)
+                                THEN excluded.state ELSE t.state END,
+                   reason = CASE WHEN t.state = 1 OR t.reason = $7 OR (t.reason = $8 AND excluded.last_message_at >= CASE WHEN t.held THEN $10 ELSE $9 END)
+                                 THEN excluded.reason ELSE t.reason END,
                    messages = excluded.messages, customer_messages = excluded.customer_messages,
-                   last_message_at = excluded.last_message_at,
-                   last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at),
+                   -- Of a conversation that was let go, when it was held is all that is left.
+                   last_message_at = CASE WHEN t.reason = $8 THEN greatest(t.last_message_at, excluded.last_message_at)
+                                          ELSE excluded.last_message_at END,
+                   last_activity_at = coalesce(greatest(t.record_at, excluded.last_message_at,
+                                                        CASE WHEN t.reason = $8 THEN t.last_message_at END),
                                                nullif(excluded.last_activity_at, now()), t.last_activity_at),
-                   feed_seq = excluded.feed_seq
+                   feed_seq = excluded.feed_seq, expired = t.expired AND excluded.expired
             RETURNING object_id, record_id, state)
         SELECT count(*) FILTER (WHERE w.state = 0) - count(*) FILTER (WHERE k.was = 0),
                count(*) FILTER (WHERE w.state = 1) - count(*) FILTER (WHERE k.was = 1),
                coalesce(array_agg(object_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}'),
-               coalesce(array_agg(record_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}')
+               coalesce(array_agg(record_id) FILTER (WHERE w.state = 1 AND k.was IS DISTINCT FROM 1), '{}'),
+               coalesce(array_agg(record_id) FILTER (WHERE k.was = 2 AND k.why > 10 AND k.why <> $7), '{}')
           FROM written w JOIN touched k USING (object_id, record_id)";
     let objects: Vec<i32> = talked.iter().map(|(object, _)| object.0).collect();
     let records: Vec<&str> = talked.iter().map(|(_, record)| *record).collect();
@@ -99,11 +113,14 @@ pub(super) async fn aggregate(
                 (&objects, Type::INT4_ARRAY),
                 (&records, Type::TEXT_ARRAY),
                 (&EMPTIED, Type::INT2),
+                (&(StateReason::Expired as i16), Type::INT2),
+                (&cut_offs.ticket, Type::TIMESTAMPTZ),
+                (&cut_offs.held, Type::TIMESTAMPTZ),
                 (&transcript::KEY_PREFIX, Type::TEXT),
             ],
         )
         .await
         .map_err(StoreError::at("tickets_aggregate"))?;
     let new_shells = row.get::<_, Vec<i32>>(2).into_iter().map(ObjectId).zip(row.get::<_, Vec<String>>(3));
-    Ok((Made::of(&row), new_shells.collect()))
+    Ok((Made::of(&row), Led { wanted: new_shells.collect(), gone: row.get(4) }))
 }

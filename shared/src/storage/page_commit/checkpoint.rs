@@ -20,6 +20,8 @@ pub struct PageCounts {
     pub quarantined: i64,
     /// Names a person who must not come back; known after the commit.
     pub suppressed: i64,
+    /// Belongs to a ticket whose time is over, and is kept as a stub; known after the commit.
+    pub expired: i64,
     /// Of the written: stamped before the watermark, seen after it.
     pub late: i64,
     /// Calls made since the last commit.
@@ -35,13 +37,14 @@ impl PageCounts {
 
     /// How many records ended in each outcome, with its closed word.
     #[must_use]
-    pub fn by_outcome(&self) -> [(&'static str, i64); 5] {
+    pub fn by_outcome(&self) -> [(&'static str, i64); 6] {
         [
             ("written", self.written),
             ("unchanged", self.unchanged),
             ("superseded", self.superseded),
             ("quarantined", self.quarantined),
             ("suppressed", self.suppressed),
+            ("expired", self.expired),
         ]
     }
 }
@@ -108,7 +111,8 @@ async fn count(
     const SQL: &str = "-- checkpoint_count
         UPDATE checkpoints SET records_read = records_read + $2, written = written + $3, unchanged = unchanged + $4,
                superseded = superseded + $5, quarantined = quarantined + $6, suppressed = suppressed + $7,
-               late = late + $8, api_calls = api_calls + $9, live = live + $11, items = items + $12, updated_at = now()
+               late = late + $8, api_calls = api_calls + $9, live = live + $11, items = items + $12,
+               expired = expired + $13, updated_at = now()
          WHERE object_id = $1 AND field_set_id = $10";
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_count"))?;
     let changed = tx
@@ -128,6 +132,7 @@ async fn count(
                 &field_set.0,
                 &stored.live,
                 &stored.items,
+                &counts.expired,
             ],
         )
         .await

@@ -1,36 +1,44 @@
 //! What a page leads to beyond itself: a ticket is kept with all of its conversation, and a message with its ticket,
 //! however far back either lies.
 
+use std::collections::{BTreeSet, HashSet};
+
 use super::super::departures::items_wanted;
 use super::super::error::StoreError;
 use super::super::pool::TenantTx;
+use super::super::records::ObjectKey;
 use super::super::related::{
     ChildFields, Owner, children_again, children_wanted, feed_lock, named_before, parents_wanted, shells_left,
 };
 use super::checkpoint::CheckpointMove;
+use super::expiry;
 use super::gone::has_left;
+use super::tickets::{Led, of_objects};
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
-use crate::ids::{ObjectId, SalesforceId};
+use crate::ids::SalesforceId;
 use crate::job::lease::Class;
 use crate::record::RecordState;
 
-/// Asks for the tickets of shells and for the children of what is new.
+/// Asks for the records that tickets lack, of shells for one, and for the children of what is new.
 pub(super) async fn ask(
     tx: &TenantTx<'_>,
     page: &PageCommit<'_>,
     applied: &[Applied<'_>],
-    mut shells: Vec<(ObjectId, String)>,
+    led: Led,
 ) -> Result<(), StoreError> {
+    let Led { mut wanted, gone } = led;
     let (owner, object) = (Owner::from(page.lease), page.lease.object);
     let is_ticket = page.parents.tickets.values().any(|ticket| *ticket == object);
     if is_ticket && matches!(page.moves, CheckpointMove::SliceDone { .. }) {
         // Whoever makes a shell holds this lock too: it is either seen here, or sees that this object is complete.
         feed_lock(tx).await?;
-        shells.extend(shells_left(tx, owner.connection, object).await?);
-        shells.extend(named_before(tx, owner.connection, object).await?);
+        wanted.extend(shells_left(tx, owner.connection, object).await?);
+        wanted.extend(named_before(tx, owner.connection, object).await?);
     }
-    parents_wanted(tx, owner, &shells).await?;
+    parents_wanted(tx, owner, &wanted).await?;
+    let_go_too_early(tx, owner, page, applied).await?;
+    came_too_late(tx, owner, page, applied, &gone).await?;
     let new: Vec<(&str, Option<Timestamp>)> = applied.iter().filter_map(new_parent).collect();
     let changed: Vec<(&str, Option<Timestamp>)> =
         applied.iter().filter_map(|row| changed_parent(page, row)).map(|id| (id, None)).collect();
@@ -59,7 +67,8 @@ async fn follow_items(
 ) -> Result<(), StoreError> {
     let left: Vec<&str> = applied.iter().filter(|row| has_left(row)).map(|row| row.id.as_str()).collect();
     items_wanted(tx, owner, &left).await?;
-    let returned = applied.iter().filter(|row| row.record.state == RecordState::Live && row.was == Some(2));
+    let was_gone = |row: &&Applied<'_>| row.was.is_some_and(|was| was != 0);
+    let returned = applied.iter().filter(|row| row.record.state == RecordState::Live).filter(was_gone);
     let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
     let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
     parents.extend(merged.map(SalesforceId::as_str));
@@ -69,6 +78,45 @@ async fn follow_items(
     parents.sort_unstable();
     parents.dedup();
     children_again(tx, owner, page.lease.object, &page.parents.children, &parents).await
+}
+
+/// Items were read before what they belong to left, and come after everything else of it was looked at: they are looked at
+/// as well. What that look brings is not looked at once more, be it as it may.
+async fn came_too_late(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    page: &PageCommit<'_>,
+    applied: &[Applied<'_>],
+    gone: &[String],
+) -> Result<(), StoreError> {
+    if gone.is_empty() || page.lease.params["gone"] == true {
+        return Ok(());
+    }
+    let live = applied.iter().filter(|row| row.record.state == RecordState::Live);
+    let parents: HashSet<&str> = live.filter_map(|row| Some(row.message()?.ticket_record.as_str())).collect();
+    let late: Vec<&str> = gone.iter().map(String::as_str).filter(|id| parents.contains(id)).collect();
+    items_wanted(tx, owner, &late).await
+}
+
+/// Items were let go with a ticket that has come back while their page was on its way: all of its items are read again.
+async fn let_go_too_early(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    page: &PageCommit<'_>,
+    applied: &[Applied<'_>],
+) -> Result<(), StoreError> {
+    let parents: BTreeSet<String> = expiry::let_go(applied).map(|id| id.to_string()).collect();
+    if parents.is_empty() {
+        return Ok(());
+    }
+    let key = ObjectKey { connection: page.lease.connection, object: page.lease.object };
+    for objects in [&page.parents.tickets, &page.parents.holders] {
+        let parents = of_objects(objects, &parents);
+        for (parent, id) in expiry::back_by_now(tx, key, &parents).await? {
+            children_again(tx, owner, parent, &page.parents.children, &[&id]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A record, new or changed, of which children may be looked for that no window brings. What is read back for new fields

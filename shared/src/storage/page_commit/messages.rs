@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::super::error::StoreError;
@@ -33,7 +34,7 @@ pub(super) async fn upsert(
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
         .iter()
-        .filter(|row| row.row.projected == Projected::Unlinked)
+        .filter(|row| matches!(row.row.projected, Projected::Unlinked | Projected::LetGo { .. }))
         .map(|row| row.id.as_str())
         .collect();
     let has_bare = applied.iter().any(Applied::is_bare);
@@ -161,16 +162,26 @@ async fn write<'a>(
     Ok(())
 }
 
-/// The records to which the given ones belong, where those are items that hold others: sessions, calls, chats.
+/// An item that holds others.
+pub(super) struct Holder {
+    /// Its id.
+    pub(super) id: String,
+    /// The record to which it belongs.
+    pub(super) ticket: String,
+    /// It is not shown any more.
+    pub(super) has_left: bool,
+}
+
+/// The given ones, as far as they are items that hold others: sessions, calls, chats.
 pub(super) async fn holders_tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     holders: &[(ObjectId, &str)],
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<Holder>, StoreError> {
     const SQL: &str = "-- messages_holders_tickets
-        SELECT DISTINCT m.ticket_record_id FROM unnest($2::int[], $3::text[]) AS k (object_id, id)
+        SELECT k.id, m.ticket_record_id, m.state = 2 FROM unnest($2::int[], $3::text[]) AS k (object_id, id)
          CROSS JOIN LATERAL (
-               SELECT ticket_record_id FROM messages
+               SELECT ticket_record_id, state FROM messages
                 WHERE connection_id = $1 AND object_id = k.object_id AND record_id = k.id OFFSET 0) m";
     let objects: Vec<i32> = holders.iter().map(|(object, _)| object.0).collect();
     let ids: Vec<&str> = holders.iter().map(|(_, id)| *id).collect();
@@ -182,7 +193,8 @@ pub(super) async fn holders_tickets(
         )
         .await
         .map_err(StoreError::at("messages_holders_tickets"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let holder = |row: &Row| Holder { id: row.get(0), ticket: row.get(1), has_left: row.get(2) };
+    Ok(rows.iter().map(holder).collect())
 }
 
 /// A conversation shows what is live; stubs and tombstones are gone from it alike.

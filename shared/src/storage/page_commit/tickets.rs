@@ -1,6 +1,6 @@
 //! Tickets, under the feed's lock: their own columns, the sequence of the changes feed, and how many tickets there are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -11,10 +11,10 @@ use super::super::records::ObjectKey;
 use super::super::related::feed_lock;
 use super::aggregates::aggregate;
 use super::messages::holders_tickets;
-use super::{Applied, ParentObjects, TicketRow, facets, gone};
+use super::{Applied, PageCommit, TicketRow, expiry, facets, gone};
 use crate::clock::Timestamp;
 use crate::ids::{ObjectId, SalesforceId};
-use crate::record::RecordState;
+use crate::record::{RecordState, StateReason};
 
 /// How many tickets a statement made live, and how many it made shells; negative for fewer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,21 +34,43 @@ impl Made {
     }
 }
 
-/// Writes the page's tickets and what its messages change of others; gives the shells that this made.
+/// What a page's tickets and messages lead to.
+#[derive(Debug, Default)]
+pub(super) struct Led {
+    /// Records to be read: of tickets that are shells now and were none, and of sessions that are not here although
+    /// something was said in them.
+    pub(super) wanted: Vec<(ObjectId, String)>,
+    /// Tickets and sessions that had left before the page's messages were said to belong to them.
+    pub(super) gone: Vec<String>,
+}
+
+impl Led {
+    fn add(&mut self, other: Self) {
+        self.wanted.extend(other.wanted);
+        self.gone.extend(other.gone);
+    }
+}
+
+/// Writes the page's tickets and what its messages change of others.
 pub(super) async fn write(
     tx: &TenantTx<'_>,
     key: ObjectKey,
-    mapping_epoch: i64,
+    page: &PageCommit<'_>,
     applied: &[Applied<'_>],
     touched: &BTreeSet<String>,
-    parents: &ParentObjects,
-) -> Result<Vec<(ObjectId, String)>, StoreError> {
+) -> Result<Led, StoreError> {
+    let (parents, mapping_epoch) = (page.parents, page.gate.mapping);
+    let cut_offs = page.gate.retention.cut_offs(page.read_at);
     let holders = of_objects(&parents.holders, touched);
-    let mut touched = touched.clone();
+    let (mut touched, mut led) = (touched.clone(), Led::default());
     if !holders.is_empty() {
         // Only under the feed's lock is it certain which items are here and where they belong.
         feed_lock(tx).await?;
-        touched.extend(holders_tickets(tx, key, &holders).await?);
+        for holder in holders_tickets(tx, key, &holders).await? {
+            touched.insert(holder.ticket);
+            led.gone.extend(holder.has_left.then_some(holder.id));
+        }
+        led.wanted = expiry::holders_let_go(tx, key, &holders).await?;
     }
     let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
@@ -56,19 +78,22 @@ pub(super) async fn write(
     let is_ticket = parents.tickets.values().any(|object| *object == key.object);
     let bare: Vec<&Applied<'_>> = applied.iter().filter(|row| is_ticket && row.is_bare()).collect();
     if tickets.is_empty() && bare.is_empty() && talked.is_empty() {
-        return Ok(Vec::new());
+        return Ok(led);
     }
     let own = tickets.len() + bare.len();
     let first = feed_advance(tx, own + talked.len()).await?;
-    let (mut made, mut awaited, mut shells) = (Made::default(), Vec::new(), Vec::new());
+    let (mut made, mut awaited) = (Made::default(), Vec::new());
     if !tickets.is_empty() {
         let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
         let live = tickets.iter().filter(|(applied, _)| applied.record.state == RecordState::Live).count();
         let known = known(tx, key, &ids).await?;
         made.add(known.made(live));
         awaited = known.awaited;
-        upsert(tx, key, mapping_epoch, first, &tickets).await?;
+        let active = expiry::active_after_all(tx, key, cut_offs, &tickets).await?;
+        made.shells += i64::try_from(active.len()).unwrap_or(i64::MAX);
+        upsert(tx, key, mapping_epoch, first, &tickets, &active).await?;
         facets::replace(tx, key, &tickets).await?;
+        led.wanted.extend(active.into_iter().map(|id| (key.object, id)));
     }
     if !bare.is_empty() {
         let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
@@ -78,22 +103,24 @@ pub(super) async fn write(
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(own).unwrap_or(i64::MAX);
-        let (more, new_shells) = aggregate(tx, key, mapping_epoch, first, &talked).await?;
+        let (more, others) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
         made.add(more);
-        shells = new_shells;
+        led.add(others);
     }
     if !awaited.is_empty() {
         let first = feed_advance(tx, awaited.len()).await?;
         talked = awaited.iter().map(|record| (key.object, record.as_str())).collect();
-        // Their own records came with this page, so none of them is a shell.
-        made.add(aggregate(tx, key, mapping_epoch, first, &talked).await?.0);
+        // Their own records came with this page, so none of them is a shell, unless they were let go too early.
+        let (more, others) = aggregate(tx, key, mapping_epoch, cut_offs, first, &talked).await?;
+        made.add(more);
+        led.add(others);
     }
     count(tx, made).await?;
-    Ok(shells)
+    Ok(led)
 }
 
 /// The records of these objects, told by the beginnings of their ids.
-fn of_objects<'a>(
+pub(super) fn of_objects<'a>(
     objects: &HashMap<String, ObjectId>,
     records: &'a BTreeSet<String>,
 ) -> Vec<(ObjectId, &'a str)> {
@@ -184,13 +211,16 @@ async fn upsert(
     mapping_epoch: i64,
     first: i64,
     tickets: &[(&Applied<'_>, &TicketRow)],
+    active: &HashSet<String>,
 ) -> Result<(), StoreError> {
+    // What was a ticket until now is not gone with its record: its items are still here, until its purge.
     const SQL: &str = "-- tickets_upsert
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
                                   channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
-                                  mapping_epoch, feed_seq, merged_into)
+                                  mapping_epoch, feed_seq, merged_into, expired)
         SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
-               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1, i.merged_into
+               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1, i.merged_into,
+               i.reason IS NOT DISTINCT FROM $19::int2
           FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
                       $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
                WITH ORDINALITY AS i (id, state, reason, number, status, priority, channel, owner_id, contact_id,
@@ -202,7 +232,7 @@ async fn upsert(
                record_at = excluded.record_at,
                last_activity_at = greatest(excluded.record_at, t.last_message_at),
                mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq,
-               merged_into = excluded.merged_into";
+               merged_into = excluded.merged_into, expired = t.expired AND excluded.expired";
     let rows = || tickets.iter().map(|(_, row)| *row);
     // A stub has no values: what it may not keep must not stay in the ticket either.
     let shown = || tickets.iter().map(|(applied, row)| applied.shows_values().then_some(*row));
@@ -211,7 +241,7 @@ async fn upsert(
     };
     let ids: Vec<&str> = tickets.iter().map(|(applied, _)| applied.id.as_str()).collect();
     let (states, reasons): (Vec<i16>, Vec<Option<i16>>) =
-        tickets.iter().map(|(applied, _)| ticket_state(applied.record.state)).unzip();
+        tickets.iter().map(|(applied, _)| state_of(applied, active)).unzip();
     let opened: Vec<Option<Timestamp>> = shown().map(|row| row?.opened_at).collect();
     let closed: Vec<Option<Timestamp>> = shown().map(|row| row?.closed_at).collect();
     let merged: Vec<Option<&str>> = tickets
@@ -246,11 +276,17 @@ async fn upsert(
                 &closed,
                 &active,
                 &merged,
+                &(StateReason::Expired as i16),
             ],
         )
         .await
         .map_err(StoreError::at("tickets_upsert"))?;
     Ok(())
+}
+
+/// A ticket that its page lets go, but that was talked about lately, is a shell: its record is asked for once more.
+fn state_of(applied: &Applied<'_>, active: &HashSet<String>) -> (i16, Option<i16>) {
+    if active.contains(applied.id.as_str()) { (1, None) } else { ticket_state(applied.record.state) }
 }
 
 /// A ticket's state and reason as its record's state gives them.

@@ -13,6 +13,7 @@ const CORE: &[&str] = &[
     "limits",
     "privacy",
     "record",
+    "retention",
     "secret",
     "tenant",
     "ticket",

@@ -82,12 +82,11 @@ async fn set(
     mut answered: Option<Answer>,
 ) -> Result<Results, JobError> {
     loop {
-        let answer = match answered.take() {
-            Some(answer) => answer,
-            None => {
-                let locator = running.locator.as_deref();
-                turn.job.client.bulk_results(address, locator, progress.rows_wanted()).await
-            }
+        let answer = if let Some(answer) = answered.take() {
+            answer
+        } else {
+            let locator = running.locator.as_deref();
+            turn.job.client.bulk_results(address, locator, progress.rows_wanted()).await
         };
         match answer {
             Ok(results) => return Ok(results),
