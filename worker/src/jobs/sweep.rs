@@ -298,7 +298,8 @@ impl Sweep<'_> {
             missing,
             log,
             looks: self.progress.looks,
-            let_go: if missing == 0 {
+            // A scan counts them among what was answered.
+            let_go: if missing == 0 || self.progress.scan.is_some() {
                 0
             } else {
                 let_go_count(db, &self.scope, self.key).await.map_err(|e| self.failed(&e))?
