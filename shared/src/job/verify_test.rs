@@ -5,18 +5,22 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// The scan began at 1000; the next window reads again from 800; history is wanted from 100, and 300 to 400 is being read.
-fn verdict(here: Option<Here>, there: Option<Answered>, set_aside: Option<i64>) -> Verdict {
+fn verdict(
+    here: impl Into<Option<Here>>,
+    there: impl Into<Option<Answered>>,
+    set_aside: Option<i64>,
+) -> Verdict {
     let open = [Slice { lo: at(300), hi: at(400) }];
     let bounds = Bounds { began: at(1000), ahead_from: at(800), scope_from: Some(at(100)), open: &open };
-    judge(here, there, set_aside.map(at), &bounds)
+    judge(here.into(), there.into(), set_aside.map(at), &bounds)
 }
 
-fn here(stamp: i64, read_at: i64, state: RecordState) -> Option<Here> {
-    Some(Here { stamp: at(stamp), read_at: at(read_at), state })
+fn here(stamp: i64, read_at: i64, state: RecordState) -> Here {
+    Here { stamp: at(stamp), read_at: at(read_at), state }
 }
 
-fn there(stamp: i64, deleted: bool) -> Option<Answered> {
-    Some(Answered { stamp: at(stamp), deleted })
+fn there(stamp: i64, deleted: bool) -> Answered {
+    Answered { stamp: at(stamp), deleted }
 }
 
 const LIVE: RecordState = RecordState::Live;
@@ -41,9 +45,13 @@ fn what_is_not_here_is_lost_unless_something_explains_it() {
         // It changed since it was set aside, and that change never came.
         (500, Some(499), Verdict::Lost),
     ] {
-        assert_eq!(verdict(None, there(stamp, false), set_aside), expected, "{stamp} {set_aside:?}");
+        assert_eq!(verdict(None::<Here>, there(stamp, false), set_aside), expected, "{stamp} {set_aside:?}");
     }
-    assert_eq!(verdict(None, there(500, true), None), Verdict::Lost, "what is in the bin is known too");
+    assert_eq!(
+        verdict(None::<Here>, there(500, true), None),
+        Verdict::Lost,
+        "what is in the bin is known too"
+    );
 }
 
 #[test]
@@ -56,7 +64,11 @@ fn what_the_scan_lacks_is_missing_unless_it_was_read_since() {
         (999, HIDDEN, Verdict::Newer),
         (999, ERASED, Verdict::Newer),
     ] {
-        assert_eq!(verdict(here(500, read_at, state), None, None), expected, "{read_at} {state:?}");
+        assert_eq!(
+            verdict(here(500, read_at, state), None::<Answered>, None),
+            expected,
+            "{read_at} {state:?}"
+        );
     }
 }
 
