@@ -2,8 +2,8 @@
 //! time, put away.
 //!
 //! Everything that the next turn needs is in the job's row before the turn ends, so a worker may die anywhere: at
-//! most two sets are fetched twice: the one in hand and the next. The only thing that Salesforce may know and we not is a job whose making was not
-//! answered; that one was making a job is noted before, and the next turn looks for it.
+//! most two sets are fetched twice: the one in hand and the next. The only thing that Salesforce may know and we not is
+//! a job whose making was not answered; that one was making a job is noted before, and the next turn looks for it.
 
 mod begin;
 mod fetch;
