@@ -23,6 +23,7 @@ mod messages;
 mod people;
 mod quarantine;
 mod tickets;
+mod unsettled;
 
 use std::collections::{HashMap, HashSet};
 
@@ -164,6 +165,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     checkpoint::advance(&tx, &page, stored).await?;
     let led = tickets::write(&tx, key, &page, &applied, &touched.tickets).await?;
     closure::ask(&tx, &page, &applied, led).await?;
+    unsettled::look_again(&tx, &page, &records, &written, &applied).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)
