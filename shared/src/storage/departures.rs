@@ -58,8 +58,8 @@ pub(super) async fn look_again(
     records: &[&str],
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- departures_look_again
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, available_at, params)
-        SELECT $1, $2, $3, $4, $5, $6, now() + interval '2 seconds',
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, available_at, reason, params)
+        SELECT $1, $2, $3, $4, $5, $6, now() + interval '2 seconds', 'unsettled',
                jsonb_build_object('field', 'Id', 'gone', true, 'ids', jsonb_agg(k.id ORDER BY k.n))
           FROM unnest($7::text[]) WITH ORDINALITY AS k (id, n)
          GROUP BY (k.n - 1) / $8";
