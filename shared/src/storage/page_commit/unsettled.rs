@@ -13,6 +13,7 @@ use super::super::error::StoreError;
 use super::super::pool::TenantTx;
 use super::super::records::{ObjectKey, RecordRow, Written};
 use super::super::related::Owner;
+use super::gone::has_left;
 use super::{Applied, PageCommit, ParentObjects};
 use crate::clock::Timestamp;
 use crate::record::RecordState;
@@ -84,7 +85,7 @@ async fn disagreed(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Of the items that the page takes away because they were not answered, those that belong to something that was read
+/// Of the items that the page takes away because a look found them gone, those that belong to something that was read
 /// lately, and is here: it may have come back while they were looked at, and whoever read them with it may have found them
 /// unchanged.
 async fn still_with_parent(
