@@ -23,7 +23,7 @@ from stack import NotReady, Stack
 from storm import Storm, Tenant
 from values import moment
 
-DAY_S = 86_400
+DAY_S, MINUTES_S = 86_400, 120
 FAKETIME = "faketime/libfaketimeMT.so.1"
 # What the org is changed by, on which day of so many; the rest of the script is chance.
 MONTH, WEEK, BIN_DAYS = 30, 7, 15
@@ -39,7 +39,7 @@ class Clock:
         found = [path for path in Path("/usr/lib").glob(f"*/{FAKETIME}") if path.exists()]
         if not found:
             raise NotReady("faketime is not installed; --install does it, or: apt-get install faketime")
-        self.file, self.days = folder / "clock", 0
+        self.file, self.day, self.ahead = folder / "clock", 0, 0
         folder.mkdir(parents=True, exist_ok=True)
         # The database reads it as a user of its own.
         folder.chmod(0o755)
@@ -53,10 +53,20 @@ class Clock:
         }
 
     def next_day(self) -> None:
-        """All at once, and never half a file."""
-        self.days += 1
+        """A day later than the last began."""
+        self.day += 1
+        self.ahead = max(self.ahead, self.day * DAY_S)
+        self._set()
+
+    def advance(self, seconds: int) -> None:
+        """A little later on the same day."""
+        self.ahead = min(self.ahead + seconds, (self.day + 1) * DAY_S)
+        self._set()
+
+    def _set(self) -> None:
+        # All at once, and never half a file.
         new = self.file.with_suffix(".new")
-        new.write_text(f"+{self.days * DAY_S}\n")
+        new.write_text(f"+{self.ahead}\n")
         new.chmod(0o644)
         new.rename(self.file)
 
@@ -159,7 +169,9 @@ class Year(Storm):
         for one in tenant.objects:
             self.ask(tenant, one, sweep=True)
         while left := [one["api_name"] for one in tenant.objects if not is_swept(one, asked)]:
-            time.sleep(0.2)
+            time.sleep(0.5)
+            # What is missing is looked at again after minutes.
+            self.clock.advance(MINUTES_S)
             self.look(tenant)
             self.patience(since, f"{left[:3]} to be verified")
         self.rest(since)

@@ -104,7 +104,8 @@ async fn still_with_parent(
                SELECT state, read_at FROM records
                 WHERE connection_id = $1 AND object_id = o.object_id AND record_id = m.parent OFFSET 0) r
          WHERE r.state = 0 AND r.read_at >= k.read_at - interval '120 seconds'";
-    let bare: Vec<&Applied<'_>> = applied.iter().filter(|row| row.is_bare() && is_gone(row.record)).collect();
+    // What was gone before is told the same again.
+    let bare: Vec<&Applied<'_>> = applied.iter().filter(|row| row.is_bare() && has_left(row)).collect();
     if bare.is_empty() {
         return Ok(Vec::new());
     }
