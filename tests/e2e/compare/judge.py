@@ -278,6 +278,8 @@ class Judge:
             master = fields.get("MasterRecordId") or None
             if head is not None and head.state != TOMBSTONE:
                 self.report.note("undead", key, "a ticket, in the recycle bin there")
+            elif head is not None and head.reason == EXPIRED:
+                return
             elif head is not None and (head.reason, head.merged_into) != (MERGED if master else DELETED, master):
                 self.report.note("undead", key, "a ticket that is gone for another reason, or went elsewhere")
             return

@@ -7,7 +7,7 @@ from files import LEFT_OUT, NOT_THERE, STORED, WANTED, left_out
 from judge import DELETED, MERGED, PURGED
 from report import WRONG
 from rules import RULES
-from stored import STUB, TOMBSTONE, Facets, File, Ticket
+from stored import LIVE, STUB, TOMBSTONE, Facets, File, Message, Ticket
 from values import moment, same
 from world import (
     AT,
@@ -33,6 +33,9 @@ from world import (
     digest,
     gone,
     in_bin,
+    item,
+    let_go,
+    over,
     row,
 )  # fmt: skip
 
@@ -188,6 +191,18 @@ CASES: list[tuple[str, Callable[[World], Any], dict[str, int]]] = [
     ("a deleted file that is kept",
      do(lambda world: world.org_attachments[0].update(deleted=True), put("named", 0, state=TOMBSTONE),
         put("attachments", 0, state=TOMBSTONE, reason=DELETED, payload=None, hash=None)), {"undead": 1}),
+    ("a ticket whose time is over, and which is here", over, {"undead": 2}),
+    ("a ticket whose time is over, and which is not here", do(over, let_go), {}),
+    ("facets of a ticket whose time is over",
+     do(over, let_go, lambda world: world.facets.append(Facets(SECOND, {"owner": ("Ada", None, None)}))), {"undead": 1}),
+    ("an item of a ticket whose time is over",
+     do(over, let_go, lambda world: world.shown.append(Message(SHARED, LIVE, item(SECOND, "file", "internal", 4)))),
+     {"undead": 1}),
+    ("a ticket that was let go too early", let_go, {"lost": 4, "stale": 1}),
+    ("a ticket whose last hour it is", lambda world: over(world, None), {}),
+    ("a ticket that is let go in its last hour", do(lambda world: over(world, None), let_go), {}),
+    ("a ticket that was let go, and is in the bin since",
+     do(let_go, in_bin, lambda world: world.org_links[0].update(deleted=True)), {}),
     ("an item that names another file", told("named", file=OTHER), {"stale": 1}),
 ]  # fmt: skip
 VALUES = [

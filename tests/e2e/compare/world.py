@@ -10,10 +10,10 @@ from typing import Any
 import sealed
 from conversations import judge_tickets
 from files import LEFT_OUT, STORED, judge_files
-from judge import MERGED, Here, Judge
+from judge import EXPIRED, MERGED, Here, Judge
 from report import Report
 from rules import TRANSCRIPTS, Item
-from stored import LIVE, TOMBSTONE, Chunk, Facets, Field, File, Message, Person, Row, Sync, Ticket
+from stored import LIVE, STUB, TOMBSTONE, Chunk, Facets, Field, File, Message, Person, Row, Sync, Ticket
 from transcripts import id_of, record
 from truth import Parents
 from values import moment
@@ -191,6 +191,7 @@ class World:
     )
     owner_stamp: str = STAMP
     document_stamp: str = STAMP
+    over: dict[str, bool | None] = field(default_factory=dict)
 
     def compared(self) -> Report:
         """All differences in one report."""
@@ -209,7 +210,9 @@ class World:
             (CONTACT, self.org_contacts, Here(self.contacts, (), (), self.people)),
         ]
         both = Report("both")
-        judges = [Judge(sync, KEYS[OURS], CONNECTION, SETS[sync.object_id], parents, AT) for sync, _, _ in sides]
+        judges = [
+            Judge(sync, KEYS[OURS], CONNECTION, SETS[sync.object_id], parents, AT, self.over) for sync, _, _ in sides
+        ]
         said = judges[0].said
         # The session is not kept here; what it belongs to is known all the same.
         said.holders[SESSION] = FIRST
@@ -237,4 +240,18 @@ def gone(world: World, reason: int) -> None:
     world.tickets[1] = world.tickets[1]._replace(
         state=TOMBSTONE, reason=reason, merged_into=FIRST if reason == MERGED else None
     )
+    world.facets.pop()
+
+
+def over(world: World, is_over: bool | None = True) -> None:
+    """The time of the second case, and of all that belongs to it, is over."""
+    world.over = {SECOND: is_over}
+
+
+def let_go(world: World) -> None:
+    """Nothing of the second case is here but that it is there."""
+    world.cases[1] = world.cases[1]._replace(state=STUB, reason=EXPIRED, payload=None, hash=None)
+    world.tickets[1] = world.tickets[1]._replace(state=TOMBSTONE, reason=EXPIRED)
+    world.links[0] = world.links[0]._replace(state=STUB, reason=EXPIRED, payload=None, hash=None)
+    world.shown.clear()
     world.facets.pop()
