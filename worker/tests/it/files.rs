@@ -297,6 +297,19 @@ async fn a_deleted_document_takes_its_links_and_its_body_along_and_brings_them_b
     assert_eq!(files_of(&world, (case_object, &case)).await.len(), 0);
     assert_eq!(world.value(&kept).await, "0");
 
+    // Between two looks it comes back and leaves again, and so do its links, which nothing else tells.
+    world.post(&format!("records/ContentDocument/{document}/undelete"), json!({})).await;
+    let url = format!("{}/clock/advance", world.sim.ready.control);
+    let later = reqwest::Client::new().post(url).json(&json!({"ms": 5_000})).send().await.unwrap();
+    later.error_for_status().unwrap();
+    world.post(&format!("records/ContentDocument/{document}/delete"), json!({})).await;
+    world.pass().await;
+    let behind = format!(
+        "SELECT count(*) FILTER (WHERE l.modstamp < d.modstamp) || ' of ' || count(*) FROM records l, records d
+          WHERE d.record_id = '{document}' AND l.record_id LIKE '06A%' AND l.state = 2"
+    );
+    assert_eq!(world.value(&behind).await, "0 of 2");
+
     world.post(&format!("records/ContentDocument/{document}/undelete"), json!({})).await;
     world.pass().await;
     let items = files_of(&world, (case_object, &case)).await;

@@ -14,6 +14,7 @@ use super::checkpoint::CheckpointMove;
 use super::expiry;
 use super::gone::has_left;
 use super::tickets::{Led, of_objects};
+use super::unsettled::is_gone;
 use super::{Applied, PageCommit};
 use crate::clock::Timestamp;
 use crate::ids::SalesforceId;
@@ -73,7 +74,8 @@ async fn follow_items(
     let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
     parents.extend(merged.map(SalesforceId::as_str));
     if page.parents.with_children.contains(&page.lease.object) {
-        parents.extend(&left);
+        // One that came back and left between two looks has moved the stamps of all that leads to it.
+        parents.extend(applied.iter().filter(|row| is_gone(row.record)).map(|row| row.id.as_str()));
     }
     parents.sort_unstable();
     parents.dedup();

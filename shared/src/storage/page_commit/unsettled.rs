@@ -40,7 +40,7 @@ pub(super) async fn look_again(
     departures::look_again(tx, Owner::from(page.lease), key.object, &unsettled).await
 }
 
-fn is_gone(record: &RecordRow) -> bool {
+pub(super) fn is_gone(record: &RecordRow) -> bool {
     matches!(record.state, RecordState::Tombstone(_))
 }
 
