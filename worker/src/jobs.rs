@@ -6,8 +6,10 @@ pub mod deleted;
 pub mod expire;
 pub mod file;
 pub mod first_plan;
+pub mod follow;
 pub mod incremental;
 pub mod narrow;
+pub mod refresh;
 pub mod related;
 pub mod sweep;
 pub mod transcript;
@@ -80,7 +82,13 @@ pub async fn run(
         // It asks Salesforce for nothing, so it needs no lane, and nothing there holds it up.
         return expire::run(context, lease, &inputs, lost).await.map(Left::Open);
     }
-    if let Some(end) = not_to_run(&inputs) {
+    if let Some(end) = not_to_run(&inputs, lease.kind) {
+        return Ok(Left::Open(end));
+    }
+    if lease.kind == Kind::Refresh
+        && let Some(end) = refresh::rests(context, lease, &inputs).await?
+    {
+        // Most turns find nothing to do, and are not worth a lane.
         return Ok(Left::Open(end));
     }
     let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
@@ -104,6 +112,8 @@ pub async fn run(
         }
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
+        Kind::Follow => follow::run(&job).await,
+        Kind::Refresh => refresh::run(job, tally).await,
         // Ran without a lane, above.
         Kind::Expire => Ok(Left::Open(JobEnd::More)),
     };
@@ -112,7 +122,7 @@ pub async fn run(
     left
 }
 
-fn not_to_run(inputs: &PlanInputs) -> Option<JobEnd> {
+fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     let wait = |delay, reason| Some(JobEnd::WaitFor { delay, reason, attempt: 0 });
     if !inputs.enabled {
         return wait(IDLE, "disabled");
@@ -121,6 +131,8 @@ fn not_to_run(inputs: &PlanInputs) -> Option<JobEnd> {
         return wait(IDLE, "connection");
     }
     match inputs.checkpoint.state {
+        // It is there for the whole connection, whatever becomes of the object that it stands under.
+        SyncState::Parked if kind == Kind::Follow => None,
         SyncState::Parked => wait(IDLE, "parked"),
         SyncState::New | SyncState::Loading | SyncState::Current | SyncState::Absent => None,
     }

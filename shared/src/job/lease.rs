@@ -37,11 +37,15 @@ pub enum Kind {
     Sweep,
     /// Let tickets go whose time is over; one standing row an object of tickets. Asks Salesforce for nothing.
     Expire,
+    /// Follow the parents of a connection's linked values; one standing row a connection.
+    Follow,
+    /// Read again what is here of an object for values that are not its own; one standing row an object sync.
+    Refresh,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -50,6 +54,8 @@ impl Kind {
         Self::Deleted,
         Self::Sweep,
         Self::Expire,
+        Self::Follow,
+        Self::Refresh,
     ];
 
     /// The closed word in SQL.
@@ -64,6 +70,8 @@ impl Kind {
             Self::Deleted => "deleted",
             Self::Sweep => "sweep",
             Self::Expire => "expire",
+            Self::Follow => "follow",
+            Self::Refresh => "refresh",
         }
     }
 
