@@ -13,6 +13,7 @@ mod bulk_faults;
 mod closure;
 mod conversation;
 mod deletes;
+mod derived;
 mod fields;
 mod files;
 mod grants;
