@@ -84,8 +84,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
                  WHERE j.tenant_id = d.tenant_id AND j.org_id = d.org_id AND j.available_at <= now()
                    AND (j.state = 0 OR (j.state = 1 AND j.published_at <= now() - $2::float8 * interval '1 second'))
                    AND NOT EXISTS (SELECT FROM gates g
-                                    WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $4 THEN j.connection_id::text END,
-                                                        CASE WHEN j.kind <> $4 THEN j.org_id END)
+                                    WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> ALL ($4) THEN j.connection_id::text END,
+                                                        CASE WHEN j.kind <> ALL ($4) THEN j.org_id END)
                                       AND g.blocked_until > now())
                  ORDER BY j.class, j.available_at, j.job_id
                  LIMIT greatest(least((SELECT any_class FROM free), l.free), 0)) c
@@ -117,7 +117,7 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     let rows = client
         .query(
             &statement,
-            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::Expire.word()],
+            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::local_words()],
         )
         .await
         .map_err(StoreError::at("dispatch_claim"))?;

@@ -28,8 +28,8 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
             SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
                    j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
                        SELECT FROM gates g
-                        WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $2 THEN j.connection_id::text END,
-                                            CASE WHEN j.kind <> $2 THEN j.org_id END)
+                        WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> ALL ($2) THEN j.connection_id::text END,
+                                            CASE WHEN j.kind <> ALL ($2) THEN j.org_id END)
                           AND g.blocked_until > now()) AS ready
               FROM jobs j LEFT JOIN org_limits l USING (org_id)),
         placed AS (
@@ -46,7 +46,7 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
     let client = db.control().await?;
     let lanes = i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX);
     let rows =
-        client.query(SQL, &[&lanes, &Kind::Expire.word()]).await.map_err(StoreError::at("dispatch_stats"))?;
+        client.query(SQL, &[&lanes, &Kind::local_words()]).await.map_err(StoreError::at("dispatch_stats"))?;
     let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()
