@@ -100,13 +100,16 @@ pub async fn object_sync_create(
 pub struct ObjectSyncPatch {
     /// Whether it is wanted.
     pub enabled: Option<bool>,
+    /// What it is to a ticket.
+    pub role: Option<String>,
     /// How often, in seconds.
     pub interval_s: Option<i32>,
     /// Linked paths, facets, settle and overlap, as a whole.
     pub settings: Option<ObjectSettings>,
 }
 
-/// Changes an object sync; changed settings raise the tenant's mapping epoch.
+/// Changes an object sync; changed settings or another role raise the tenant's mapping epoch. Where they make something
+/// else of what is here, the reconciler sees that the checkpoint's mapping is not the one that is wanted any more.
 pub async fn object_sync_update(
     pool: &PgPool,
     scope: &TenantScope,
@@ -117,11 +120,11 @@ pub async fn object_sync_update(
         "-- object_sync_update
         WITH changed AS (
             UPDATE object_syncs SET enabled = coalesce($3, enabled), interval_s = coalesce($4, interval_s),
-                   settings = coalesce($5, settings), updated_at = now()
+                   settings = coalesce($5, settings), role = coalesce($6, role), updated_at = now()
              WHERE tenant_id = $1 AND object_id = $2 RETURNING {COLUMNS}),
         raised AS (
             UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-             WHERE tenant_id = $1 AND $5::jsonb IS NOT NULL AND EXISTS (SELECT FROM changed))
+             WHERE tenant_id = $1 AND ($5::jsonb IS NOT NULL OR $6::text IS NOT NULL) AND EXISTS (SELECT FROM changed))
         SELECT {COLUMNS} FROM changed"
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -130,6 +133,7 @@ pub async fn object_sync_update(
         .bind(patch.enabled)
         .bind(patch.interval_s)
         .bind(patch.settings.as_ref().map(Json))
+        .bind(&patch.role)
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("object_sync_update"))?;
