@@ -1,7 +1,14 @@
 //! Which of two reads of the same record wins, and the states a stored record can be in.
 
+use chrono::TimeDelta;
+
 use crate::clock::Timestamp;
 use crate::ids::FieldSetId;
+
+/// How far apart two reads may lie without their moments telling which of them saw the record last: a Date is of the
+/// answer, and a query answers with what was there when it began, up to two minutes before (Salesforce's limit on the run
+/// time of a query). The upsert of records and `page_commit::unsettled` say the same in SQL.
+pub const UNSETTLED: TimeDelta = TimeDelta::seconds(120);
 
 /// What a stored record is to its readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +121,14 @@ impl ReadOrder {
     pub fn replaces(self, stored: Self) -> bool {
         self.field_set >= stored.field_set && (self.stamp, self.read_at) >= (stored.stamp, stored.read_at)
     }
+
+    /// Whether both read the same version, at moments too close to tell which of them was last. Where such reads differ in
+    /// whether the record is there at all, a third one has to tell: some records leave, and come back, with what they belong
+    /// to, and their stamps stand still.
+    #[must_use]
+    pub fn is_close_to(self, other: Self) -> bool {
+        self.stamp == other.stamp && (self.read_at - other.read_at).abs() <= UNSETTLED
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +148,17 @@ mod tests {
         assert!(order(10, 20, 1).replaces(order(10, 19, 1)), "a formula changed without a stamp");
         assert!(!order(10, 18, 1).replaces(order(10, 19, 1)));
         assert!(!order(9, 40, 1).replaces(order(10, 19, 1)));
+    }
+
+    #[test]
+    fn reads_of_one_version_within_the_run_time_of_a_query_do_not_tell_which_was_last() {
+        assert!(order(10, 20, 1).is_close_to(order(10, 20, 2)));
+        assert!(
+            order(10, 140, 1).is_close_to(order(10, 20, 1))
+                && order(10, 20, 1).is_close_to(order(10, 140, 1))
+        );
+        assert!(!order(10, 141, 1).is_close_to(order(10, 20, 1)));
+        assert!(!order(11, 20, 1).is_close_to(order(10, 20, 1)), "a stamp that moved tells");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Jobs that follow a deletion to the items that belong to the record: some kinds of items leave with it and have no
-//! trace of their own. Each is made in the commit that saw it.
+//! trace of their own. Each is made in the commit that saw it, as are those that look once more where two looks differ.
 
 use tokio_postgres::types::Type;
 
 use super::error::StoreError;
 use super::pool::TenantTx;
 use super::related::{Owner, most};
+use crate::ids::ObjectId;
 use crate::job::lease::{Class, Kind};
 
 /// Makes jobs that look at the items still live here of records that are gone: what is not answered is gone as well.
@@ -45,5 +46,41 @@ pub(super) async fn items_wanted(
         )
         .await
         .map_err(StoreError::at("departures_items_wanted"))?;
+    Ok(())
+}
+
+/// Makes jobs that look at these records of one object once more, a little later: the moments of two reads are in whole
+/// seconds, and the next one is to be after both.
+pub(super) async fn look_again(
+    tx: &TenantTx<'_>,
+    owner: Owner,
+    object: ObjectId,
+    records: &[&str],
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- departures_look_again
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, available_at, reason, params)
+        SELECT $1, $2, $3, $4, $5, $6, now() + interval '2 seconds', 'unsettled',
+               jsonb_build_object('field', 'Id', 'gone', true, 'ids', jsonb_agg(k.id ORDER BY k.n))
+          FROM unnest($7::text[]) WITH ORDINALITY AS k (id, n)
+         GROUP BY (k.n - 1) / $8";
+    if records.is_empty() {
+        return Ok(());
+    }
+    tx.sql()
+        .execute_typed(
+            SQL,
+            &[
+                (&tx.scope().tenant().0, Type::UUID),
+                (&owner.connection.0, Type::UUID),
+                (&object.0, Type::INT4),
+                (&owner.org.as_str(), Type::TEXT),
+                (&Kind::Related.word(), Type::TEXT),
+                (&Class::Derived.number(), Type::INT2),
+                (&records, Type::TEXT_ARRAY),
+                (&most(), Type::INT8),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("departures_look_again"))?;
     Ok(())
 }

@@ -24,6 +24,7 @@ mod people;
 mod quarantine;
 mod switch;
 mod tickets;
+mod unsettled;
 
 use std::collections::{HashMap, HashSet};
 
@@ -173,6 +174,7 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     };
     let led = tickets::write(&tx, key, &under, &applied, &touched.tickets).await?;
     closure::ask(&tx, &page, &applied, led).await?;
+    unsettled::look_again(&tx, &page, &records, &written, &applied).await?;
     (page.before_commit)();
     tx.commit().await?;
     Ok(page.counts)

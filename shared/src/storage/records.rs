@@ -1,8 +1,7 @@
 //! Records: what is stored of a page's ids before anything is compressed or sealed, and the guarded upsert.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::error::StoreError;
@@ -101,8 +100,9 @@ pub async fn records_known(
 
 /// The guard is `ReadOrder::replaces` in SQL. Rows are taken in key order, so that two pages never wait for
 /// each other in a circle. Returns the ids that were written, whether each is a live row more, less or neither, and
-/// what it was: an upsert does not tell what it replaced, so the row keeps the state that it had before. What is gone
-/// may come without the people that it named; it still names them.
+/// what it was: an upsert does not tell what it replaced, so the row keeps the state that it had before, and 16 is added
+/// where both reads are too close to tell which was last (`ReadOrder::is_close_to`). What is gone may come without the
+/// people that it named; it still names them.
 const UPSERT: &str = "-- records_upsert
     INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id,
                               state, reason, content_hash, identities, payload)
@@ -115,16 +115,20 @@ const UPSERT: &str = "-- records_upsert
        SET modstamp = excluded.modstamp, read_at = excluded.read_at, field_set_id = excluded.field_set_id,
            state = excluded.state, reason = excluded.reason, content_hash = excluded.content_hash,
            identities = CASE WHEN excluded.state = 2 THEN coalesce(excluded.identities, r.identities) ELSE excluded.identities END,
-           payload = excluded.payload, was = r.state
+           payload = excluded.payload,
+           was = r.state + CASE WHEN r.modstamp = excluded.modstamp AND r.read_at >= excluded.read_at - interval '120 seconds'
+                                THEN 16 ELSE 0 END
      WHERE excluded.field_set_id >= r.field_set_id
        AND (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)
-    RETURNING record_id, (state = 0)::int - (was IS NOT DISTINCT FROM 0)::int, was";
+    RETURNING record_id, (state = 0)::int - (was & 15 IS NOT DISTINCT FROM 0)::int, (was & 15)::int2, was >= 16";
 
 /// What an upsert did.
 #[derive(Debug, Default)]
 pub struct Written {
     /// The records that were written, and the state of each before; none when it was not here.
     pub was: HashMap<SalesforceId, Option<i16>>,
+    /// Those of them that replaced a read too close to theirs to tell which was last.
+    pub close: HashSet<SalesforceId>,
     /// How many live records more there are; negative for fewer.
     pub live: i64,
 }
@@ -159,14 +163,16 @@ pub async fn records_upsert(
         )
         .await
         .map_err(StoreError::at("records_upsert"))?;
-    let was = |row: &Row| match SalesforceId::parse(row.get(0)) {
-        Ok(id) => Ok((id, row.get(2))),
-        Err(_) => Err(StoreError::Unreadable("records.record_id")),
-    };
-    Ok(Written {
-        was: written.iter().map(was).collect::<Result<_, _>>()?,
-        live: written.iter().map(|row| i64::from(row.get::<_, i32>(1))).sum(),
-    })
+    let mut done = Written::default();
+    for row in &written {
+        let id = SalesforceId::parse(row.get(0)).map_err(|_| StoreError::Unreadable("records.record_id"))?;
+        done.live += i64::from(row.get::<_, i32>(1));
+        done.was.insert(id, row.get(2));
+        if row.get::<_, Option<bool>>(3) == Some(true) {
+            done.close.insert(id);
+        }
+    }
+    Ok(done)
 }
 
 /// The rows turned sideways, as UNNEST wants them.

@@ -23,4 +23,5 @@ mod storage_sealing;
 mod storage_suppression;
 mod storage_sweeps;
 mod storage_tickets;
+mod storage_unsettled;
 mod storage_verify;

@@ -26,12 +26,15 @@ from files import judge_files
 from judge import Here, Judge
 from people import TABLES
 from report import FILES, TICKETS, Report, summary, table, wrong
+from retention import over
 from rules import RULES, TRANSCRIPTS
 from sealed import TenantKeys, read_key_ring
 from stored import Store, Sync
 from transcripts import IDENTIFIER, transcripts
 from truth import Org, Parents
 
+# A policy as long as this keeps everything, so nothing has to be counted.
+LONGEST_DAYS = 3650
 NEVER = "9999-12-31T00:00:00Z"
 
 
@@ -57,6 +60,8 @@ class Shared:
     parents: Parents
     snapshot: str
     transcripts: list[dict[str, Any]]
+    # By ticket and by what belongs to one: whether its time is over.
+    over: dict[str, bool | None]
 
     def truths(self, name: str) -> Iterable[dict[str, Any]]:
         """The org's records of an object, in order of id."""
@@ -98,7 +103,7 @@ def _one(sync: Sync) -> tuple[Report, Said]:
     )
     # Transcripts are asked for now, and their entries may bear any time.
     at = NEVER if sync.name == TRANSCRIPTS else target.at
-    judge = Judge(sync, keys, target.connection, store.field_sets(object_id), _SHARED.parents, at)
+    judge = Judge(sync, keys, target.connection, store.field_sets(object_id), _SHARED.parents, at, _SHARED.over)
     judge.walk(_SHARED.truths(sync.name), here)
     store.close()
     return judge.report, judge.said
@@ -118,7 +123,10 @@ def compare(target: Target, processes: int = 0) -> list[Report]:
         for record in target.org.records(name, target.at, target.user):
             parents.add(name, record)
     said_elsewhere = transcripts(target.org, target.at, target.user, enabled, parents) if TRANSCRIPTS in enabled else []
-    _SHARED = Shared(target, keys, parents, store.snapshot(), said_elsewhere)
+    shared = _SHARED = Shared(target, keys, parents, store.snapshot(), said_elsewhere, {})
+    if (days := store.ticket_days()) < LONGEST_DAYS:
+        named = [(sync.name, sync.role) for sync in syncs]
+        shared.over = over(shared.truths, named, parents, target.at, days)
     syncs.sort(key=lambda sync: -sizes.get(sync.name, 0))
     with multiprocessing.get_context("fork").Pool(processes or min(os.cpu_count() or 1, 8)) as pool:
         results = pool.map(_one, syncs, chunksize=1)

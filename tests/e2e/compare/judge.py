@@ -12,6 +12,7 @@ from conversations import Counted, Said, Spoken
 from files import left_out
 from people import facets_of, person_of
 from report import Report
+from retention import active_at
 from rules import RULES, TICKET_FIELDS, Item, Rule, kinds_of_tickets
 from sealed import DoesNotOpen, TenantKeys, record_row
 from stored import LIVE, STUB, TOMBSTONE, Facets, Field, Message, Person, Row, Side, Sync, Ticket
@@ -20,8 +21,9 @@ from values import JSON, digest, is_nothing, moment, same
 
 # Moments of somebody looking, a convenience that can only be written, counters of logins: no change of the record.
 UNREAD = {"LastViewedDate", "LastReferencedDate", "Comments", "LastLoginDate", "NumberOfFailedLogins"}
-# Reasons of tombstones as stored.
+# Reasons of tombstones, and of a stub, as stored.
 DELETED, MERGED, PURGED = 11, 12, 13
+EXPIRED = 2
 
 
 @dataclass
@@ -47,7 +49,14 @@ class Judge:
     """Walks over one object."""
 
     def __init__(
-        self, sync: Sync, keys: TenantKeys, connection: Any, sets: dict[int, list[Field]], parents: Parents, at: str
+        self,
+        sync: Sync,
+        keys: TenantKeys,
+        connection: Any,
+        sets: dict[int, list[Field]],
+        parents: Parents,
+        at: str,
+        over: dict[str, bool | None] | None = None,
     ) -> None:
         self.sync, self.keys, self.connection = sync, keys, connection
         self.sets, self.parents = sets, parents
@@ -57,6 +66,7 @@ class Judge:
         self.said = Said()
         self.rule: Rule | None = RULES.get(sync.name)
         self.kinds = kinds_of_tickets()
+        self.over = over or {}
 
     def walk(self, truths: Iterable[dict[str, Any]], here: Here) -> None:
         """Compares everything; the org's records are in order of id too."""
@@ -71,12 +81,38 @@ class Judge:
             if row is not None and row.stamp > self.at:
                 self.report.counts["ahead"] += 1
                 continue
+            if (is_over := self.is_over(truth)) is not False:
+                if is_over:
+                    self.expired(truth, row, item, head, facets)
+                continue
             self.record(truth, row)
             self.item(truth, row, item)
             self.ticket(truth, head)
             self.facets(truth, facets)
             self.person(truth, row, person)
         self.not_there(sides, None)
+
+    def is_over(self, truth: dict[str, Any]) -> bool | None:
+        """Whether the time of the ticket is over that a record is, or belongs to."""
+        if self.sync.role == "ticket":
+            return self.over.get(truth["Id"], False)
+        target = self.rule and self.rule.target(truth["fields"], self.kinds)
+        return self.over.get(target, False) if target else False
+
+    def expired(
+        self, truth: dict[str, Any], row: Row | None, item: Message | None, head: Ticket | None, facets: Facets | None
+    ) -> None:
+        """Of a ticket whose time is over nothing is here that says anything."""
+        self.report.counts["expired"] += 1
+        kept = [
+            what
+            for what, here in (("record", row), ("item", item), ("ticket", head))
+            if here is not None and here.state == LIVE
+        ]
+        if facets is not None:
+            kept.append("facets")
+        if kept:
+            self.report.note("undead", truth["Id"], f"its ticket's time is over, and here: {', '.join(kept)}")
 
     def not_there(self, sides: Sides, key: str | None) -> None:
         """Rows before an id of which the org knows nothing. A tombstone outlives the recycle bin."""
@@ -127,6 +163,8 @@ class Judge:
                 self.report.note("undead", row.id, f"reason {row.reason}, {'merged' if merged else 'deleted'} there")
             elif row.stamp != self.stamp(truth):
                 self.report.note("undead", row.id, "the tombstone has another stamp")
+        elif row.state == STUB and row.reason == EXPIRED:
+            self.report.counts["expired"] += 1
         elif self.went_along(truth):
             self.report.counts["hidden"] += 1
         else:
@@ -243,11 +281,7 @@ class Judge:
             elif head is not None and (head.reason, head.merged_into) != (MERGED if master else DELETED, master):
                 self.report.note("undead", key, "a ticket that is gone for another reason, or went elsewhere")
             return
-        columns = TICKET_FIELDS.get(self.sync.name, ())
-        times = [
-            moment(fields.get(name)) for name in ("CreatedDate", "LastModifiedDate", columns[-1][0] if columns else "")
-        ]
-        active = max((at for at in times if at is not None), default=moment(truth["stamp"]))
+        columns, active = TICKET_FIELDS.get(self.sync.name, ()), active_at(self.sync.name, truth)
         self.said.tickets[key] = None if head is None else Counted(Spoken(*head.spoken), head.last_activity, active)
         if head is None or head.state != LIVE:
             self.report.note("lost", key, "no live ticket")

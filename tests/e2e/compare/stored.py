@@ -141,6 +141,10 @@ class Store:
         """The tenant's wrapped keys."""
         return self.all("SELECT key_id, purpose, kek_id, wrapped FROM tenant_keys WHERE wrapped IS NOT NULL")
 
+    def ticket_days(self) -> int:
+        """How many days the tenant keeps tickets."""
+        return self.all("SELECT ticket_days FROM tenant_gates WHERE tenant_id = %s", self.tenant)[0][0]
+
     def syncs(self) -> list[Sync]:
         """The enabled objects of the connection."""
         text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp'), settings

@@ -64,6 +64,9 @@ class Tenant:
 class Storm:
     """A run over all phases."""
 
+    # The orgs are years old, and everything of them is compared.
+    retention = {"ticket_days": 3650, "held_days": 3650, "attachment_days": 3650}
+
     def __init__(self, stack: Stack, given: argparse.Namespace) -> None:
         self.stack, self.given = stack, given
         self.random = random.Random(given.seed)
@@ -79,9 +82,7 @@ class Storm:
         """Makes a tenant, connects its org and asks for every object."""
         call, org = self.stack.api.call, Org(self.stack.ready["control"], entry["org_id"], self.stack.ready["ca_file"])
         org.post("conversations/limit", {"per_hour": TRANSCRIPTS_PER_HOUR})
-        # The orgs are years old, and everything of them is compared.
-        longest = {"ticket_days": 3650, "held_days": 3650, "attachment_days": 3650}
-        tenant = call("POST", "tenants", {"name": f"Tenant {number}", "retention": longest})["id"]
+        tenant = call("POST", "tenants", {"name": f"Tenant {number}", "retention": self.retention})["id"]
         auth = {"method": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
         body = {"name": "Support org", "login_url": entry["instance_url"], "auth": auth}
         connection = call("POST", f"tenants/{tenant}/connections", body)["id"]
@@ -157,9 +158,7 @@ class Storm:
             self.patience(waiting, "every object to be past the last edit")
         if name == "purges":
             self.purged(ends, waiting)
-        while busy := self.busy():
-            time.sleep(0.25)
-            self.patience(waiting, f"every job to rest: {busy[:5]}")
+        self.rest(waiting)
         caught_up = time.monotonic()
         for number, tenant in enumerate(self.tenants):
             self.compare(name, number, tenant)
@@ -168,6 +167,12 @@ class Storm:
             f"{name}: {took[0]} s of edits and kills, {took[1]} s to catch up, {self.stack.kills} kills so far",
             flush=True,
         )
+
+    def rest(self, since: float) -> None:
+        """Waits until nothing is under way or due."""
+        while busy := self.busy():
+            time.sleep(0.25)
+            self.patience(since, f"every job to rest: {busy[:5]}")
 
     def all_are(self, holds: Any) -> bool:
         """Whether something holds of every object, as last seen."""

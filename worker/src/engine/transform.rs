@@ -151,11 +151,18 @@ fn verdict(head: &Head, known: Option<&Known>) -> Verdict {
     };
     if same {
         Verdict::Unchanged
-    } else if head.order.replaces(known.order) {
+    } else if head.order.replaces(known.order) || disagree(head, known) {
+        // Where they disagree the commit keeps it out all the same, and asks for another look.
         Verdict::Write
     } else {
         Verdict::Superseded
     }
+}
+
+/// Whether two reads too close to tell which was last differ in whether the record is there.
+fn disagree(head: &Head, known: &Known) -> bool {
+    let is_gone = |state| matches!(state, RecordState::Tombstone(_));
+    head.order.is_close_to(known.order) && known.state.is_some_and(is_gone) != is_gone(head.state)
 }
 
 /// Whether nothing is known to have changed but what is read of it.

@@ -235,7 +235,7 @@ impl World {
     /// Runs due jobs, one at a time, until none is due; waits that a failure asked for are over at once.
     pub(crate) async fn run_until_quiet(&self) {
         for _ in 0..MOST_TURNS {
-            self.sql("UPDATE jobs SET available_at = now() WHERE state = 0 AND reason IN ('retry', 'replan', 'lanes', 'bulk_running', 'repairs')").await;
+            self.sql("UPDATE jobs SET available_at = now() WHERE state = 0 AND reason IN ('retry', 'replan', 'lanes', 'bulk_running', 'repairs', 'unsettled')").await;
             if !self.turn().await {
                 return;
             }

@@ -102,7 +102,7 @@ impl Postgres {
                 name: NAME,
                 program: &self.programs.bin.join("postgres"),
                 arguments: vec!["-D".to_owned(), self.data().to_string_lossy().into_owned()],
-                environment: vec![("TZ", "UTC".to_owned())],
+                environment: clock().chain([("TZ", "UTC".to_owned())]).collect(),
                 user: self.user,
                 directory: &home,
                 log: &self.log(),
@@ -237,4 +237,11 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), ServersError> {
         }
         _ => Ok(()),
     }
+}
+
+/// What makes every program's clock run ahead (`faketime`), as far as it is set for us: then it is the database's too.
+fn clock() -> impl Iterator<Item = (&'static str, String)> {
+    let names =
+        ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "FAKETIME"];
+    names.into_iter().filter_map(|name| Some((name, super::environment(name)?)))
 }
