@@ -241,7 +241,12 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), ServersError> {
 
 /// What makes every program's clock run ahead (`faketime`), as far as it is set for us: then it is the database's too.
 fn clock() -> impl Iterator<Item = (&'static str, String)> {
-    let names =
-        ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "FAKETIME"];
+    let names = [
+        "LD_PRELOAD",
+        "FAKETIME_TIMESTAMP_FILE",
+        "FAKETIME_NO_CACHE",
+        "FAKETIME_DONT_FAKE_MONOTONIC",
+        "FAKETIME",
+    ];
     names.into_iter().filter_map(|name| Some((name, super::environment(name)?)))
 }
