@@ -50,6 +50,8 @@ pub struct ReadPlan {
     pub parents: ParentObjects,
     /// Windows are read in the order of ids.
     pub by_id: bool,
+    /// Where more of it cannot be kept, in percent, it parks.
+    pub quarantine_percent: u8,
 }
 
 impl ReadPlan {
@@ -68,6 +70,7 @@ impl ReadPlan {
             label: label(&inputs.api_name),
             parents: inputs.parents.clone(),
             by_id: inputs.checkpoint.by_id,
+            quarantine_percent: inputs.settings.quarantine_percent,
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },

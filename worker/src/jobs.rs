@@ -10,6 +10,7 @@ pub mod incremental;
 pub mod narrow;
 pub mod related;
 pub mod reproject;
+pub mod retry;
 pub mod sweep;
 pub mod transcript;
 
@@ -105,6 +106,7 @@ pub async fn run(
         Kind::Related if first_plan::found_of(&job) == Found::ByCalls => transcript::run(job, tally).await,
         Kind::Related => related::run(job, tally).await,
         Kind::File => file::run(job, tally).await,
+        Kind::Retry => retry::run(job, tally).await,
         // Salesforce knows no such object: it can tell of nothing that is gone.
         Kind::Deleted | Kind::Sweep if first_plan::found_of(&job) == Found::ByCalls => {
             Ok(Left::Open(JobEnd::WaitFor { delay: ABSENT, reason: "not_kept", attempt: 0 }))

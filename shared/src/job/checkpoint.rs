@@ -38,6 +38,8 @@ pub struct ObjectSettings {
     pub overlap_s: u32,
     /// Every so many days Salesforce is asked for everything that is here, id by id; 1 to 90.
     pub sweep_days: u32,
+    /// Where more of 200 or more records that are read together cannot be kept, in percent, the object parks; 0 to 100.
+    pub quarantine_percent: u8,
 }
 
 impl Default for ObjectSettings {
@@ -54,6 +56,7 @@ impl Default for ObjectSettings {
             settle_s: 60,
             overlap_s: 900,
             sweep_days: 7,
+            quarantine_percent: 5,
         }
     }
 }

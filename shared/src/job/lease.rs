@@ -39,11 +39,13 @@ pub enum Kind {
     Expire,
     /// Project anew what is here, under another mapping; a row an object whose mapping changed. Asks Salesforce for nothing.
     Reproject,
+    /// Try again what was set aside, from its sealed bytes; one standing row an object of which something was.
+    Retry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -53,6 +55,7 @@ impl Kind {
         Self::Sweep,
         Self::Expire,
         Self::Reproject,
+        Self::Retry,
     ];
 
     /// Kinds that ask Salesforce for nothing: they need no lane, and what holds up connection or org does not hold them.
@@ -77,6 +80,7 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::Expire => "expire",
             Self::Reproject => "reproject",
+            Self::Retry => "retry",
         }
     }
 

@@ -3,6 +3,8 @@
 //! Every cell is text, and an empty one is null: Bulk cannot tell an empty text from none. Nothing else is read into
 //! a text: `N/A`, `007` and blanks are values.
 
+use std::collections::HashMap;
+
 use csv::ByteRecord;
 
 use super::canonical::{PageRecords, RecordProblem, write_cell};
@@ -49,6 +51,19 @@ pub fn canonicalize_row(
 ) -> Result<(), RecordProblem> {
     page.append(set, |position, kind, out| {
         let cell = std::str::from_utf8(row.get(columns.places[position])?).ok()?;
+        write_cell(cell, kind, out)
+    })
+}
+
+/// Appends a row that was set aside, as [`Columns::to_json`] gave it.
+pub fn canonicalize_texts(
+    texts: &HashMap<String, String>,
+    set: &FieldSet,
+    page: &mut PageRecords,
+) -> Result<(), RecordProblem> {
+    page.append(set, |position, kind, out| {
+        let path = &set.fields()[position].path;
+        let (_, cell) = texts.iter().find(|(name, _)| name.eq_ignore_ascii_case(path))?;
         write_cell(cell, kind, out)
     })
 }

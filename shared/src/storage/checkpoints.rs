@@ -219,6 +219,11 @@ pub async fn describe_store(
          WHERE tenant_id = $1
            AND EXISTS (SELECT FROM checkpoints c JOIN object_syncs o USING (object_id)
                         WHERE c.object_id = $2 AND o.role = $3 AND c.key_prefix IS DISTINCT FROM $4)";
+    // What was set aside may have the types that are described now.
+    const AGAIN: &str = "-- retry_with_other_fields
+        UPDATE jobs SET available_at = least(available_at, now()), updated_at = now()
+         WHERE unique_key = $1 AND state = 0
+           AND EXISTS (SELECT FROM checkpoints WHERE object_id = $2 AND field_set_id IS DISTINCT FROM $3)";
     const POINT: &str = "-- checkpoint_describe
         UPDATE checkpoints SET field_set_id = $2, cursor_field = $3, key_prefix = $4, updated_at = now()
          WHERE object_id = $1";
@@ -241,6 +246,10 @@ pub async fn describe_store(
         .await
         .map_err(StoreError::at("field_set_store"))?;
     let set = FieldSetId(row.get(0));
+    tx.sql()
+        .execute(AGAIN, &[&format!("{}/{object}", Kind::Retry.word()), &object, &set.0])
+        .await
+        .map_err(StoreError::at("retry_with_other_fields"))?;
     tx.sql()
         .execute(POINT, &[&object, &set.0, &seen.describe.cursor_field(), &seen.key_prefix])
         .await

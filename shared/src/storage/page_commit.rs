@@ -31,6 +31,7 @@ use std::collections::{HashMap, HashSet};
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
+pub use quarantine::Retried;
 pub(in crate::storage) use switch::UNMADE;
 pub use switch::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
 
@@ -72,6 +73,8 @@ pub struct QuarantineRow {
     pub field: Option<String>,
     /// Sealed, as it came.
     pub payload: Vec<u8>,
+    /// The shape of the value at fault.
+    pub sample: Option<String>,
 }
 
 /// The connection's objects to which messages belong, by the beginnings of their ids.
@@ -117,6 +120,8 @@ pub struct PageCommit<'a> {
     pub parents: &'a ParentObjects,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
+    /// Records set aside before, tried again.
+    pub retried: Retried,
     /// The first response's Date.
     pub read_at: Timestamp,
     /// Outcomes known before the commit.

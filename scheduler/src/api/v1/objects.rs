@@ -284,6 +284,10 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
             "settings.sweep_days is not between 1 and 90.",
             "Give a number of days from 1 to 90, or leave it out for 7.",
         )),
+        Some(settings) if settings.quarantine_percent > 100 => Err(ApiError::invalid(
+            "settings.quarantine_percent is above 100.",
+            "Give a share from 0 to 100, or leave it out for 5.",
+        )),
         settings => Ok(settings),
     }
 }

@@ -1,14 +1,18 @@
 //! `/v1/tenants/{tenant}/quarantine`: records set aside, and why; never what they hold.
 
 use axum::Json;
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use refrain_shared::ids::{ConnectionId, ObjectId};
+use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
+use refrain_shared::job::Kind;
 use refrain_shared::storage::content::quarantine::quarantine_list;
+use refrain_shared::storage::control::object_syncs::object_sync_get;
+use refrain_shared::storage::sweeps::standing_ask;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::Tenant;
-use crate::api::extract::{ApiQuery, page_size};
+use crate::api::extract::{ApiPath, ApiQuery, page_size};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::v1::tenants::PageQuery;
 use crate::api::{Shared, cursor};
@@ -32,6 +36,12 @@ pub struct SetAside {
     pub field: Option<String>,
     /// When it was read.
     pub read_at: DateTime<Utc>,
+    /// The shape of the value at fault: its length and kinds of characters, never what it says.
+    pub sample: Option<String>,
+    /// How often it was tried again from its sealed bytes: once a day, when other fields are read, and when asked for.
+    pub tries: i32,
+    /// When it was tried last.
+    pub tried_at: Option<DateTime<Utc>>,
 }
 
 /// A page of them.
@@ -66,6 +76,26 @@ pub(in crate::api) async fn list(
         reason: record.reason,
         field: record.field,
         read_at: record.read_at,
+        sample: record.sample,
+        tries: record.tries,
+        tried_at: record.tried_at,
     });
     Ok(Json(Quarantine { records: records.collect(), next }))
+}
+
+/// Tries again what was set aside of an object, from its sealed bytes: Salesforce is not asked.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/objects/{object}/quarantine/retry",
+    params(("tenant" = String, Path), ("object" = String, Path)),
+    responses((status = 202), (status = 404, body = Problem)))]
+pub(in crate::api) async fn retry(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, object)): ApiPath<(TenantId, ObjectId)>,
+) -> Result<StatusCode, ApiError> {
+    if object_sync_get(&api.control, &scope, object).await?.is_none() {
+        return Err(ApiError::not_found("object sync"));
+    }
+    standing_ask(&api.db, Kind::Retry, object).await?;
+    api.wakes.dispatcher.notify_one();
+    Ok(StatusCode::ACCEPTED)
 }

@@ -143,8 +143,10 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         )
         .await
         .map_err(StoreError::at("expiring_jobs_reconcile"))?;
+    // What was set aside waits for its object.
+    let kept: Vec<&str> = Kind::LOCAL.iter().chain([&Kind::Retry]).map(|kind| kind.word()).collect();
     let removed = client
-        .execute(REMOVED, &[&Kind::local_words()])
+        .execute(REMOVED, &[&kept])
         .await
         .map_err(StoreError::at("jobs_remove_unwanted"))?;
     Ok(Reconciled { checkpoints, jobs: jobs + following + judged + reprojected + expiring, removed, orgs })
