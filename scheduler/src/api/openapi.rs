@@ -48,6 +48,8 @@ use super::v1;
         v1::people::customers,
         v1::quarantine::list,
         v1::verifications::list,
+        v1::audit::list,
+        v1::audit::verify,
     ),
     components(schemas(super::problem::Problem)),
     modifiers(&ApiKeySecurity),

@@ -1,5 +1,6 @@
 //! Version 1: one file a resource. Changes to it are additions only.
 
+pub mod audit;
 pub mod changes;
 pub mod connections;
 pub mod files;

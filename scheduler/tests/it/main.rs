@@ -6,6 +6,7 @@
 )]
 
 mod api_access;
+mod api_audit;
 mod api_content;
 mod api_files;
 mod api_intent;

@@ -1,10 +1,15 @@
 //! Conditions shared by many jobs: one small row for a tenant, a connection or an org.
 
+use serde_json::json;
+
+use super::audit::audit_write;
 use super::error::StoreError;
 use super::pool::Database;
+use crate::audit::{Action, Event};
 use crate::error::UserMessage;
 use crate::ids::ConnectionId;
 use crate::job::lease::Lease;
+use crate::tenant::Actor;
 
 /// Whom a gate blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +64,28 @@ pub async fn gate_open(db: &Database, subject: GateSubject, reason: &str) -> Res
     Ok(())
 }
 
-/// Parks the connection behind this lease: its state says what a person must do, its gate stops its jobs.
+/// Parks the connection behind this lease: its state says what a person must do, its gate stops its jobs. A page of it
+/// that is under way commits nothing after this: the tenant's gate moves too.
 pub async fn connection_park(db: &Database, lease: &Lease, ask: &UserMessage) -> Result<(), StoreError> {
     const SQL: &str = "-- connection_park
         WITH parked AS (
             UPDATE connections SET state = 'parked', ask = $2, state_since = now(), updated_at = now()
              WHERE connection_id = $1 AND state IN ('pending', 'active')
-            RETURNING connection_id)
+            RETURNING connection_id, tenant_id),
+        moved AS (
+            UPDATE tenant_gates g SET mapping_epoch = mapping_epoch + 1 FROM parked WHERE g.tenant_id = parked.tenant_id)
         INSERT INTO gates (subject, reason, blocked_until)
         SELECT connection_id::text, 'parked', 'infinity' FROM parked
         ON CONFLICT (subject, reason) DO UPDATE SET blocked_until = 'infinity', set_at = now()";
-    let client = db.control().await?;
-    client
+    let mut client = db.control().await?;
+    let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+    let parked = tx
         .execute(SQL, &[&lease.connection.0, &tokio_postgres::types::Json(ask)])
         .await
         .map_err(StoreError::at("connection_park"))?;
-    Ok(())
+    if parked > 0 {
+        let event = Event::by(Actor::System, Action::ConnectionPark).connection(lease.connection);
+        audit_write(&tx, lease.tenant, &event.details(json!({ "code": ask.code }))).await?;
+    }
+    tx.commit().await.map_err(StoreError::at("commit"))
 }
