@@ -6,6 +6,7 @@
 
 mod audit;
 mod client;
+mod control;
 mod own;
 mod retention;
 mod table;
@@ -87,6 +88,10 @@ enum Command {
     /// How long tickets are kept.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Hold up all that reads Salesforce: of a tenant, a connection or an object.
+    Pause(control::At),
+    /// Let reading go on.
+    Resume(control::At),
     /// Who did what to what, in a chain that shows whether anything of it was changed.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -118,6 +123,8 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
+        Command::Pause(at) => control::pause(&arguments.api, &at).await,
+        Command::Resume(at) => control::resume(&arguments.api, &at).await,
         Command::Audit(command) => audit::audit(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
         Command::Verifications { tenant, object } => {

@@ -8,6 +8,7 @@ pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod objects;
+pub mod pauses;
 pub mod people;
 pub mod quarantine;
 pub mod records;

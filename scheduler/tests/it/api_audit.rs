@@ -57,6 +57,10 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
     let hold = format!("/tickets/{object}.5003000000D8cuIAAR/hold");
     done(Method::PUT, &hold, json!({ "reason": "a word of a person" }), "hold.set").await;
     done(Method::DELETE, &hold, json!({}), "hold.release").await;
+    for path in ["/pause".to_owned(), format!("{connection}/pause"), format!("/objects/{object}/pause")] {
+        done(Method::PUT, &path, json!({}), "control.pause").await;
+        done(Method::DELETE, &path, json!({}), "control.resume").await;
+    }
     let reader = json!({ "name": "Bob", "role": "tenant_reader" });
     let reader = done(Method::POST, "/keys", reader, "key.create").await;
     let gone = format!("/keys/{}", reader["id"].as_str().unwrap());

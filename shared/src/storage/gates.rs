@@ -1,4 +1,9 @@
-//! Conditions shared by many jobs: one small row for a tenant, a connection or an org.
+//! Conditions shared by many jobs: one small row for a tenant, a connection, an org or an object.
+//!
+//! Pause, blackout, a parked connection and a tenant that leaves hold a job up whatever it does ([`HELD`]): it is not
+//! dispatched, not begun, and a running one ends at its next commit. What lets tickets go asks Salesforce for nothing,
+//! and keeping them no longer than was agreed is a duty: only a tenant that leaves stops it. A spent budget keeps jobs from
+//! being dispatched; each call asks for its own grant anyway.
 
 use serde_json::json;
 
@@ -7,7 +12,7 @@ use super::error::StoreError;
 use super::pool::Database;
 use crate::audit::{Action, Event};
 use crate::error::UserMessage;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, ObjectId};
 use crate::job::lease::Lease;
 use crate::tenant::Actor;
 
@@ -20,6 +25,8 @@ pub enum GateSubject {
     Connection(ConnectionId),
     /// All jobs of an org, whichever tenant's.
     Org(crate::ids::SalesforceId),
+    /// All jobs of an object sync.
+    Object(ObjectId),
 }
 
 impl GateSubject {
@@ -30,9 +37,13 @@ impl GateSubject {
             Self::Tenant(id) => id.0.to_string(),
             Self::Connection(id) => id.0.to_string(),
             Self::Org(id) => id.to_string(),
+            Self::Object(id) => id.to_string(),
         }
     }
 }
+
+/// Reasons for which a job is held up whatever it does.
+pub const HELD: [&str; 4] = ["paused", "parked", "blackout", "closing"];
 
 /// Blocks for `seconds` from now; infinity without a number. A longer block is never shortened.
 pub async fn gate_close(
@@ -61,6 +72,15 @@ pub async fn gate_open(db: &Database, subject: GateSubject, reason: &str) -> Res
         )
         .await
         .map_err(StoreError::at("gate_open"))?;
+    Ok(())
+}
+
+/// Notes that the org said now that it is the one to which the connection belongs.
+pub async fn connection_org_seen(db: &Database, connection: ConnectionId) -> Result<(), StoreError> {
+    const SQL: &str = "-- connection_org_seen
+        UPDATE connections SET org_checked_at = now() WHERE connection_id = $1";
+    let client = db.control().await?;
+    client.execute(SQL, &[&connection.0]).await.map_err(StoreError::at("connection_org_seen"))?;
     Ok(())
 }
 

@@ -192,7 +192,7 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
         changeable(&store, "refrain_control").await,
         named(&[
             "checkpoints",
-            "connections (ask, state, state_since, updated_at)",
+            "connections (ask, org_checked_at, state, state_since, updated_at)",
             "gates",
             "job_attempts",
             "jobs",

@@ -98,8 +98,8 @@ pub async fn connection_create(
         "-- connection_create
         WITH made AS (
             INSERT INTO connections (connection_id, tenant_id, name, login_url, auth_method, client_id, username, org_id,
-                                     user_id, state)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active') RETURNING {COLUMNS})
+                                     user_id, state, org_checked_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', now()) RETURNING {COLUMNS})
         SELECT {COLUMNS}, audit_write($2, $10) FROM made"
     );
     let event = Event::of(scope, Action::ConnectionCreate).connection(new.id).details(facts(new));
@@ -163,7 +163,7 @@ pub async fn connection_credentials(
         WITH changed AS (
             UPDATE connections SET login_url = $4, auth_method = $5, client_id = $6, username = $7, user_id = $8,
                    state_since = CASE WHEN state = 'active' THEN state_since ELSE now() END,
-                   state = 'active', ask = NULL, updated_at = now()
+                   state = 'active', ask = NULL, org_checked_at = now(), updated_at = now()
              WHERE tenant_id = $1 AND connection_id = $2 AND org_id = $3 AND state <> 'revoked' RETURNING {COLUMNS}),
         opened AS (
             DELETE FROM gates USING changed
@@ -222,6 +222,7 @@ pub async fn connection_judge(
         "-- connection_judge
         WITH judged AS (
             UPDATE connections SET state = $3, ask = $4, user_id = coalesce($5, user_id), updated_at = now(),
+                   org_checked_at = CASE WHEN $3 = 'active' THEN now() ELSE org_checked_at END,
                    state_since = CASE WHEN state = $3 THEN state_since ELSE now() END
              WHERE tenant_id = $1 AND connection_id = $2 AND state <> 'revoked' RETURNING {COLUMNS}),
         closed AS (
