@@ -66,8 +66,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        changes, connections, files, holds, jobs, keys, objects, people, quarantine, records, retention,
-        status, tenants, tickets, verifications,
+        audit, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine, records,
+        retention, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -104,6 +104,17 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/customers", get(people::customers))
         .route("/v1/tenants/{tenant}/quarantine", get(quarantine::list))
         .route("/v1/tenants/{tenant}/verifications", get(verifications::list))
+        .route("/v1/tenants/{tenant}/pause", put(pauses::pause_tenant).delete(pauses::resume_tenant))
+        .route(
+            "/v1/tenants/{tenant}/connections/{connection}/pause",
+            put(pauses::pause_connection).delete(pauses::resume_connection),
+        )
+        .route(
+            "/v1/tenants/{tenant}/objects/{object}/pause",
+            put(pauses::pause_object).delete(pauses::resume_object),
+        )
+        .route("/v1/tenants/{tenant}/audit", get(audit::list))
+        .route("/v1/tenants/{tenant}/audit/verify", get(audit::verify))
         .fallback(async || ApiError::no_such_operation())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

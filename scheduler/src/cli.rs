@@ -4,7 +4,9 @@
 //! Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 the database's schema does not fit ·
 //! 4 the API refused · 5 the API cannot be reached.
 
+mod audit;
 mod client;
+mod control;
 mod own;
 mod retention;
 mod table;
@@ -86,6 +88,13 @@ enum Command {
     /// How long tickets are kept.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Hold up all that reads Salesforce: of a tenant, a connection or an object.
+    Pause(control::At),
+    /// Let reading go on.
+    Resume(control::At),
+    /// Who did what to what, in a chain that shows whether anything of it was changed.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Where a tenant stands: complete, fresh, or waiting for somebody.
     Status {
         /// The tenant (ten_…).
@@ -114,6 +123,9 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
+        Command::Pause(at) => control::pause(&arguments.api, &at).await,
+        Command::Resume(at) => control::resume(&arguments.api, &at).await,
+        Command::Audit(command) => audit::audit(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
         Command::Verifications { tenant, object } => {
             verbs::verifications(&arguments.api, &tenant, object).await

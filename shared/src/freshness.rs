@@ -77,6 +77,14 @@ pub fn sentence(progress: &Progress<'_>, now: Timestamp) -> String {
     }
 }
 
+/// What follows the sentence while reading is paused.
+#[must_use]
+pub fn paused_sentence(since: Timestamp, by: &str, now: Timestamp) -> String {
+    let date =
+        if since.date_naive() == now.date_naive() { String::new() } else { format!("{} ", day(since, now)) };
+    format!("Paused since {date}{} UTC by {by}.", since.format("%H:%M"))
+}
+
 fn loading(subject: &str, progress: &Progress<'_>, now: Timestamp) -> String {
     let stored = grouped(progress.stored);
     // The org may have grown since it counted, so the count is never shown as less than what is here.

@@ -83,3 +83,13 @@ proptest! {
         prop_assert!(claimed(&sentence(&progress, now), now) <= watermark);
     }
 }
+
+#[test]
+fn a_pause_says_since_when_and_by_whom() {
+    let now = at("2026-11-28T14:30:10Z");
+    assert_eq!(paused_sentence(at("2026-11-28T14:02:59Z"), "Ana", now), "Paused since 14:02 UTC by Ana.");
+    assert_eq!(
+        paused_sentence(at("2026-11-24T14:02:00Z"), "Ana", now),
+        "Paused since 24 Nov 14:02 UTC by Ana."
+    );
+}

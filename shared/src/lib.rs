@@ -4,9 +4,10 @@
 //! each own one outside world and are the only modules that do I/O. Reading order:
 //!
 //! - core: [`ids`], [`clock`], [`error`], [`secret`], [`tenant`], [`catalog`], [`record`], [`ticket`], [`job`],
-//!   [`limits`], [`privacy`], [`retention`], [`freshness`]
+//!   [`limits`], [`privacy`], [`retention`], [`freshness`], [`audit`]
 //! - edges: [`crypto`], [`storage`], [`queue`], [`config`], [`telemetry`]
 
+pub mod audit;
 pub mod catalog;
 pub mod clock;
 pub mod config;

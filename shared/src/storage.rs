@@ -11,6 +11,7 @@
 //! never sent as text; a tenant set for the session would survive in the pool, so it is only ever local; a
 //! `begin` is never wrapped in a time-out.
 
+pub mod audit;
 pub mod checkpoints;
 pub mod chunks;
 pub mod connection_secrets;

@@ -116,7 +116,7 @@ pub struct Tally {
 pub struct Reading<'a> {
     context: &'a Context,
     plan: Arc<ReadPlan>,
-    lost: &'a CancellationToken,
+    stop: &'a CancellationToken,
     started: Instant,
     position: Option<Position>,
     ahead: Ahead,
@@ -130,13 +130,13 @@ impl<'a> Reading<'a> {
         plan: &Arc<ReadPlan>,
         client: &Client,
         window: &Window,
-        lost: &'a CancellationToken,
+        stop: &'a CancellationToken,
     ) -> Result<Self, JobError> {
         let reader = Reader::open(plan, client, window, &context.clock)?;
         Ok(Self {
             context,
             plan: Arc::clone(plan),
-            lost,
+            stop,
             started: Instant::now(),
             position: window.resume.clone(),
             ahead: Ahead::begin(reader, context.clock.clone(), context.commit_rows),
@@ -170,7 +170,7 @@ impl<'a> Reading<'a> {
     fn is_time_to_stop(&self) -> bool {
         self.started.elapsed() >= SLICE_TIME
             || self.context.draining.is_cancelled()
-            || self.lost.is_cancelled()
+            || self.stop.is_cancelled()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod file;
 pub mod first_plan;
 pub mod incremental;
 pub mod narrow;
+mod org;
 pub mod related;
 pub mod sweep;
 pub mod transcript;
@@ -47,8 +48,8 @@ pub struct Job<'a> {
     pub inputs: PlanInputs,
     /// The tenant as of planning.
     pub view: TenantView,
-    /// Set when the lease is lost.
-    pub lost: &'a CancellationToken,
+    /// Set when it is to end at its next commit: a gate closed, or the lease is lost.
+    pub stop: &'a CancellationToken,
 }
 
 /// How a handler left the job.
@@ -68,9 +69,14 @@ const ABSENT: Duration = Duration::from_secs(24 * 3600);
 pub async fn run(
     context: &Context,
     lease: &Lease,
-    lost: &CancellationToken,
+    stop: &CancellationToken,
     tally: &mut Tally,
 ) -> Result<Left, JobError> {
+    if let Some(reason) = lease.held {
+        // Due as before: the gate that was closed holds it up, and when that opens it goes on.
+        let (delay, attempt) = (Duration::ZERO, lease.attempt);
+        return Ok(Left::Open(JobEnd::WaitFor { delay, reason, attempt }));
+    }
     let now = context.clock.now();
     let plan_failed = |error: StoreError| JobError::of(Step::Plan, &error, now);
     let scope = TenantScope::leased(lease.tenant);
@@ -78,7 +84,7 @@ pub async fn run(
     tally.object = Some(engine::label(&inputs.api_name));
     if lease.kind == Kind::Expire {
         // It asks Salesforce for nothing, so it needs no lane, and nothing there holds it up.
-        return expire::run(context, lease, &inputs, lost).await.map(Left::Open);
+        return expire::run(context, lease, &inputs, stop).await.map(Left::Open);
     }
     if let Some(end) = not_to_run(&inputs) {
         return Ok(Left::Open(end));
@@ -90,7 +96,12 @@ pub async fn run(
     };
     pass(CrashPoint::AfterGrant);
     let client = client(context, lease, &lane, &inputs, &view);
-    let job = Job { context, lease, lane: Arc::clone(&lane), client, inputs, view, lost };
+    let job = Job { context, lease, lane: Arc::clone(&lane), client, inputs, view, stop };
+    if let Err(error) = org::look(&job).await {
+        tally.calls += lane.attempts_taken();
+        engine::settle(&lane).await;
+        return Err(error);
+    }
     let left = match lease.kind {
         Kind::Incremental => incremental::run(job, tally).await,
         Kind::Backfill => backfill::run(job, tally).await,

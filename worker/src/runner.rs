@@ -61,15 +61,15 @@ pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
 }
 
 async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
-    let (lost, done) = (CancellationToken::new(), CancellationToken::new());
+    let (stop, done) = (CancellationToken::new(), CancellationToken::new());
     let mut tally = Tally::default();
     let begun = Instant::now();
     let work = async {
-        let left = jobs::run(context, lease, &lost, &mut tally).await;
+        let left = jobs::run(context, lease, &stop, &mut tally).await;
         done.cancel();
         left
     };
-    let (left, ()) = tokio::join!(work, lease::keep(&context.db, lease, &lost, &done));
+    let (left, ()) = tokio::join!(work, lease::keep(&context.db, lease, &stop, &done));
     let (outcome, stored) = match left {
         Ok(Left::Ended) => ("done", Ok(())),
         Ok(Left::Open(end)) => ("done", finish(context, lease, &end, &report(&tally, "done", None)).await),

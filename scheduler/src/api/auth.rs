@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
-use refrain_shared::ids::TenantId;
+use refrain_shared::ids::{ApiKeyId, TenantId};
 use refrain_shared::storage::control::api_keys::{KeyRole, api_key_find};
 use refrain_shared::storage::control::tenants::tenant_get;
-use refrain_shared::tenant::TenantScope;
+use refrain_shared::tenant::{Actor, TenantScope};
 
 use super::Api;
 use super::key::ApiKey;
@@ -19,6 +19,7 @@ use super::problem::ApiError;
 /// Whoever holds a key that is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
+    key: ApiKeyId,
     role: KeyRole,
     tenant: Option<TenantId>,
 }
@@ -49,8 +50,8 @@ impl Caller {
     }
 }
 
-/// The operator, and nobody else.
-pub struct Operator;
+/// The operator, and nobody else; by which key.
+pub struct Operator(pub Actor);
 
 /// A caller with the right to the path's tenant; for a method that changes something, with the right to change.
 pub struct Tenant(pub TenantScope);
@@ -69,7 +70,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
         if !key.matches(&stored.secret_hash) {
             return Err(wrong());
         }
-        Ok(Self { role: stored.role, tenant: stored.tenant })
+        Ok(Self { key: stored.id, role: stored.role, tenant: stored.tenant })
     }
 }
 
@@ -77,8 +78,9 @@ impl FromRequestParts<Arc<Api>> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        match Caller::from_request_parts(parts, api).await?.role {
-            KeyRole::Operator => Ok(Self),
+        let caller = Caller::from_request_parts(parts, api).await?;
+        match caller.role {
+            KeyRole::Operator => Ok(Self(Actor::Key(caller.key))),
             KeyRole::TenantAdmin | KeyRole::TenantReader => Err(forbidden("Only the operator may do this.")),
         }
     }
@@ -104,7 +106,7 @@ impl FromRequestParts<Arc<Api>> for Tenant {
         if caller.tenant.is_none() && tenant_get(&api.control, tenant).await?.is_none() {
             return Err(ApiError::not_found("tenant"));
         }
-        Ok(Self(TenantScope::authenticated(tenant)))
+        Ok(Self(TenantScope::acting(tenant, caller.key)))
     }
 }
 

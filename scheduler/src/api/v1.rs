@@ -1,5 +1,6 @@
 //! Version 1: one file a resource. Changes to it are additions only.
 
+pub mod audit;
 pub mod changes;
 pub mod connections;
 pub mod files;
@@ -7,6 +8,7 @@ pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod objects;
+pub mod pauses;
 pub mod people;
 pub mod quarantine;
 pub mod records;

@@ -319,7 +319,7 @@ pub(super) async fn verifications(
     Ok(())
 }
 
-fn rows<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
+pub(super) fn rows<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
     answer.get(list).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

@@ -10,6 +10,7 @@ use harness::wait::eventually;
 use refrain_shared::crypto::KeyRing;
 use refrain_shared::retention::Policy;
 use refrain_shared::storage::control::tenants::tenant_create;
+use refrain_shared::tenant::Actor;
 use reqwest::{Method, StatusCode};
 use salesforce_sim::{OrgOptions, Simulator};
 use serde_json::{Value, json};
@@ -175,7 +176,7 @@ async fn a_key_ring_that_cannot_be_used_ends_with_code_two_and_is_never_replaced
     }
 
     // Tenants have keys by now: neither another ring nor a fresh one may take the place of theirs.
-    tenant_create(&world.control, &world.ring, "Acme", &Policy::default()).await.unwrap();
+    tenant_create(&world.control, &world.ring, "Acme", &Policy::default(), Actor::System).await.unwrap();
     let other = world.directory.join("other.toml");
     KeyRing::create(&other, "kek-1").unwrap();
     refused(&world, "bad_ring", with(&other), 2, &["key_ring_mismatch"]).await;
@@ -220,7 +221,10 @@ async fn an_org_that_cannot_be_connected_is_refused_with_what_to_do_and_leaves_n
     let sim =
         Simulator::start(salesforce_sim::Options { orgs: vec![org], ..Default::default() }).await.unwrap();
     let entry = &sim.orgs[0];
-    let tenant = tenant_create(&world.control, &world.ring, "Acme", &Policy::default()).await.unwrap().id;
+    let tenant = tenant_create(&world.control, &world.ring, "Acme", &Policy::default(), Actor::System)
+        .await
+        .unwrap()
+        .id;
     let ask = async |port: u16, login_url: &str, secret: &str| {
         let key = std::fs::read_to_string(world.directory.join("operator.key")).unwrap();
         let body = json!({"name": "production", "login_url": login_url,

@@ -6,7 +6,9 @@
 )]
 
 mod api_access;
+mod api_audit;
 mod api_content;
+mod api_control;
 mod api_files;
 mod api_intent;
 mod api_records;

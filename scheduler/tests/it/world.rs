@@ -27,7 +27,7 @@ use refrain_shared::storage::control::tenants::tenant_create;
 use refrain_shared::storage::control::{ControlPool, control_pool};
 use refrain_shared::storage::jobs::worker_heartbeat;
 use refrain_shared::storage::{ConnectOptions, Database, TlsMode};
-use refrain_shared::tenant::TenantScope;
+use refrain_shared::tenant::{Actor, TenantScope};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -124,7 +124,8 @@ impl World {
     }
 
     pub(crate) async fn tenant(&self, name: &str) -> TenantScope {
-        let made = tenant_create(&self.control, &self.ring, name, &Policy::default()).await.unwrap();
+        let made =
+            tenant_create(&self.control, &self.ring, name, &Policy::default(), Actor::System).await.unwrap();
         TenantScope::authenticated(made.id)
     }
 
@@ -165,6 +166,17 @@ impl World {
         ))
         .await;
         scope
+    }
+
+    /// A bare ticket of this object.
+    pub(crate) async fn ticket_of(&self, object: &str) {
+        let object = object.trim_start_matches("obj_");
+        self.sql(&format!(
+            "INSERT INTO tickets (tenant_id, connection_id, object_id, record_id, state, last_activity_at, mapping_epoch, feed_seq)
+             SELECT tenant_id, connection_id, object_id, '5003000000D8cuIAAR', 0, now(), 0, 1
+               FROM object_syncs WHERE object_id = {object}"
+        ))
+        .await;
     }
 
     pub(crate) async fn live_worker(&self, slots: i32) {

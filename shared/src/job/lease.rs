@@ -170,6 +170,8 @@ pub struct Lease {
     pub worker: WorkerId,
     /// Database time of the lease.
     pub started_at: Timestamp,
+    /// Why it is not to be worked on now: a gate closed after it was dispatched.
+    pub held: Option<&'static str>,
 }
 
 /// How work on a job ends.

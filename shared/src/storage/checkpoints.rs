@@ -31,6 +31,8 @@ pub struct ConnectionFacts {
     pub username: Option<String>,
     /// Whether its jobs may run at all.
     pub active: bool,
+    /// When the org last said that it is the one to which the connection belongs.
+    pub org_checked_at: Option<Timestamp>,
 }
 
 /// Everything stored that a plan rests on.
@@ -87,7 +89,8 @@ pub async fn plan_inputs(
                  WHERE s.connection_id = o.connection_id), d.linked, o.role,
                CASE WHEN isfinite(p.scope_from) THEN p.scope_from END,
                (SELECT NOT (x->>'sortable')::bool FROM jsonb_array_elements(d.body->'fields') x
-                 WHERE x->>'name' = p.cursor_field), d.fetched_at
+                 WHERE x->>'name' = p.cursor_field), d.fetched_at,
+               c.org_checked_at
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -123,6 +126,7 @@ pub async fn plan_inputs(
             client_id: row.get(7),
             username: row.get(8),
             active: row.get(9),
+            org_checked_at: row.get(26),
         },
         checkpoint: Checkpoint {
             state: SyncState::from_word(row.get(10)).ok_or(StoreError::Unreadable("checkpoints.state"))?,

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod connections;
 pub mod error;
 pub mod object_syncs;
+pub mod pauses;
 pub mod retention;
 pub mod tenants;
 

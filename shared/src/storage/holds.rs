@@ -1,11 +1,15 @@
 //! Holds: a ticket that somebody works with is kept for longer. A hold belongs to the ticket's row and outlives whatever
 //! is read of it; a ticket that left comes back when its hold reaches that far.
 
+use serde_json::json;
+
+use super::audit::audit_write;
 use super::content::RecordKey;
 use super::error::StoreError;
 use super::keys::gate_share;
 use super::pool::{Database, TenantTx};
 use super::related::feed_lock;
+use crate::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ObjectId, SalesforceId};
 use crate::retention::{Class, Policy};
@@ -62,9 +66,13 @@ pub async fn hold_set(
         .await
         .map_err(StoreError::at("hold_set"))?;
     let Some(row) = row else { return Ok(None) };
+    let connection = ConnectionId(row.get(0));
+    let action = if reason.is_some() { Action::HoldSet } else { Action::HoldRelease };
+    let event = Event::of(scope, action).connection(connection).object(object);
+    audit_write(tx.sql(), scope.tenant(), &event.details(json!({ "record": record }))).await?;
     tx.commit().await?;
     Ok(Some(Hold {
-        key: RecordKey { connection: ConnectionId(row.get(0)), object, record },
+        key: RecordKey { connection, object, record },
         class: Class::of(row.get(1)),
         reason: row.get(2),
         held_at: row.get(3),

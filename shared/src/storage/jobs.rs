@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::gates::HELD;
 use super::pool::Database;
 use crate::ids::{ConnectionId, JobId, ObjectId, SalesforceId, TenantId, WorkerId};
 use crate::job::lease::{Class, JobEnd, Kind, LEASE, Lease};
@@ -43,14 +44,20 @@ pub async fn job_lease(
     epoch: i64,
 ) -> Result<Option<Lease>, StoreError> {
     const SQL: &str = "-- job_lease
-        UPDATE jobs SET state = 2, fence = fence + 1, worker_id = $3, reason = NULL, updated_at = now(),
+        UPDATE jobs j SET state = 2, fence = fence + 1, worker_id = $3, reason = NULL, updated_at = now(),
                lease_until = now() + $4::float8 * interval '1 second'
          WHERE job_id = $1 AND epoch = $2 AND state = 1
-        RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now()";
+        RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now(),
+               (SELECT min(g.reason) FROM gates g
+                 WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
+                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> $6 OR g.reason = 'closing'))";
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_lease"))?;
     let row = client
-        .query_opt(&statement, &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64()])
+        .query_opt(
+            &statement,
+            &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64(), &HELD.as_slice(), &Kind::Expire.word()],
+        )
         .await
         .map_err(StoreError::at("job_lease"))?;
     row.map(|row| {
@@ -71,15 +78,47 @@ pub async fn job_lease(
             attempt: row.get(9),
             worker,
             started_at: row.get(10),
+            held: HELD.into_iter().find(|reason| row.get::<_, Option<&str>>(11) == Some(reason)),
         })
     })
     .transpose()
 }
 
+/// Whether a job that is being worked on is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// It is.
+    GoOn,
+    /// A gate has closed meanwhile: it is to end at its next commit.
+    Halt,
+}
+
 /// Prolongs a lease; [`StoreError::FenceLost`] when it is not ours any more.
-pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<(), StoreError> {
+pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<Beat, StoreError> {
+    const SQL: &str = "-- job_heartbeat
+        UPDATE jobs j SET lease_until = now() + $4::float8 * interval '1 second'
+         WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2
+        RETURNING EXISTS (SELECT FROM gates g
+                 WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
+                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> $6 OR g.reason = 'closing'))";
     let client = db.control().await?;
-    job_touch(&client, lease, None).await
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_heartbeat"))?;
+    let row = client
+        .query_opt(
+            &statement,
+            &[
+                &lease.job.0,
+                &lease.epoch,
+                &lease.fence,
+                &LEASE.as_secs_f64(),
+                &HELD.as_slice(),
+                &Kind::Expire.word(),
+            ],
+        )
+        .await
+        .map_err(StoreError::at("job_heartbeat"))?
+        .ok_or(StoreError::FenceLost)?;
+    Ok(if row.get(0) { Beat::Halt } else { Beat::GoOn })
 }
 
 /// Prolongs a lease from within a page commit, storing how far the slice is. A job that comes on does not kill its

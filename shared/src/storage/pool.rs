@@ -147,6 +147,21 @@ impl<'c> TenantTx<'c> {
     /// Begins on a connection of the tenant pool.
     pub async fn begin(client: &'c mut Object, scope: &TenantScope) -> Result<Self, StoreError> {
         let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+        Self::of(tx, scope).await
+    }
+
+    /// Begins with a statement that must come before every other, like the transaction's isolation level.
+    pub async fn begin_with(
+        client: &'c mut Object,
+        scope: &TenantScope,
+        first: &str,
+    ) -> Result<Self, StoreError> {
+        let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+        tx.batch_execute(first).await.map_err(StoreError::at("begin"))?;
+        Self::of(tx, scope).await
+    }
+
+    async fn of(tx: Transaction<'c>, scope: &TenantScope) -> Result<Self, StoreError> {
         let statement = tx
             .prepare_cached("SELECT set_config('app.tenant', $1, true)")
             .await

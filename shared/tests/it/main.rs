@@ -4,6 +4,7 @@
 
 mod fixture;
 mod salesforce_samples;
+mod storage_audit;
 mod storage_checkpoint;
 mod storage_counts;
 mod storage_departures;

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Store, Tenant, state_of};
 
-/// A tenant's content: its own role only.
-const CONTENT: [&str; 14] = [
+/// A tenant's content and its audit log: its own role only.
+const CONTENT: [&str; 16] = [
     "agents",
+    "audit_events",
+    "audit_heads",
     "connection_secrets",
     "customers",
     "file_chunks",
@@ -190,11 +192,12 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
         changeable(&store, "refrain_control").await,
         named(&[
             "checkpoints",
-            "connections (ask, state, state_since, updated_at)",
+            "connections (ask, org_checked_at, state, state_since, updated_at)",
             "gates",
             "job_attempts",
             "jobs",
             "org_limits",
+            "tenant_gates (mapping_epoch)",
             "workers",
         ])
     );

@@ -31,7 +31,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let plan = Arc::new(plan);
     let window = Window { lo: slice.lo, hi: slice.hi, resume: progress.position, rows: progress.rows };
     let generation = job.inputs.checkpoint.generation;
-    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
+    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.stop)?;
     while let Some(batch) = reading.next().await? {
         let progress = Progress { position: batch.position, rows: window.rows, cut: false };
         let moves = if batch.ends_window {

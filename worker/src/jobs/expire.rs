@@ -59,7 +59,7 @@ pub async fn run(
     context: &Context,
     lease: &Lease,
     inputs: &PlanInputs,
-    lost: &CancellationToken,
+    stop: &CancellationToken,
 ) -> Result<JobEnd, JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, context.clock.now());
     let progress: Progress = read(&lease.progress, "a job's progress").map_err(failed)?;
@@ -104,7 +104,7 @@ pub async fn run(
                 return Ok(wait(until_next(lease.object, EVERY, context.clock.now()), "cadence"));
             }
         };
-        let stops = begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled();
+        let stops = begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || stop.is_cancelled();
         if stops && !is_done {
             return Ok(JobEnd::More);
         }

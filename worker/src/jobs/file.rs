@@ -82,7 +82,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
 }
 
 fn is_time_to_stop(job: &Job<'_>, begun: Instant) -> bool {
-    begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled()
+    begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.stop.is_cancelled()
 }
 
 /// Brings one file to where it is wanted; what was done of it and how far the job is are committed together.

@@ -112,7 +112,7 @@ async fn pass(job: &Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     };
     plan.transform.late_before = job.inputs.checkpoint.watermark;
     let plan = Arc::new(plan);
-    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.lost)?;
+    let mut reading = Reading::open(job.context, &plan, &job.client, &window, job.stop)?;
     // Only the first response's Date counts: what was settled when the reading began.
     let mut settled = None;
     while let Some(batch) = reading.next().await? {

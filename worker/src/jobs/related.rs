@@ -49,7 +49,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         let ids = progress.next(&related);
         progress = progress.advanced();
         let stops =
-            begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled();
+            begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.stop.is_cancelled();
         let is_over = progress.is_done(&related);
         let mut pages = if related.numbers.is_empty() {
             job.client.read_references(selection.clone(), field.clone(), &ids)

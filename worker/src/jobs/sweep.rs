@@ -351,7 +351,7 @@ impl Sweep<'_> {
     fn is_time_to_stop(&self) -> bool {
         self.started.elapsed() >= refrain_shared::job::lease::SLICE_TIME
             || self.job.context.draining.is_cancelled()
-            || self.job.lost.is_cancelled()
+            || self.job.stop.is_cancelled()
     }
 
     fn failed(&self, error: &StoreError) -> JobError {

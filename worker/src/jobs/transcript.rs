@@ -70,7 +70,7 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         return Box::pin(departed::run(job, plan, related, progress, tally)).await;
     }
     while !progress.is_done(&related) {
-        if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled() {
+        if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.stop.is_cancelled() {
             return Ok(Left::Open(JobEnd::More));
         }
         let ids = progress.next(&related);

@@ -192,7 +192,7 @@ async fn an_object_without_permission_parks_alone_and_goes_on_when_it_is_granted
     let contact = world.value("SELECT object_id FROM object_syncs WHERE api_name = 'Contact'").await;
     let contact = refrain_shared::ids::ObjectId(contact.parse().unwrap());
     assert_ne!(contact, user);
-    object_trigger(&world.context.db, world.scope.tenant(), contact, false).await.unwrap();
+    object_trigger(&world.context.db, &world.scope, contact, false).await.unwrap();
     world.sql("UPDATE jobs SET available_at = now()").await;
     world.run_until_quiet().await;
     assert_eq!(world.value(states).await, "Contact=current User=current");

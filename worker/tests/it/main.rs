@@ -11,6 +11,7 @@ mod budget;
 mod bulk;
 mod bulk_faults;
 mod closure;
+mod control;
 mod conversation;
 mod deletes;
 mod fields;

@@ -65,7 +65,7 @@ async fn an_object_that_cannot_be_read_in_any_part_waits_for_a_person_and_loads_
     assert!(ask.starts_with("SF_QUERY_TOO_LARGE") && ask.contains("Case"), "{ask}");
 
     world.org().faults().clear();
-    refrain_shared::storage::dispatch::object_trigger(&world.context.db, world.scope.tenant(), case, false)
+    refrain_shared::storage::dispatch::object_trigger(&world.context.db, &world.scope, case, false)
         .await
         .unwrap();
     world.sql("UPDATE jobs SET available_at = now()").await;

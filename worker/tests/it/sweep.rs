@@ -97,7 +97,7 @@ async fn sharing_withdrawn_removes_nothing_and_the_ask_says_why() {
     assert!(ask.contains("SWEEP_") && ask.contains("removed none"), "{ask}");
 
     world.post("permissions", json!({})).await;
-    object_trigger(&world.context.db, world.scope.tenant(), case, false).await.unwrap();
+    object_trigger(&world.context.db, &world.scope, case, false).await.unwrap();
     world.run_until_quiet().await;
     assert_eq!(records(&world, case, "0").await, world.truth("Case").to_string());
     assert_eq!(world.value("SELECT count(*) FROM jobs WHERE ask IS NOT NULL").await, "0");

@@ -26,7 +26,7 @@ use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim, jobs_reconc
 use refrain_shared::storage::jobs::worker_heartbeat;
 use refrain_shared::storage::keys::keys_load;
 use refrain_shared::storage::{ConnectOptions, Database, TlsMode, migrations};
-use refrain_shared::tenant::TenantScope;
+use refrain_shared::tenant::{Actor, TenantScope};
 use refrain_shared::wiring;
 use refrain_worker::context::Context;
 use refrain_worker::parents::SeenParents;
@@ -87,7 +87,8 @@ impl World {
         let context = context(&bed, &sim, KeyRing::create(&ring_file, "kek-1").unwrap());
         let control = control_pool(&options(&bed)).unwrap();
         // What is made up here is up to some years old; tests of retention shorten it.
-        let tenant = tenant_create(&control, &context.ring, "Acme", &Policy::LONGEST).await.unwrap();
+        let tenant =
+            tenant_create(&control, &context.ring, "Acme", &Policy::LONGEST, Actor::System).await.unwrap();
         let scope = TenantScope::authenticated(tenant.id);
         worker_heartbeat(&context.db, context.worker, 8, "test").await.unwrap();
         let connection = connect(&context, &control, &scope, &sim).await;

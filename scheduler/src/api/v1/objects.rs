@@ -185,7 +185,7 @@ pub(in crate::api) async fn sync_now(
     if store::object_sync_get(&api.control, &scope, object).await?.is_none() {
         return Err(ApiError::not_found("object sync"));
     }
-    let outcome = match object_trigger(&api.db, scope.tenant(), object, query.sweep).await? {
+    let outcome = match object_trigger(&api.db, &scope, object, query.sweep).await? {
         Trigger::Due => "due",
         Trigger::Again => "again",
         Trigger::NotYet => "not_yet",

@@ -3,11 +3,12 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use refrain_shared::error::UserMessage;
-use refrain_shared::freshness::{CoveredFrom, Progress, sentence};
+use refrain_shared::freshness::{CoveredFrom, Progress, paused_sentence, sentence};
 use refrain_shared::ids::{ConnectionId, ObjectId};
 use refrain_shared::job::SyncState;
 use refrain_shared::storage::content::status as store;
 use refrain_shared::storage::control::connections::connections_list;
+use refrain_shared::storage::control::pauses::{Level, pauses_get};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,12 +16,15 @@ use crate::api::Shared;
 use crate::api::auth::Tenant;
 use crate::api::problem::{ApiError, Problem};
 use crate::api::v1::connections::Connection;
+use crate::api::v1::pauses::Paused;
 
 /// Where a tenant stands.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// When this was read.
     pub as_of: DateTime<Utc>,
+    /// All reading of the tenant is paused.
+    pub paused: Option<Paused>,
     /// Each connection with its objects.
     pub connections: Vec<ConnectionStatus>,
     /// Live tickets.
@@ -37,6 +41,8 @@ pub struct ConnectionStatus {
     /// The connection.
     #[serde(flatten)]
     pub connection: Connection,
+    /// All reading through it is paused.
+    pub paused: Option<Paused>,
     /// Its objects.
     pub objects: Vec<ObjectStatus>,
 }
@@ -58,6 +64,8 @@ pub struct ObjectStatus {
     pub interval_s: i32,
     /// `new`, `loading`, `current`, `parked` or `absent`.
     pub state: String,
+    /// Its reading is paused, here or at its connection or tenant.
+    pub paused: Option<Paused>,
     /// What a person must do, when it or a part of its work is parked.
     pub ask: Option<UserMessage>,
     /// How fresh it is, in one sentence that never promises more than is here.
@@ -100,19 +108,31 @@ pub struct ObjectStatus {
 pub(in crate::api) async fn get(api: Shared, Tenant(scope): Tenant) -> Result<Json<Status>, ApiError> {
     let connections = connections_list(&api.control, &scope).await?;
     let mut status = store::status_get(&api.db, &scope).await?;
+    let pauses = pauses_get(&api.control, &scope).await?;
+    let paused = |level| pauses.at(&scope, level).map(Paused::from);
     let now = api.clock.now();
     let mut of = |connection: ConnectionId| {
         let (its, others) = status.objects.drain(..).partition(|object| object.connection == connection);
         status.objects = others;
         let its: Vec<store::ObjectStatus> = its;
-        its.into_iter().map(|object| shown(object, now)).collect::<Vec<_>>()
+        its.into_iter()
+            .map(|object| {
+                let levels = [Level::Tenant, Level::Connection(connection), Level::Object(object.object)];
+                shown(object, levels.into_iter().find_map(paused), now)
+            })
+            .collect::<Vec<_>>()
     };
     let connections = connections
         .into_iter()
-        .map(|connection| ConnectionStatus { objects: of(connection.id), connection: connection.into() })
+        .map(|connection| ConnectionStatus {
+            paused: paused(Level::Connection(connection.id)),
+            objects: of(connection.id),
+            connection: connection.into(),
+        })
         .collect();
     Ok(Json(Status {
         as_of: now,
+        paused: paused(Level::Tenant),
         connections,
         tickets: status.tickets,
         tickets_awaiting_parent: status.awaiting_parent,
@@ -134,10 +154,10 @@ fn unseen() -> store::ObjectProgress {
     }
 }
 
-fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
+fn shown(object: store::ObjectStatus, paused: Option<Paused>, now: DateTime<Utc>) -> ObjectStatus {
     let progress = object.progress.unwrap_or_else(unseen);
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
-    let freshness = sentence(
+    let mut freshness = sentence(
         &Progress {
             api_name: &object.api_name,
             state: progress.state,
@@ -149,6 +169,9 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         },
         now,
     );
+    if let Some(paused) = &paused {
+        freshness = format!("{freshness} {}", paused_sentence(paused.since, &paused.by, now));
+    }
     ObjectStatus {
         id: object.object,
         api_name: object.api_name,
@@ -156,6 +179,7 @@ fn shown(object: store::ObjectStatus, now: DateTime<Utc>) -> ObjectStatus {
         enabled: object.enabled,
         interval_s: object.interval_s,
         state: progress.state.word().to_owned(),
+        paused,
         ask: progress.ask.or(object.ask),
         freshness,
         expected: progress.expected,

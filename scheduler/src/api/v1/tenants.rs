@@ -92,11 +92,11 @@ pub(in crate::api) async fn list(
     responses((status = 201, body = Tenant), (status = 422, body = Problem)))]
 pub(in crate::api) async fn create(
     api: Shared,
-    _: Operator,
+    Operator(by): Operator,
     ApiJson(new): ApiJson<NewTenant>,
 ) -> Result<(StatusCode, Json<Tenant>), ApiError> {
     let (name, retention) = (checked_name(&new.name)?, checked(new.retention)?);
-    let tenant = store::tenant_create(&api.control, &api.ring, &name, &retention).await?;
+    let tenant = store::tenant_create(&api.control, &api.ring, &name, &retention, by).await?;
     tracing::info!(tenant.id = %tenant.id, "made a tenant");
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }

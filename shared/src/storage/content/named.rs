@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
+use crate::audit::{Action, Event};
 use crate::catalog::{Projection, Role, StandardObject};
 use crate::ids::{ConnectionId, ObjectId, SalesforceId};
 use crate::job::ObjectSettings;
 use crate::job::lease::Class;
 use crate::job::related::Related;
 use crate::record::named::{Named, spellings};
+use crate::storage::audit::audit_write;
 use crate::storage::related::{Owner, record_wanted, related_jobs_insert};
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
@@ -62,6 +66,15 @@ pub async fn record_ask(
             Asked::Number(number.clone())
         }
     };
+    let event = Event::of(scope, Action::SyncRecord).connection(connection);
+    match &asked {
+        Asked::Record(object, id) => {
+            let event = event.object(*object).details(json!({ "record": id }));
+            audit_write(tx.sql(), scope.tenant(), &event).await?;
+        }
+        Asked::Number(_) => audit_write(tx.sql(), scope.tenant(), &event).await?,
+        Asked::OtherObject(..) | Asked::NoConnection => {}
+    }
     tx.commit().await?;
     Ok(asked)
 }

@@ -1,9 +1,11 @@
 //! API keys: stored as a hash, found by their public id.
 
+use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
 use super::error::ControlError;
+use crate::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, TenantId};
 use crate::tenant::TenantScope;
@@ -79,13 +81,18 @@ pub async fn api_key_create(
     secret_hash: &[u8],
 ) -> Result<(), ControlError> {
     const SQL: &str = "-- api_key_create
-        INSERT INTO api_keys (key_id, tenant_id, name, secret_hash, role) VALUES ($1, $2, $3, $4, $5)";
+        WITH made AS (
+            INSERT INTO api_keys (key_id, tenant_id, name, secret_hash, role) VALUES ($1, $2, $3, $4, $5)
+            RETURNING tenant_id)
+        SELECT audit_write(tenant_id, $6) FROM made";
+    let event = Event::of(scope, Action::KeyCreate).details(json!({ "key": id, "role": role.word() }));
     sqlx::query(SQL)
         .bind(id.0)
         .bind(scope.tenant().0)
         .bind(name)
         .bind(secret_hash)
         .bind(role.word())
+        .bind(event.json())
         .execute(pool)
         .await
         .map_err(ControlError::at_unique("api_key_create", "the key"))?;
@@ -141,12 +148,18 @@ pub async fn api_key_revoke(
 ) -> Result<Option<ListedKey>, ControlError> {
     let sql = format!(
         "-- api_key_revoke
-        UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND key_id = $2
-        RETURNING {LISTED}"
+        WITH before AS (
+            SELECT revoked_at IS NULL AS in_force FROM api_keys WHERE tenant_id = $1 AND key_id = $2 FOR UPDATE),
+        revoked AS (
+            UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) FROM before
+             WHERE tenant_id = $1 AND key_id = $2 RETURNING {LISTED}, in_force)
+        SELECT {LISTED}, CASE WHEN in_force THEN audit_write($1, $3) END FROM revoked"
     );
+    let event = Event::of(scope, Action::KeyRevoke).details(json!({ "key": id }));
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
         .bind(id.0)
+        .bind(event.json())
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("api_key_revoke"))?;

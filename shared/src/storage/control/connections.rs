@@ -1,10 +1,12 @@
 //! Connections: all but their secrets, which the control role cannot see.
 
+use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgPool, Row};
 
 use super::error::ControlError;
+use crate::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, SalesforceId, TenantId};
@@ -94,10 +96,13 @@ pub async fn connection_create(
 ) -> Result<Connection, ControlError> {
     let sql = format!(
         "-- connection_create
-        INSERT INTO connections (connection_id, tenant_id, name, login_url, auth_method, client_id, username, org_id,
-                                 user_id, state)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active') RETURNING {COLUMNS}"
+        WITH made AS (
+            INSERT INTO connections (connection_id, tenant_id, name, login_url, auth_method, client_id, username, org_id,
+                                     user_id, state, org_checked_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', now()) RETURNING {COLUMNS})
+        SELECT {COLUMNS}, audit_write($2, $10) FROM made"
     );
+    let event = Event::of(scope, Action::ConnectionCreate).connection(new.id).details(facts(new));
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(new.id.0)
         .bind(scope.tenant().0)
@@ -108,6 +113,7 @@ pub async fn connection_create(
         .bind(&new.username)
         .bind(new.org_id.as_str())
         .bind(new.user_id.as_str())
+        .bind(event.json())
         .fetch_one(pool)
         .await
         .map_err(ControlError::at_unique("connection_create", "the connection"))?;
@@ -157,13 +163,14 @@ pub async fn connection_credentials(
         WITH changed AS (
             UPDATE connections SET login_url = $4, auth_method = $5, client_id = $6, username = $7, user_id = $8,
                    state_since = CASE WHEN state = 'active' THEN state_since ELSE now() END,
-                   state = 'active', ask = NULL, updated_at = now()
+                   state = 'active', ask = NULL, org_checked_at = now(), updated_at = now()
              WHERE tenant_id = $1 AND connection_id = $2 AND org_id = $3 AND state <> 'revoked' RETURNING {COLUMNS}),
         opened AS (
             DELETE FROM gates USING changed
-             WHERE gates.subject = changed.connection_id::text AND gates.reason = 'parked')
-        SELECT {COLUMNS} FROM changed"
+             WHERE gates.subject = changed.connection_id::text AND gates.reason = 'parked' RETURNING subject)
+        SELECT {COLUMNS}, audit_write($1, $9) FROM changed CROSS JOIN (SELECT count(*) FROM opened) AS locked"
     );
+    let event = Event::of(scope, Action::ConnectionCredentials).connection(proved.id).details(facts(proved));
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
         .bind(proved.id.0)
@@ -173,10 +180,16 @@ pub async fn connection_credentials(
         .bind(&proved.client_id)
         .bind(&proved.username)
         .bind(proved.user_id.as_str())
+        .bind(event.json())
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("connection_credentials"))?;
     row.as_ref().map(from_row).transpose()
+}
+
+/// What the audit log tells of a connection: no secret, no name of a person.
+fn facts(connection: &NewConnection) -> serde_json::Value {
+    json!({ "auth_method": connection.auth_method, "org_id": connection.org_id, "user_id": connection.user_id })
 }
 
 /// What a check found out.
@@ -209,23 +222,30 @@ pub async fn connection_judge(
         "-- connection_judge
         WITH judged AS (
             UPDATE connections SET state = $3, ask = $4, user_id = coalesce($5, user_id), updated_at = now(),
+                   org_checked_at = CASE WHEN $3 = 'active' THEN now() ELSE org_checked_at END,
                    state_since = CASE WHEN state = $3 THEN state_since ELSE now() END
              WHERE tenant_id = $1 AND connection_id = $2 AND state <> 'revoked' RETURNING {COLUMNS}),
         closed AS (
             INSERT INTO gates (subject, reason, blocked_until)
             SELECT connection_id::text, 'parked', 'infinity' FROM judged WHERE state = 'parked'
-            ON CONFLICT (subject, reason) DO UPDATE SET blocked_until = 'infinity', set_at = now()),
+            ON CONFLICT (subject, reason) DO UPDATE SET blocked_until = 'infinity', set_at = now() RETURNING subject),
         opened AS (
             DELETE FROM gates USING judged
-             WHERE gates.subject = judged.connection_id::text AND gates.reason = 'parked' AND judged.state = 'active')
-        SELECT {COLUMNS} FROM judged"
+             WHERE gates.subject = judged.connection_id::text AND gates.reason = 'parked' AND judged.state = 'active'
+            RETURNING subject)
+        SELECT {COLUMNS}, audit_write($1, $6)
+          FROM judged CROSS JOIN (SELECT count(*) FROM (TABLE closed UNION ALL TABLE opened) AS both_ways) AS locked"
     );
+    let code = if let Verdict::Parked { ask } = verdict { Some(&ask.code) } else { None };
+    let facts = json!({ "state": state, "code": code });
+    let event = Event::of(scope, Action::ConnectionCheck).connection(id).details(facts);
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
         .bind(id.0)
         .bind(state)
         .bind(ask)
         .bind(user)
+        .bind(event.json())
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("connection_judge"))?;

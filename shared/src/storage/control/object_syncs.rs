@@ -1,10 +1,12 @@
 //! Object syncs: the standing instruction "keep this object of this connection fresh, like so".
 
+use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgPool, Row};
 
 use super::error::ControlError;
+use crate::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ObjectId};
 use crate::job::ObjectSettings;
@@ -76,9 +78,13 @@ pub async fn object_sync_create(
              WHERE tenant_id = $1 AND connection_id = $2 RETURNING {COLUMNS}),
         raised AS (
             UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-             WHERE tenant_id = $1 AND EXISTS (SELECT FROM made))
-        SELECT {COLUMNS} FROM made"
+             WHERE tenant_id = $1 AND EXISTS (SELECT FROM made) RETURNING tenant_id)
+        SELECT {COLUMNS}, audit_write($1, jsonb_set($7::jsonb, '{{object}}', to_jsonb(object_id)))
+          FROM made CROSS JOIN (SELECT count(*) FROM raised) AS locked"
     );
+    let facts = json!({ "api_name": new.api_name, "role": new.role, "interval_s": new.interval_s,
+                        "settings": names(&json!(new.settings)) });
+    let event = Event::of(scope, Action::ObjectCreate).connection(connection).details(facts);
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
         .bind(connection.0)
@@ -86,6 +92,7 @@ pub async fn object_sync_create(
         .bind(&new.role)
         .bind(new.interval_s)
         .bind(Json(&new.settings))
+        .bind(event.json())
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at_unique(
@@ -93,6 +100,11 @@ pub async fn object_sync_create(
             "an object sync of this connection and object",
         ))?;
     row.as_ref().map(from_row).transpose()
+}
+
+/// The names of settings: their values may say more than a log of who did what should.
+fn names(settings: &Value) -> Value {
+    json!(settings.as_object().map(|settings| settings.keys().collect::<Vec<_>>()))
 }
 
 /// What is to change; `None` leaves it.
@@ -115,21 +127,30 @@ pub async fn object_sync_update(
 ) -> Result<Option<ObjectSync>, ControlError> {
     let sql = format!(
         "-- object_sync_update
-        WITH changed AS (
+        WITH before AS (
+            SELECT jsonb_build_object('enabled', enabled, 'interval_s', interval_s) AS was FROM object_syncs
+             WHERE tenant_id = $1 AND object_id = $2 FOR UPDATE),
+        changed AS (
             UPDATE object_syncs SET enabled = coalesce($3, enabled), interval_s = coalesce($4, interval_s),
-                   settings = coalesce($5, settings), updated_at = now()
-             WHERE tenant_id = $1 AND object_id = $2 RETURNING {COLUMNS}),
+                   settings = coalesce($5, settings), updated_at = now() FROM before
+             WHERE tenant_id = $1 AND object_id = $2 RETURNING {COLUMNS}, was),
         raised AS (
             UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-             WHERE tenant_id = $1 AND $5::jsonb IS NOT NULL AND EXISTS (SELECT FROM changed))
-        SELECT {COLUMNS} FROM changed"
+             WHERE tenant_id = $1 AND $5::jsonb IS NOT NULL AND EXISTS (SELECT FROM changed) RETURNING tenant_id)
+        SELECT {COLUMNS}, audit_write($1, jsonb_set(
+                   jsonb_set($6::jsonb, '{{connection}}', to_jsonb(connection_id)), '{{details,before}}', was))
+          FROM changed CROSS JOIN (SELECT count(*) FROM raised) AS locked"
     );
+    let settings = patch.settings.as_ref().map(|settings| names(&json!(settings)));
+    let facts = json!({ "enabled": patch.enabled, "interval_s": patch.interval_s, "settings": settings });
+    let event = Event::of(scope, Action::ObjectUpdate).object(id).details(facts);
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
         .bind(id.0)
         .bind(patch.enabled)
         .bind(patch.interval_s)
         .bind(patch.settings.as_ref().map(Json))
+        .bind(event.json())
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("object_sync_update"))?;

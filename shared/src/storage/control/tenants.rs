@@ -1,14 +1,17 @@
 //! Tenants, each born with its keys, its gate and its feed.
 
+use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
 use super::error::ControlError;
+use crate::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::crypto::{KeyPurpose, KeyRing};
 use crate::ids::TenantId;
 use crate::retention::Policy;
 use crate::storage::keys::new_wrapped_key;
+use crate::tenant::Actor;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub async fn tenant_create(
     ring: &KeyRing,
     name: &str,
     retention: &Policy,
+    by: Actor,
 ) -> Result<Tenant, ControlError> {
     const SQL: &str = "-- tenant_create
         WITH made AS (INSERT INTO tenants (tenant_id, name) VALUES ($1, $2)
@@ -45,11 +49,13 @@ pub async fn tenant_create(
              gate AS (INSERT INTO tenant_gates (tenant_id, data_key_id, index_key_id,
                                                 ticket_days, held_days, attachment_days)
                       SELECT made.tenant_id, data_key.key_id, index_key.key_id, $7, $8, $9
-                        FROM made, data_key, index_key)
-        SELECT tenant_id, name, state, created_at FROM made";
+                        FROM made, data_key, index_key RETURNING tenant_id)
+        SELECT tenant_id, name, state, created_at, audit_write(tenant_id, $10)
+          FROM made CROSS JOIN (SELECT count(*) FROM gate) AS locked";
     let id = TenantId::generate();
     let (data_kek, data) = new_wrapped_key(ring, id, KeyPurpose::Data)?;
     let (index_kek, index) = new_wrapped_key(ring, id, KeyPurpose::Index)?;
+    let event = Event::by(by, Action::TenantCreate).details(json!(retention));
     let row = sqlx::query(SQL)
         .bind(id.0)
         .bind(name)
@@ -60,6 +66,7 @@ pub async fn tenant_create(
         .bind(i32::from(retention.ticket_days))
         .bind(i32::from(retention.held_days))
         .bind(i32::from(retention.attachment_days))
+        .bind(event.json())
         .fetch_one(pool)
         .await
         .map_err(ControlError::at("tenant_create"))?;

@@ -43,8 +43,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     // `room` counts the slots of workers that still live. `due` walks only the due part of jobs_due: every job in
     // flight is due as well. `lanes` has what is free of each org with work: not taken by a job in flight, nor still
     // held for a job that died. The lateral takes the best few of each tenant in each of its orgs, with gates and
-    // lanes already applied, so that blocked work never fills the page. What asks Salesforce for nothing is held up by the
-    // tenant's gate alone. `rank` is how many the tenant would then
+    // lanes already applied, so that blocked work never fills the page. What asks Salesforce for nothing is held up by
+    // no gate but that of a tenant that leaves. `rank` is how many the tenant would then
     // have in flight: ordering by it is fair.
     const SQL: &str = "-- dispatch_claim
         WITH room AS (
@@ -84,9 +84,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
                  WHERE j.tenant_id = d.tenant_id AND j.org_id = d.org_id AND j.available_at <= now()
                    AND (j.state = 0 OR (j.state = 1 AND j.published_at <= now() - $2::float8 * interval '1 second'))
                    AND NOT EXISTS (SELECT FROM gates g
-                                    WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $4 THEN j.connection_id::text END,
-                                                        CASE WHEN j.kind <> $4 THEN j.org_id END)
-                                      AND g.blocked_until > now())
+                                    WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
+                                      AND g.blocked_until > now() AND (j.kind <> $4 OR g.reason = 'closing'))
                  ORDER BY j.class, j.available_at, j.job_id
                  LIMIT greatest(least((SELECT any_class FROM free), l.free), 0)) c
              WHERE d.ready),

@@ -144,7 +144,8 @@ const JOBS: &str = "
            j.rerun_requested, j.ask, j.updated_at, now(), g.reason, g.blocked_until
       FROM jobs j LEFT JOIN LATERAL (
             SELECT reason, blocked_until FROM gates
-             WHERE subject IN (j.tenant_id::text, j.connection_id::text, j.org_id) AND blocked_until > now()
+             WHERE subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
+               AND blocked_until > now() AND (j.kind <> 'expire' OR reason = 'closing')
              ORDER BY blocked_until DESC LIMIT 1) g ON true
      WHERE j.tenant_id = $1";
 

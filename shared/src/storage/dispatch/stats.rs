@@ -28,9 +28,8 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
             SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
                    j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
                        SELECT FROM gates g
-                        WHERE g.subject IN (j.tenant_id::text, CASE WHEN j.kind <> $2 THEN j.connection_id::text END,
-                                            CASE WHEN j.kind <> $2 THEN j.org_id END)
-                          AND g.blocked_until > now()) AS ready
+                        WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
+                          AND g.blocked_until > now() AND (j.kind <> $2 OR g.reason = 'closing')) AS ready
               FROM jobs j LEFT JOIN org_limits l USING (org_id)),
         placed AS (
             SELECT class, state, available_at, ready

@@ -1,8 +1,11 @@
 //! A person's "sync now": the standing jobs that follow changes and deletions become due, or run once more after this run.
 
+use super::super::audit::audit_write;
 use super::super::error::StoreError;
 use super::super::pool::Database;
-use crate::ids::{ObjectId, TenantId};
+use crate::audit::{Action, Event};
+use crate::ids::ObjectId;
+use crate::tenant::TenantScope;
 
 /// What the trigger did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Trigger {
 /// it. What it did is told of the job that follows changes.
 pub async fn object_trigger(
     db: &Database,
-    tenant: TenantId,
+    scope: &TenantScope,
     object: ObjectId,
     sweep: bool,
 ) -> Result<Trigger, StoreError> {
@@ -38,12 +41,16 @@ pub async fn object_trigger(
         UPDATE checkpoints SET ask = NULL, updated_at = now(),
                state = CASE WHEN loaded_at IS NOT NULL THEN 'current' WHEN watermark_at IS NOT NULL THEN 'loading' ELSE 'new' END
          WHERE tenant_id = $1 AND object_id = $2 AND state IN ('parked', 'absent')";
-    let client = db.control().await?;
-    client.execute(CHECKPOINT, &[&tenant.0, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
-    let rows = client
-        .query(JOBS, &[&tenant.0, &object.0, &sweep])
-        .await
-        .map_err(StoreError::at("object_trigger"))?;
+    let tenant = scope.tenant().0;
+    let mut client = db.control().await?;
+    let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+    // Jobs before checkpoints, as every commit locks them.
+    let rows =
+        tx.query(JOBS, &[&tenant, &object.0, &sweep]).await.map_err(StoreError::at("object_trigger"))?;
+    tx.execute(CHECKPOINT, &[&tenant, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
+    let action = if sweep { Action::SyncVerify } else { Action::SyncNow };
+    audit_write(&tx, scope.tenant(), &Event::of(scope, action).object(object)).await?;
+    tx.commit().await.map_err(StoreError::at("commit"))?;
     Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {
         None => Trigger::NotYet,
         Some(row) if row.get::<_, bool>(1) => Trigger::Again,

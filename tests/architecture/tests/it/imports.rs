@@ -4,6 +4,7 @@ use architecture::rust_files;
 
 /// Modules of `shared` that hold values and decisions only.
 const CORE: &[&str] = &[
+    "audit",
     "catalog",
     "clock",
     "error",

@@ -56,7 +56,7 @@ pub(super) async fn fetch(
         let stops = !is_last
             && (begun.elapsed() >= SLICE_TIME
                 || context.draining.is_cancelled()
-                || turn.job.lost.is_cancelled());
+                || turn.job.stop.is_cancelled());
         let places = Places { before: &before, after: &progress, stops, read_at: running.read_at };
         let goes_on = !is_last && !stops;
         ahead = store_ahead(turn, &set, &places, goes_on.then_some(address), tally).await?;

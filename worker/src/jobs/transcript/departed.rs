@@ -35,7 +35,7 @@ pub(super) async fn run(
 ) -> Result<Left, JobError> {
     let begun = Instant::now();
     while !progress.is_done(&related) {
-        if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.lost.is_cancelled() {
+        if begun.elapsed() >= SLICE_TIME || job.context.draining.is_cancelled() || job.stop.is_cancelled() {
             return Ok(Left::Open(JobEnd::More));
         }
         let ids = progress.next(&related);

@@ -1,0 +1,49 @@
+//! Verbs that hold reading up and let it go on. They ask the API, as all verbs do.
+
+use clap::Args;
+use reqwest::Method;
+
+use super::ApiArguments;
+use super::client::{ask, print};
+use super::own::Exit;
+
+/// A tenant, or one of its connections or objects.
+#[derive(Args)]
+pub(super) struct At {
+    /// The tenant (ten_…).
+    #[arg(long, short)]
+    tenant: String,
+    /// Of it this connection alone (con_…).
+    #[arg(long, short)]
+    connection: Option<String>,
+    /// Of it this object sync alone (obj_…).
+    #[arg(long, conflicts_with = "connection")]
+    object: Option<String>,
+}
+
+impl At {
+    fn path(&self, operation: &str) -> String {
+        let Self { tenant, connection, object } = self;
+        match (connection, object) {
+            (Some(connection), _) => format!("/v1/tenants/{tenant}/connections/{connection}/{operation}"),
+            (None, Some(object)) => format!("/v1/tenants/{tenant}/objects/{object}/{operation}"),
+            (None, None) => format!("/v1/tenants/{tenant}/{operation}"),
+        }
+    }
+}
+
+const PAUSE: &[(&str, &str)] = &[("LEVEL", "level"), ("PAUSED", "paused"), ("SINCE", "since"), ("BY", "by")];
+
+pub(super) async fn pause(api: &ApiArguments, at: &At) -> Result<(), Exit> {
+    set(api, at, Method::PUT).await
+}
+
+pub(super) async fn resume(api: &ApiArguments, at: &At) -> Result<(), Exit> {
+    set(api, at, Method::DELETE).await
+}
+
+async fn set(api: &ApiArguments, at: &At, method: Method) -> Result<(), Exit> {
+    let answer = ask(api, method, &at.path("pause"), None).await?;
+    print(api, &answer, std::slice::from_ref(&answer), PAUSE);
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Pause and resume through the API: at each level, told in the status and the log, out of reach of others.
+
+use refrain_shared::storage::dispatch::jobs_reconcile;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::{FakeProbe, World};
+
+#[tokio::test]
+async fn a_pause_is_told_wherever_it_holds_with_who_asked_for_it() {
+    let world = World::new("control_pause").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let (case, contact) =
+        (world.object(&scope, connection, "Case").await, world.object(&scope, connection, "Contact").await);
+    jobs_reconcile(&world.db).await.unwrap();
+    let tenant = format!("/v1/tenants/{}", scope.tenant());
+    let key = served.tenant_key(&scope, "tenant_admin").await;
+    let send = async |method: Method, path: &str| {
+        served.ask(method, &format!("{tenant}{path}"), Some(&key), None).await
+    };
+    // Which of tenant, connection and its two objects are told to be paused, and whose jobs wait for it.
+    let told = async || {
+        let status = send(Method::GET, "/status").await.body;
+        let connection = &status["connections"][0];
+        let objects = [&connection["objects"][0], &connection["objects"][1]];
+        for object in objects {
+            let says = object["freshness"].as_str().unwrap().contains(" UTC by test.");
+            assert_eq!(says, object["paused"].is_object(), "{object}");
+        }
+        let jobs = send(Method::GET, "/jobs").await.body;
+        let waits = jobs["jobs"].as_array().unwrap().iter().map(|job| job["waits_for"]["reason"] == "paused");
+        let levels = [&status, connection, objects[0], objects[1]];
+        (levels.map(|level| level["paused"].is_object()), waits.collect::<Vec<bool>>())
+    };
+    assert_eq!(told().await, ([false; 4], vec![false, false]));
+    for (path, levels) in [
+        ("/pause".to_owned(), [true, false, true, true]),
+        (format!("/connections/{connection}/pause"), [false, true, true, true]),
+        (format!("/objects/{case}/pause"), [false, false, true, false]),
+        (format!("/objects/{contact}/pause"), [false, false, false, true]),
+    ] {
+        for _ in 0..2 {
+            let paused = send(Method::PUT, &path).await;
+            assert_eq!((paused.status, &paused.body["paused"]), (StatusCode::OK, &json!(true)), "{paused:?}");
+            assert_eq!(paused.body["by"], "test", "the name of the key");
+        }
+        assert_eq!(told().await, (levels, vec![levels[2], levels[3]]), "{path}");
+        for _ in 0..2 {
+            let resumed = send(Method::DELETE, &path).await;
+            assert_eq!((&resumed.body["paused"], &resumed.body["since"]), (&json!(false), &Value::Null));
+        }
+        assert_eq!(told().await, ([false; 4], vec![false, false]), "{path}");
+    }
+    let log = send(Method::GET, "/audit").await.body;
+    let control = log["events"].as_array().unwrap().iter().filter(|event| {
+        event["action"].as_str().unwrap().starts_with("control.") && event["key_name"] == "test"
+    });
+    assert_eq!(control.count(), 8, "what changes nothing is not told");
+    // What people want of the object is untouched.
+    assert_eq!(world.value("SELECT bool_and(enabled) FROM object_syncs").await, "t");
+
+    let other = world.tenant("b").await;
+    let theirs = world.connection(&other).await;
+    let foreign = send(Method::PUT, &format!("/connections/{theirs}/pause")).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
+}
