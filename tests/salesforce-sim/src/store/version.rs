@@ -116,6 +116,13 @@ impl Row {
         self.coming.last().or(self.current.as_ref())
     }
 
+    /// When it went into the recycle bin, if its newest version is there; what changed since in the bin does not count.
+    pub(super) fn binned_at(&self) -> Option<i64> {
+        let newest_first = self.coming.iter().rev().chain(&self.current).chain(self.past.iter().rev());
+        let binned = newest_first.take_while(|version| version.state == State::Deleted);
+        binned.last().map(|version| version.committed_at)
+    }
+
     /// The version that was visible at a moment. Versions of a row commit in order.
     pub(super) fn at(&self, at: i64) -> Option<&Version> {
         let newest_first = self.coming.iter().rev().chain(&self.current).chain(self.past.iter().rev());

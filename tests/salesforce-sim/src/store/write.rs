@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::derive::Pending;
-use super::{Handle, State, Store, Version, set_slot};
+use super::version::Row;
+use super::{Handle, State, Store, Table, Version, set_slot};
 use crate::id::SfId;
 use crate::value::Value;
 
@@ -117,14 +118,16 @@ impl Store {
         if latest.state() == state {
             return;
         }
-        let (id, stamp, committed_at) = (latest.id, latest.stamp(), latest.committed_at());
+        let (id, stamp) = (latest.id, latest.stamp());
+        let binned_at = |table: &Table, row| table.stored(row).and_then(Row::binned_at);
+        let since = binned_at(&self.tables[object], handle);
         for (child, field) in self.cascades(object) {
             for row in self.children(child, field, id) {
                 let version = self.tables[child].latest(row);
                 // Only what went into the bin together comes out together.
                 let together = version.is_some_and(|version| match state {
                     State::Live => {
-                        version.state() == State::Deleted && version.committed_at() == committed_at
+                        version.state() == State::Deleted && binned_at(&self.tables[child], row) == since
                     }
                     State::Deleted => version.state() == State::Live,
                     State::Purged => true,
