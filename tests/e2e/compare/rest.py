@@ -18,14 +18,29 @@ class Rest:
         self._connection = http.client.HTTPSConnection(
             address.hostname or "", address.port, context=trusted, timeout=60
         )
-        form = {"grant_type": "client_credentials", **{key: entry[key] for key in ("client_id", "client_secret")}}
+        keys = {key: entry[key] for key in ("client_id", "client_secret")}
+        self._form = urllib.parse.urlencode({"grant_type": "client_credentials", **keys})
+        self._headers: dict[str, str] = {}
+
+    def _sign_in(self) -> None:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = self._call("POST", "/services/oauth2/token", urllib.parse.urlencode(form), headers)
-        self._headers = {"Authorization": f"Bearer {json.loads(answer or b'')['access_token']}"}
+        status, answer = self._ask("POST", "/services/oauth2/token", self._form, headers)
+        if status != http.client.OK:
+            raise LookupError(f"no token: {status}")
+        self._headers = {"Authorization": f"Bearer {json.loads(answer)['access_token']}"}
 
     def get(self, path: str) -> bytes | None:
-        """An answer below the version's address; None for what is not there."""
-        return self._call("GET", f"/services/data/{VERSION}/{path}", None, self._headers)
+        """An answer below the version's address; None for what is not there. A session that ended is begun anew."""
+        path = f"/services/data/{VERSION}/{path}"
+        status, content = self._ask("GET", path, None, self._headers)
+        if status == http.client.UNAUTHORIZED:
+            self._sign_in()
+            status, content = self._ask("GET", path, None, self._headers)
+        if status == http.client.NOT_FOUND:
+            return None
+        if status != http.client.OK:
+            raise LookupError(f"GET {path}: {status} {content[:500].decode(errors='replace')}")
+        return content
 
     def json(self, path: str) -> Any:
         """The same as JSON."""
@@ -36,7 +51,7 @@ class Rest:
         """The body of a file."""
         return self.get(f"sobjects/{name}/{record}/{field}")
 
-    def _call(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> bytes | None:
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[int, bytes]:
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
@@ -45,9 +60,4 @@ class Rest:
             self._connection.close()
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
-        content = answer.read()
-        if answer.status == http.client.NOT_FOUND:
-            return None
-        if answer.status != http.client.OK:
-            raise LookupError(f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}")
-        return content
+        return answer.status, answer.read()
