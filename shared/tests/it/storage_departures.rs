@@ -212,3 +212,27 @@ async fn many_items_of_what_left_are_looked_at_in_several_jobs() {
     ids.dedup();
     assert_eq!((lists.len(), ids.len()), (2, most + 1));
 }
+
+#[tokio::test]
+async fn what_came_back_and_was_merged_between_two_looks_leads_to_the_items_of_its_survivor() {
+    let store = Store::open("departures_merged").await;
+    let mut acme = Tenant::make(&store).await;
+    loaded(&store).await;
+    acme.parents.children = vec![(acme.comment.id, "ParentId".to_owned())];
+    let describe = json!({"fields": [{"name": "ParentId", "referenceTo": ["Case"]}]});
+    let (object, tenant) = (acme.comment.id.0, acme.id());
+    store
+        .execute(&format!(
+            "INSERT INTO describes (object_id, tenant_id, body, linked, fetched_at)
+             VALUES ({object}, '{tenant}', '{describe}', '[]', now())"
+        ))
+        .await;
+    acme.store(acme.case, vec![acme.case_row(1, 5), acme.case_row(2, 5)]).await;
+    acme.store(acme.case, vec![bare(acme.case_row(1, 5), DELETED, 20)]).await;
+    assert!(looked_at(&acme).await.is_empty());
+    let mut merged = bare(acme.case_row(1, 5), MERGED, 30);
+    merged.merged_into = Some(id("500", 2));
+    acme.store(acme.case, vec![merged]).await;
+    let wanted = json!({"object_id": object, "params": {"field": "ParentId", "ids": [id("500", 2)]}});
+    assert_eq!(looked_at(&acme).await, [wanted]);
+}

@@ -71,11 +71,11 @@ async fn follow_items(
     let was_gone = |row: &&Applied<'_>| row.was.is_some_and(|was| was != 0);
     let returned = applied.iter().filter(|row| row.record.state == RecordState::Live).filter(was_gone);
     let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
-    let merged = applied.iter().filter(|row| has_left(row)).filter_map(|row| row.row.merged_into.as_ref());
-    parents.extend(merged.map(SalesforceId::as_str));
+    // One that was gone before may have come back and left again between two looks, and moved what belongs to it.
+    let gone = || applied.iter().filter(|row| is_gone(row.record) && !row.row.other_fields);
+    parents.extend(gone().filter_map(|row| row.row.merged_into.as_ref()).map(SalesforceId::as_str));
     if page.parents.with_children.contains(&page.lease.object) {
-        // One that came back and left between two looks has moved the stamps of all that leads to it.
-        parents.extend(applied.iter().filter(|row| is_gone(row.record)).map(|row| row.id.as_str()));
+        parents.extend(gone().map(|row| row.id.as_str()));
     }
     parents.sort_unstable();
     parents.dedup();
