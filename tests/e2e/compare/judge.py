@@ -212,6 +212,9 @@ class Judge:
             if (value := there.get(path)) != here or value.__class__ is not here.__class__ or "." in path
         ]
         for path, kind, own, here in unlike:
+            if self.is_lost(path, there):
+                self.report.counts["masked"] += 1
+                continue
             is_linked = "." in path
             value = self.parents.follow(truth, path).value if is_linked else own
             if not same(kind, value, here) and not self.drifted(truth, path, is_linked):
@@ -222,6 +225,11 @@ class Judge:
             is_body = isinstance(value, str) and value.startswith("/services/data/") and value.endswith(name)
             if not (isinstance(value, dict) or is_body or is_nothing(value)):
                 yield f"{name} (not read)"
+
+    def is_lost(self, path: str, there: dict[str, Any]) -> bool:
+        """Whether a field is out of sight there, and read no more: what is kept of it is shown to nobody."""
+        now = self.names.get(self.sync.field_set or 0)
+        return now is not None and path not in now and path not in there and "." not in path
 
     def drifted(self, truth: dict[str, Any], path: str, is_linked: bool) -> bool:
         """Whether a value over a lookup may be older: its end changed later, which stamps no child. Links to a document
@@ -306,6 +314,9 @@ class Judge:
         paths = {one["name"]: one["path"] for one in wanted}
         for name in sorted(there.keys() | ours.keys()):
             path = paths.get(name, "")
+            if self.is_lost(path, truth["fields"]):
+                self.report.counts["masked"] += 1
+                continue
             if there.get(name) != ours.get(name) and not (ours and self.drifted(truth, path, "." in path)):
                 self.report.note("undead" if truth["deleted"] else "stale", truth["Id"], f"found by another {name}")
 

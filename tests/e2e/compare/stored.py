@@ -22,6 +22,8 @@ class Sync(NamedTuple):
     role: str
     cursor: str
     settings: dict[str, Any] = {}
+    # What its records are read with now.
+    field_set: int | None = None
 
 
 class Field(NamedTuple):
@@ -147,7 +149,7 @@ class Store:
 
     def syncs(self) -> list[Sync]:
         """The enabled objects of the connection."""
-        text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp'), settings
+        text = """SELECT object_id, api_name, role, coalesce(c.cursor_field, 'SystemModstamp'), settings, c.field_set_id
             FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
             WHERE o.connection_id = %s AND o.enabled ORDER BY object_id"""
         return [Sync(*row) for row in self.all(text, self.connection)]

@@ -2,10 +2,13 @@
 //! has all of the fields in the end, and nothing of it is lost.
 
 use refrain_shared::catalog::Role;
+use refrain_shared::ids::SalesforceId;
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::job::checkpoint::{Facet, FacetKind};
+use refrain_shared::storage::content::tickets::ticket_get;
+use refrain_shared::storage::keys::keys_load;
 use salesforce_sim::org::faults::Fault;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bulk::{by_bulk, called, left_over, plant, turns};
 use crate::closure::{month, old};
@@ -209,4 +212,26 @@ async fn a_renamed_field_keeps_its_values_under_its_new_name() {
     a_day_later(&world).await;
     assert_eq!(world.value(kept).await, before.replace("Number", "No"));
     is_whole(&world, "Case").await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_seen_any_more_is_shown_to_nobody_and_comes_back_with_the_permission() {
+    let world = World::new("fields_lost").await;
+    let object = world.object("Case", by_rest()).await;
+    world.run_until_quiet().await;
+    let case = world.value("SELECT record_id FROM records WHERE state = 0 LIMIT 1").await;
+    let record = SalesforceId::parse(&case).unwrap();
+    let shown = async || {
+        let (_, keys) = keys_load(&world.context.db, &world.context.ring, &world.scope).await.unwrap();
+        let found = ticket_get(&world.context.db, &world.scope, keys, object, record).await.unwrap().unwrap();
+        (found.ticket.subject, found.fields["Subject"].clone(), found.lost_fields)
+    };
+    let before = shown().await;
+    assert!(before.0.is_some() && before.2.is_empty(), "{before:?}");
+    world.hide(&[], &["Case.Subject"]);
+    a_day_later(&world).await;
+    assert_eq!(shown().await, (None, Value::Null, vec!["Subject".to_owned()]));
+    world.hide(&[], &[]);
+    a_day_later(&world).await;
+    assert_eq!(shown().await, before);
 }

@@ -50,6 +50,9 @@ pub struct TicketDetail {
     /// Every value that was read of its record, by path.
     #[schema(value_type = Object)]
     pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Of these, paths that were read once and are shown no more, so null here: the integration user may not see them
+    /// any more, or the org removed them. Their values come back with the permission.
+    pub lost_fields: Vec<String>,
     /// In the order it was held.
     pub conversation: Vec<Message>,
     /// The next part's cursor, if there may be more.
@@ -143,6 +146,7 @@ pub(in crate::api) async fn get(
     Ok(Json(TicketDetail {
         body: found.body,
         fields: found.fields,
+        lost_fields: found.lost_fields,
         ticket: shown(found.ticket),
         conversation: items.into_iter().map(said).collect(),
         next,

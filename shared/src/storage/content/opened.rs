@@ -32,6 +32,8 @@ pub struct Opener {
 struct Object {
     api_name: String,
     projection: Projection,
+    /// What its records are read with now.
+    field_set: Option<FieldSetId>,
 }
 
 impl Opener {
@@ -39,7 +41,9 @@ impl Opener {
     pub async fn load(tx: &TenantTx<'_>, keys: Arc<TenantKeys>) -> Result<Self, StoreError> {
         const SETS: &str =
             "-- field_sets_load\nSELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1";
-        const OBJECTS: &str = "-- objects_load\nSELECT object_id, api_name, role, settings FROM object_syncs WHERE tenant_id = $1";
+        const OBJECTS: &str = "-- objects_load
+            SELECT object_id, api_name, role, settings, c.field_set_id
+              FROM object_syncs LEFT JOIN checkpoints c USING (object_id) WHERE object_syncs.tenant_id = $1";
         const POLICY: &str = "-- policy_load
             SELECT ticket_days, held_days, attachment_days FROM tenant_gates WHERE tenant_id = $1";
         let tenant = tx.scope().tenant().0;
@@ -98,7 +102,23 @@ impl Opener {
         self.keys.identity_token(identity)
     }
 
-    /// Opens a payload and hands its values to `read`; `None` when there is no payload.
+    /// The places, in a set that records were read with, of what the integration user may see no more, or what is not
+    /// there any more: what was stored of it is shown to nobody. It comes back with the field.
+    fn lost<'a>(&'a self, object: ObjectId, set: &'a FieldSet) -> impl Iterator<Item = usize> + 'a {
+        let now = self.objects.get(&object).and_then(|object| object.field_set);
+        let now = now.filter(|now| *now != set.id).and_then(|now| self.sets.get(&now));
+        let places = set.fields().iter().enumerate();
+        places.filter_map(move |(place, field)| now?.position(&field.path).is_none().then_some(place))
+    }
+
+    /// The paths of a stored record that are not shown.
+    #[must_use]
+    pub fn lost_paths(&self, object: ObjectId, read_with: FieldSetId) -> Vec<String> {
+        let Some(set) = self.sets.get(&read_with) else { return Vec::new() };
+        self.lost(object, set).map(|place| set.fields()[place].path.clone()).collect()
+    }
+
+    /// Opens a payload and hands its values to `read`, those of lost fields as null; `None` when there is no payload.
     pub fn read<T>(
         &self,
         key: RecordKey,
@@ -111,8 +131,13 @@ impl Opener {
         let set = self.sets.get(&set).ok_or(StoreError::Missing("the record's field set"))?;
         let place = ObjectKey { connection: key.connection, object: key.object };
         let row = payload_row_key(place, key.record.as_str());
-        let bytes = self.keys.open(PAYLOAD, &row, payload)?;
-        let spans = spans_of(&bytes, set.len()).ok_or(StoreError::Unreadable("records.payload"))?;
+        let mut bytes = self.keys.open(PAYLOAD, &row, payload)?;
+        let mut spans = spans_of(&bytes, set.len()).ok_or(StoreError::Unreadable("records.payload"))?;
+        let end = u32::try_from(bytes.len()).map_err(|_| StoreError::Unreadable("records.payload"))?;
+        bytes.extend_from_slice(b"null");
+        for place in self.lost(key.object, set) {
+            spans[place] = end..end + 4;
+        }
         Ok(Some(read(&CanonicalRecord::stored(&bytes, &spans, set))))
     }
 }
@@ -123,7 +148,8 @@ fn object(row: &Row) -> Result<Object, StoreError> {
         row.try_get(3).map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
     let projection = Role::from_word(row.get(2))
         .map_or(Projection::None, |role| Projection::of(&api_name, role, &settings.0));
-    Ok(Object { api_name, projection })
+    let field_set = row.get::<_, Option<i32>>(4).map(FieldSetId);
+    Ok(Object { api_name, projection, field_set })
 }
 
 /// Reads `connection_id, object_id, record_id` from three columns in a row.

@@ -79,6 +79,8 @@ pub struct TicketDetail {
     pub body: Option<String>,
     /// Every value that was read, by path.
     pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Paths that were read once and are shown no more: the integration user may not see them, or they are gone.
+    pub lost_fields: Vec<String>,
 }
 
 pub(super) const COLUMNS: &str =
@@ -124,10 +126,12 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
         Projection::Message(_) | Projection::Agent | Projection::Customer | Projection::None => None,
     };
     let values = opener.read(key, sealed(row, 16), |record| Opened::of(record, fields))?.unwrap_or_default();
+    let lost_fields = sealed(row, 16).map_or_else(Vec::new, |(set, _)| opener.lost_paths(key.object, set));
     let (state, class, last_activity_at) = (row.get::<_, i16>(3), Class::of(row.get(20)), row.get(15));
     Ok(TicketDetail {
         body: values.body,
         fields: values.fields,
+        lost_fields,
         ticket: Ticket {
             key,
             api_name,
