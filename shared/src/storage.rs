@@ -32,6 +32,7 @@ pub mod page_commit;
 pub mod pool;
 pub mod records;
 pub mod related;
+pub mod reproject;
 pub mod slices;
 pub mod standings;
 pub mod sweeps;

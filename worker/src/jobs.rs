@@ -10,6 +10,7 @@ pub mod incremental;
 pub mod narrow;
 mod org;
 pub mod related;
+pub mod reproject;
 pub mod sweep;
 pub mod transcript;
 
@@ -80,16 +81,22 @@ pub async fn run(
     let now = context.clock.now();
     let plan_failed = |error: StoreError| JobError::of(Step::Plan, &error, now);
     let scope = TenantScope::leased(lease.tenant);
-    let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
-    tally.object = Some(engine::label(&inputs.api_name));
+    if lease.kind == Kind::Reproject {
+        // Neither of the two that follow asks Salesforce for anything: no lane, and nothing there holds them up.
+        return reproject::run(context, lease, stop, tally).await.map(Left::Open);
+    }
     if lease.kind == Kind::Expire {
-        // It asks Salesforce for nothing, so it needs no lane, and nothing there holds it up.
+        let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
+        tally.object = Some(engine::label(&inputs.api_name));
         return expire::run(context, lease, &inputs, stop).await.map(Left::Open);
     }
+    // The gate is read before what it guards: a mapping that changes between the two is then met by the commit.
+    let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
+    let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
+    tally.object = Some(engine::label(&inputs.api_name));
     if let Some(end) = not_to_run(&inputs) {
         return Ok(Left::Open(end));
     }
-    let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
     let lane = match Lane::take(context, lease).await.map_err(plan_failed)? {
         Ok(lane) => lane,
         Err(refusal) => return Err(refused(refusal)),
@@ -116,7 +123,7 @@ pub async fn run(
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
         // Ran without a lane, above.
-        Kind::Expire => Ok(Left::Open(JobEnd::More)),
+        Kind::Expire | Kind::Reproject => Ok(Left::Open(JobEnd::More)),
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

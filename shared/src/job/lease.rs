@@ -37,11 +37,13 @@ pub enum Kind {
     Sweep,
     /// Let tickets go whose time is over; one standing row an object of tickets. Asks Salesforce for nothing.
     Expire,
+    /// Project anew what is here, under another mapping; a row an object whose mapping changed. Asks Salesforce for nothing.
+    Reproject,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -50,7 +52,17 @@ impl Kind {
         Self::Deleted,
         Self::Sweep,
         Self::Expire,
+        Self::Reproject,
     ];
+
+    /// Kinds that ask Salesforce for nothing: they need no lane, and what holds up connection or org does not hold them.
+    pub const LOCAL: [Self; 2] = [Self::Expire, Self::Reproject];
+
+    /// The closed words of [`LOCAL`](Self::LOCAL).
+    #[must_use]
+    pub fn local_words() -> Vec<&'static str> {
+        Self::LOCAL.into_iter().map(Self::word).collect()
+    }
 
     /// The closed word in SQL.
     #[must_use]
@@ -64,6 +76,7 @@ impl Kind {
             Self::Deleted => "deleted",
             Self::Sweep => "sweep",
             Self::Expire => "expire",
+            Self::Reproject => "reproject",
         }
     }
 

@@ -64,12 +64,12 @@ pub struct PlanInputs {
 
 /// An object of the connection to which others may belong.
 #[derive(Deserialize)]
-struct ParentObject {
-    id: i32,
-    api_name: String,
-    key_prefix: Option<String>,
-    role: String,
-    settings: ObjectSettings,
+pub(super) struct ParentObject {
+    pub(super) id: i32,
+    pub(super) api_name: String,
+    pub(super) key_prefix: Option<String>,
+    pub(super) role: String,
+    pub(super) settings: ObjectSettings,
 }
 
 /// Reads a job's plan inputs in one transaction of its tenant.
@@ -147,7 +147,8 @@ pub async fn plan_inputs(
     })
 }
 
-fn parents(objects: Vec<ParentObject>) -> ParentObjects {
+/// What the connection's messages may belong to.
+pub(super) fn parents(objects: Vec<ParentObject>) -> ParentObjects {
     let mut parents = ParentObjects::default();
     for object in objects {
         let (id, standard) = (ObjectId(object.id), StandardObject::find(&object.api_name));
@@ -197,6 +198,9 @@ pub struct SeenObject<'a> {
 }
 
 /// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
+///
+/// Comes first in its transaction: what the ids of a tenant's own ticket object begin with decides to which record its
+/// messages belong, so that pages in flight are planned again, and the gate's lock comes before all others.
 pub async fn describe_store(
     tx: &TenantTx<'_>,
     lease: &Lease,
@@ -214,10 +218,21 @@ pub async fn describe_store(
                       SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM newest WHERE fields = $3)
                       RETURNING field_set_id)
         SELECT field_set_id FROM made UNION ALL SELECT field_set_id FROM newest ORDER BY field_set_id DESC LIMIT 1";
+    const KINDS: &str = "-- tenant_gate_raise_kinds
+        UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
+         WHERE tenant_id = $1
+           AND EXISTS (SELECT FROM checkpoints c JOIN object_syncs o USING (object_id)
+                        WHERE c.object_id = $2 AND o.role = $3 AND c.key_prefix IS DISTINCT FROM $4)";
     const POINT: &str = "-- checkpoint_describe
         UPDATE checkpoints SET field_set_id = $2, cursor_field = $3, key_prefix = $4, updated_at = now()
          WHERE object_id = $1";
     let (tenant, object) = (tx.scope().tenant().0, lease.object.0);
+    if StandardObject::find(&seen.describe.name).is_none() {
+        tx.sql()
+            .execute(KINDS, &[&tenant, &object, &Role::Ticket.word(), &seen.key_prefix])
+            .await
+            .map_err(StoreError::at("tenant_gate_raise_kinds"))?;
+    }
     tx.sql()
         .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
         .await

@@ -2,7 +2,7 @@
 //!
 //! Order of locks, the same for every commit, so that two never wait for each other in a circle:
 //! tenant gate (shared) → records in key order → quarantine → messages, files, agents, customers in key order →
-//! job → checkpoint → feed head → tickets. Tickets are only ever written under the feed's lock: their
+//! job → checkpoint → feed head → tickets. What is projected anew goes the same way, object by object ([`switch_commit`]). Tickets are only ever written under the feed's lock: their
 //! aggregates are then computed from all committed messages, whatever the order of commits, and their
 //! sequence numbers are dense and in commit order.
 //!
@@ -22,6 +22,7 @@ mod gone;
 mod messages;
 mod people;
 mod quarantine;
+mod switch;
 mod tickets;
 mod unsettled;
 
@@ -30,13 +31,14 @@ use std::collections::{HashMap, HashSet};
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
+pub use switch::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
 
 use super::error::StoreError;
 use super::jobs::{AttemptReport, job_end, job_touch};
 use super::keys::{GateEpochs, gate_share};
 use super::pool::TenantTx;
 use super::records::{ObjectKey, RecordRow, Written, records_upsert};
-use super::related::ChildFields;
+use super::related::{ChildFields, Owner};
 use crate::clock::Timestamp;
 use crate::ids::{FieldSetId, ObjectId, SalesforceId};
 use crate::job::lease::{JobEnd, Lease};
@@ -145,12 +147,12 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
         .zip(&records)
         .filter_map(|(row, record)| {
             let was = *written.was.get(&record.id)?;
-            Some(Applied { id: record.id, was, record, row })
+            Some(Applied { id: record.id, was, record, row, changed_role: false })
         })
         .collect();
     quarantine::upsert(&tx, key, &page).await?;
     let touched = messages::upsert(&tx, key, &applied).await?;
-    files::want(&tx, page.lease, &applied, &touched.files).await?;
+    files::want(&tx, Owner::from(page.lease), key.object, &applied, &touched.files).await?;
     people::upsert(&tx, key, &applied).await?;
     gone::items_and_people(&tx, key, &applied).await?;
 
@@ -163,7 +165,13 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
     checkpoint::advance(&tx, &page, stored).await?;
-    let led = tickets::write(&tx, key, &page, &applied, &touched.tickets).await?;
+    let under = tickets::Under {
+        parents: page.parents,
+        mapping_epoch: page.gate.mapping,
+        cut_offs: page.gate.retention.cut_offs(page.read_at),
+        switches: false,
+    };
+    let led = tickets::write(&tx, key, &under, &applied, &touched.tickets).await?;
     closure::ask(&tx, &page, &applied, led).await?;
     unsettled::look_again(&tx, &page, &records, &written, &applied).await?;
     (page.before_commit)();
@@ -178,6 +186,8 @@ struct Applied<'a> {
     was: Option<i16>,
     record: &'a RecordRow,
     row: &'a PageRow,
+    /// It may have been projected to something of another kind before: nothing of that stays.
+    changed_role: bool,
 }
 
 impl Applied<'_> {
@@ -205,6 +215,17 @@ impl Applied<'_> {
 
     fn ticket(&self) -> Option<&TicketRow> {
         if let Projected::Ticket(row) = &self.row.projected { Some(row) } else { None }
+    }
+
+    /// Whether no item of a conversation may stay of it.
+    fn is_no_item(&self) -> bool {
+        match self.row.projected {
+            Projected::Unlinked | Projected::LetGo { .. } => true,
+            Projected::Message(_) | Projected::Gone => false,
+            Projected::Ticket(_) | Projected::Agent(_) | Projected::Customer(_) | Projected::Nothing => {
+                self.changed_role
+            }
+        }
     }
 
     /// What it belonged to, when it is left out because that one's time is over.

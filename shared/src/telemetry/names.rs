@@ -70,6 +70,8 @@ metrics! {
     RECORDS = "sync_records_total", Counter, ["outcome"];
     /// Tickets that left because their time was over.
     TICKETS_EXPIRED = "sync_tickets_expired_total", Counter, [];
+    /// Records that became something else under another mapping.
+    RECORDS_REPROJECTED = "sync_records_reprojected_total", Counter, [];
     /// Calls made to Salesforce, by what for and how they ended.
     CALLS = "sync_salesforce_calls_total", Counter, ["call"];
     /// Duration of calls to Salesforce.

@@ -85,7 +85,7 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
                    AND (j.state = 0 OR (j.state = 1 AND j.published_at <= now() - $2::float8 * interval '1 second'))
                    AND NOT EXISTS (SELECT FROM gates g
                                     WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-                                      AND g.blocked_until > now() AND (j.kind <> $4 OR g.reason = 'closing'))
+                                      AND g.blocked_until > now() AND (j.kind <> ALL ($4) OR g.reason = 'closing'))
                  ORDER BY j.class, j.available_at, j.job_id
                  LIMIT greatest(least((SELECT any_class FROM free), l.free), 0)) c
              WHERE d.ready),
@@ -116,7 +116,7 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     let rows = client
         .query(
             &statement,
-            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::Expire.word()],
+            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::local_words()],
         )
         .await
         .map_err(StoreError::at("dispatch_claim"))?;

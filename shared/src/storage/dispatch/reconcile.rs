@@ -1,10 +1,11 @@
 //! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
 //! once its history is here two more, which find what was deleted; any other has no job. Objects of tickets have one that
-//! lets tickets go, as long as any may be here. Files are judged anew where their policy changed. Takes no input;
-//! comparing once more changes nothing.
+//! lets tickets go, as long as any may be here. Files are judged anew where their policy changed, and what is here is
+//! projected anew where its mapping did. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
+use super::super::reproject::{mapping_sql, standard_kinds};
 use crate::catalog::Role;
 use crate::job::lease::{Class, Kind};
 use crate::retention;
@@ -14,7 +15,7 @@ use crate::retention;
 pub struct Reconciled {
     /// Checkpoints made.
     pub checkpoints: u64,
-    /// Standing jobs made, and jobs that judge files by another policy.
+    /// Standing jobs made, and jobs that judge files by another policy or project by another mapping.
     pub jobs: u64,
     /// Jobs removed: their object sync is disabled or gone.
     pub removed: u64,
@@ -34,11 +35,14 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         INSERT INTO org_limits (org_id)
         SELECT DISTINCT org_id FROM connections WHERE org_id IS NOT NULL AND state IN ('active', 'parked')
         ON CONFLICT DO NOTHING";
-    const CHECKPOINTS: &str = "-- checkpoints_reconcile
-        INSERT INTO checkpoints (object_id, tenant_id, connection_id, files_policy)
-        SELECT o.object_id, o.tenant_id, o.connection_id, o.settings->'files' FROM object_syncs o
+    let mapping = mapping_sql("$1");
+    let new_checkpoints = format!(
+        "-- checkpoints_reconcile
+        INSERT INTO checkpoints (object_id, tenant_id, connection_id, files_policy, projected)
+        SELECT o.object_id, o.tenant_id, o.connection_id, o.settings->'files', {mapping} FROM object_syncs o
          WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
-        ON CONFLICT DO NOTHING";
+        ON CONFLICT DO NOTHING"
+    );
     // A job needs its checkpoint: an object that was enabled since the statement before gets both in the next round.
     // A connection that is parked keeps its jobs: its gate stops them, and they go on when it opens.
     const JOBS: &str = "-- standing_jobs_reconcile
@@ -72,6 +76,16 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
            AND p.files_policy IS DISTINCT FROM o.settings->'files'
         ON CONFLICT (unique_key) DO NOTHING";
+    // What is here is shown under the mapping that is wanted, whatever becomes of the object or the connection.
+    let mapped = format!(
+        "-- reproject_jobs_reconcile
+        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
+        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $2, $3, $2 || '/' || o.object_id
+          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+          JOIN checkpoints p ON p.object_id = o.object_id
+         WHERE c.org_id IS NOT NULL AND t.state = 'active' AND p.projected IS DISTINCT FROM {mapping}
+        ON CONFLICT (unique_key) DO NOTHING"
+    );
     // Time goes on, whatever becomes of the object or the connection.
     const EXPIRING: &str = "-- expiring_jobs_reconcile
         INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at)
@@ -86,11 +100,11 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         DELETE FROM jobs j
          WHERE j.state <> 2 AND j.object_id IS NOT NULL
            AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
-                            WHERE o.object_id = j.object_id AND (j.kind = $1 OR (o.enabled AND c.state <> 'revoked')))";
-    let client = db.control().await?;
+                            WHERE o.object_id = j.object_id AND (j.kind = ANY ($1) OR (o.enabled AND c.state <> 'revoked')))";
+    let (client, standard) = (db.control().await?, standard_kinds());
     let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
     let checkpoints =
-        client.execute(CHECKPOINTS, &[]).await.map_err(StoreError::at("checkpoints_reconcile"))?;
+        client.execute(&new_checkpoints, &[&standard]).await.map_err(StoreError::at("checkpoints_reconcile"))?;
     let jobs = client
         .execute(JOBS, &[&Kind::Incremental.word(), &Class::Incremental.number()])
         .await
@@ -111,6 +125,10 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .execute(JUDGED, &[&Kind::File.word(), &Class::Files.number()])
         .await
         .map_err(StoreError::at("files_jobs_reconcile"))?;
+    let reprojected = client
+        .execute(&mapped, &[&standard, &Kind::Reproject.word(), &Class::Derived.number()])
+        .await
+        .map_err(StoreError::at("reproject_jobs_reconcile"))?;
     let expiring = client
         .execute(
             EXPIRING,
@@ -124,8 +142,8 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .await
         .map_err(StoreError::at("expiring_jobs_reconcile"))?;
     let removed = client
-        .execute(REMOVED, &[&Kind::Expire.word()])
+        .execute(REMOVED, &[&Kind::local_words()])
         .await
         .map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs: jobs + following + judged + expiring, removed, orgs })
+    Ok(Reconciled { checkpoints, jobs: jobs + following + judged + reprojected + expiring, removed, orgs })
 }

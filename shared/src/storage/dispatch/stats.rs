@@ -29,7 +29,7 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
                    j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
                        SELECT FROM gates g
                         WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-                          AND g.blocked_until > now() AND (j.kind <> $2 OR g.reason = 'closing')) AS ready
+                          AND g.blocked_until > now() AND (j.kind <> ALL ($2) OR g.reason = 'closing')) AS ready
               FROM jobs j LEFT JOIN org_limits l USING (org_id)),
         placed AS (
             SELECT class, state, available_at, ready
@@ -45,7 +45,7 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
     let client = db.control().await?;
     let lanes = i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX);
     let rows =
-        client.query(SQL, &[&lanes, &Kind::Expire.word()]).await.map_err(StoreError::at("dispatch_stats"))?;
+        client.query(SQL, &[&lanes, &Kind::local_words()]).await.map_err(StoreError::at("dispatch_stats"))?;
     let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()

@@ -68,6 +68,18 @@ pub(super) async fn replace(
     Ok(())
 }
 
+/// Deletes all facets of these records, which are no tickets any more.
+pub(super) async fn forget(tx: &TenantTx<'_>, key: ObjectKey, ids: &[String]) -> Result<(), StoreError> {
+    const SQL: &str = "-- ticket_facets_forget
+        DELETE FROM ticket_facets
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+    tx.sql()
+        .execute(SQL, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
+        .await
+        .map_err(StoreError::at("ticket_facets_forget"))?;
+    Ok(())
+}
+
 /// Deletes what these tickets have and should not have any more. New ones have none.
 async fn clear(
     tx: &TenantTx<'_>,

@@ -7,23 +7,23 @@ use super::super::files::{files_review, files_want};
 use super::super::pool::TenantTx;
 use super::super::related::Owner;
 use super::Applied;
-use crate::job::lease::Lease;
+use crate::ids::ObjectId;
 use crate::record::RecordState;
 use crate::ticket::FileRow;
 
 /// Asks for bodies that are wanted now, and for a second look at files that live items named before and do not now.
 pub(super) async fn want(
     tx: &TenantTx<'_>,
-    lease: &Lease,
+    owner: Owner,
+    object: ObjectId,
     applied: &[Applied<'_>],
     before: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
     let named: Vec<(&FileRow, bool)> = applied.iter().filter_map(named).collect();
-    let owner = Owner::from(lease);
-    files_want(tx, owner, lease.object, &named).await?;
+    files_want(tx, owner, object, &named).await?;
     let now: BTreeSet<&str> = named.iter().map(|(file, _)| file.id.as_str()).collect();
     let left: Vec<&str> = before.iter().map(String::as_str).filter(|file| !now.contains(file)).collect();
-    files_review(tx, owner, lease.object, &left).await
+    files_review(tx, owner, object, &left).await
 }
 
 /// The file of a live item, and whether its body may be another than the one that is here.

@@ -11,7 +11,7 @@ use super::super::records::ObjectKey;
 use super::Applied;
 use crate::ids::ObjectId;
 use crate::record::RecordState;
-use crate::ticket::{MessageRow, Projected};
+use crate::ticket::MessageRow;
 
 /// What the page's messages change.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub(super) async fn upsert(
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
     let unlinked: Vec<&str> = applied
         .iter()
-        .filter(|row| matches!(row.row.projected, Projected::Unlinked | Projected::LetGo { .. }))
+        .filter(|row| row.is_no_item())
         .map(|row| row.id.as_str())
         .collect();
     let has_bare = applied.iter().any(Applied::is_bare);

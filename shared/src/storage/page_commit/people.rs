@@ -36,6 +36,27 @@ pub(super) async fn upsert(
     write(tx, key, &CUSTOMERS, &customers, &accounts).await
 }
 
+/// Forgets the people that these records were, as far as they are none any more.
+pub(super) async fn forget(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    applied: &[Applied<'_>],
+) -> Result<(), StoreError> {
+    const AGENTS_GONE: &str = "-- agents_forget
+        DELETE FROM agents WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+    const CUSTOMERS_GONE: &str = "-- customers_forget
+        DELETE FROM customers WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id = ANY($4)";
+    let nobody = applied.iter().filter(|row| row.agent().is_none() && row.customer().is_none());
+    let ids: Vec<&str> = nobody.map(|row| row.id.as_str()).collect();
+    for (name, sql) in [("agents_forget", AGENTS_GONE), ("customers_forget", CUSTOMERS_GONE)] {
+        tx.sql()
+            .execute(sql, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids])
+            .await
+            .map_err(StoreError::at(name))?;
+    }
+    Ok(())
+}
+
 async fn write(
     tx: &TenantTx<'_>,
     key: ObjectKey,

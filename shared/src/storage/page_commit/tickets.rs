@@ -11,10 +11,11 @@ use super::super::records::ObjectKey;
 use super::super::related::feed_lock;
 use super::aggregates::aggregate;
 use super::messages::holders_tickets;
-use super::{Applied, PageCommit, TicketRow, expiry, facets, gone};
+use super::{Applied, ParentObjects, TicketRow, expiry, facets, gone};
 use crate::clock::Timestamp;
 use crate::ids::{ObjectId, SalesforceId};
 use crate::record::{RecordState, StateReason};
+use crate::retention::CutOffs;
 
 /// How many tickets a statement made live, and how many it made shells; negative for fewer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,12 @@ pub(super) struct Made {
 impl Made {
     pub(super) fn of(row: &Row) -> Self {
         Self { live: row.get(0), shells: row.get(1) }
+    }
+
+    /// Tickets that are none any more: so many live ones and shells.
+    pub(super) fn left(live: usize, shells: usize) -> Self {
+        let less = |of: usize| -i64::try_from(of).unwrap_or(i64::MAX);
+        Self { live: less(live), shells: less(shells) }
     }
 
     fn add(&mut self, other: Self) {
@@ -51,16 +58,28 @@ impl Led {
     }
 }
 
+/// Under what tickets are written.
+pub(super) struct Under<'a> {
+    /// What messages may belong to.
+    pub(super) parents: &'a ParentObjects,
+    /// The tenant's mapping.
+    pub(super) mapping_epoch: i64,
+    /// What is from before these moments goes.
+    pub(super) cut_offs: CutOffs,
+    /// All that belongs to the tickets is projected under that mapping, so that it is theirs. A page brings one record at a
+    /// time: a ticket that is here keeps its version.
+    pub(super) switches: bool,
+}
+
 /// Writes the page's tickets and what its messages change of others.
 pub(super) async fn write(
     tx: &TenantTx<'_>,
     key: ObjectKey,
-    page: &PageCommit<'_>,
+    under: &Under<'_>,
     applied: &[Applied<'_>],
     touched: &BTreeSet<String>,
 ) -> Result<Led, StoreError> {
-    let (parents, mapping_epoch) = (page.parents, page.gate.mapping);
-    let cut_offs = page.gate.retention.cut_offs(page.read_at);
+    let Under { parents, mapping_epoch, cut_offs, .. } = *under;
     let holders = of_objects(&parents.holders, touched);
     let (mut touched, mut led) = (touched.clone(), Led::default());
     if !holders.is_empty() {
@@ -91,7 +110,7 @@ pub(super) async fn write(
         awaited = known.awaited;
         let active = expiry::active_after_all(tx, key, cut_offs, &tickets).await?;
         made.shells += i64::try_from(active.len()).unwrap_or(i64::MAX);
-        upsert(tx, key, mapping_epoch, first, &tickets, &active).await?;
+        upsert(tx, key, (under, first), &tickets, &active, &awaited).await?;
         facets::replace(tx, key, &tickets).await?;
         led.wanted.extend(active.into_iter().map(|id| (key.object, id)));
     }
@@ -129,7 +148,7 @@ pub(super) fn of_objects<'a>(
 
 /// Exact, because tickets are written under the feed's lock only: what a statement finds before it writes is what
 /// it replaces.
-async fn count(tx: &TenantTx<'_>, made: Made) -> Result<(), StoreError> {
+pub(super) async fn count(tx: &TenantTx<'_>, made: Made) -> Result<(), StoreError> {
     const SQL: &str = "-- feed_count
         UPDATE tenant_feed SET tickets = tickets + $2, shells = shells + $3 WHERE tenant_id = $1";
     if made == Made::default() {
@@ -144,7 +163,7 @@ async fn count(tx: &TenantTx<'_>, made: Made) -> Result<(), StoreError> {
 }
 
 /// Takes the feed's lock until the commit and gives the first of this many new numbers.
-async fn feed_advance(tx: &TenantTx<'_>, changes: usize) -> Result<i64, StoreError> {
+pub(super) async fn feed_advance(tx: &TenantTx<'_>, changes: usize) -> Result<i64, StoreError> {
     const SQL: &str = "-- feed_advance
         UPDATE tenant_feed SET head = head + $2 WHERE tenant_id = $1 RETURNING head - $2 + 1";
     let changes = i64::try_from(changes).unwrap_or(i64::MAX);
@@ -208,18 +227,20 @@ async fn known(tx: &TenantTx<'_>, key: ObjectKey, ids: &[&str]) -> Result<Known,
 async fn upsert(
     tx: &TenantTx<'_>,
     key: ObjectKey,
-    mapping_epoch: i64,
-    first: i64,
+    (under, first): (&Under<'_>, i64),
     tickets: &[(&Applied<'_>, &TicketRow)],
     active: &HashSet<String>,
+    awaited: &[String],
 ) -> Result<(), StoreError> {
-    // What was a ticket until now is not gone with its record: its items are still here, until its purge.
+    // What was a ticket until now is not gone with its record: its items are still here, until its purge. Items that came
+    // before there was a ticket at all may be projected under any mapping.
     const SQL: &str = "-- tickets_upsert
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, number, status, priority,
                                   channel, owner_id, contact_id, opened_at, closed_at, record_at, last_activity_at,
                                   mapping_epoch, feed_seq, merged_into, expired)
         SELECT $1, $2, $3, i.id, i.state, i.reason, i.number, i.status, i.priority, i.channel, i.owner_id,
-               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at, $4, $5 + i.n - 1, i.merged_into,
+               i.contact_id, i.opened_at, i.closed_at, i.record_at, i.record_at,
+               CASE WHEN i.id = ANY ($20::text[]) THEN 0 ELSE $4::int8 END, $5 + i.n - 1, i.merged_into,
                i.reason IS NOT DISTINCT FROM $19::int2
           FROM unnest($6::text[], $7::int2[], $8::int2[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
                       $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
@@ -231,7 +252,7 @@ async fn upsert(
                contact_id = excluded.contact_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
                record_at = excluded.record_at,
                last_activity_at = greatest(excluded.record_at, t.last_message_at),
-               mapping_epoch = excluded.mapping_epoch, feed_seq = excluded.feed_seq,
+               mapping_epoch = CASE WHEN $21::bool THEN $4::int8 ELSE t.mapping_epoch END, feed_seq = excluded.feed_seq,
                merged_into = excluded.merged_into, expired = t.expired AND excluded.expired";
     let rows = || tickets.iter().map(|(_, row)| *row);
     // A stub has no values: what it may not keep must not stay in the ticket either.
@@ -261,7 +282,7 @@ async fn upsert(
                 &tx.scope().tenant().0,
                 &key.connection.0,
                 &key.object.0,
-                &mapping_epoch,
+                &under.mapping_epoch,
                 &first,
                 &ids,
                 &states,
@@ -277,6 +298,8 @@ async fn upsert(
                 &active,
                 &merged,
                 &(StateReason::Expired as i16),
+                &awaited,
+                &under.switches,
             ],
         )
         .await
