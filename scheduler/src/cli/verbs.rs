@@ -128,6 +128,26 @@ pub(super) enum SyncCommand {
         #[arg(long, short)]
         connection: String,
     },
+    /// Change an object sync. What is here follows changed settings or another role by itself.
+    Change {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// Whether it is wanted.
+        #[arg(long)]
+        enabled: Option<bool>,
+        /// What it is to a ticket.
+        #[arg(long)]
+        role: Option<String>,
+        /// How often to read it, in seconds.
+        #[arg(long)]
+        interval_s: Option<i32>,
+        /// A JSON file with all of its settings.
+        #[arg(long)]
+        settings: Option<std::path::PathBuf>,
+        /// The object sync (obj_…).
+        object: String,
+    },
     /// Sync an object's changes and deletions now.
     Now {
         /// The tenant (ten_…).
@@ -275,6 +295,25 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             let answer = ask(api, Method::GET, &path, None).await?;
             print(api, &answer, rows(&answer, "objects"), OBJECTS);
         }
+        SyncCommand::Change { tenant, enabled, role, interval_s, settings, object } => {
+            let fix =
+                r#"Name a JSON file like {"facets": [{"name": "area", "path": "Area__c", "as": "text"}]}."#;
+            let settings = settings.map(|file| read_json(&file, fix)).transpose()?;
+            let path = format!("/v1/tenants/{tenant}/objects/{object}");
+            let mut body = json!({});
+            for (name, value) in [
+                ("enabled", enabled.map(Value::from)),
+                ("role", role.map(Value::from)),
+                ("interval_s", interval_s.map(Value::from)),
+                ("settings", settings),
+            ] {
+                if let Some(value) = value {
+                    body[name] = value;
+                }
+            }
+            let answer = ask(api, Method::PATCH, &path, Some(&body)).await?;
+            print(api, &answer, std::slice::from_ref(&answer), OBJECTS);
+        }
         SyncCommand::Now { tenant, object, sweep } => {
             let path = format!("/v1/tenants/{tenant}/objects/{object}/sync?sweep={sweep}");
             let answer = ask(api, Method::POST, &path, None).await?;
@@ -303,6 +342,15 @@ pub(super) async fn status(api: &ApiArguments, tenant: &str) -> Result<(), Exit>
             "{} tickets, {} messages, as of {}",
             answer["tickets"], answer["messages"], answer["as_of"]
         ));
+        for object in objects.iter().filter(|object| !object["reprojecting"].is_null()) {
+            let told = &object["reprojecting"];
+            say(&format!(
+                "{}: {} of about {} projected anew",
+                object["api_name"].as_str().unwrap_or_default(),
+                told["done"],
+                told["of"]
+            ));
+        }
     }
     Ok(())
 }
@@ -324,14 +372,19 @@ pub(super) fn rows<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
 }
 
 fn read_auth(file: &std::path::Path) -> Result<Value, Exit> {
+    read_json(
+        file,
+        r#"Name a JSON file like {"method": "client_credentials", "client_id": "…", "client_secret": "…"}."#,
+    )
+}
+
+fn read_json(file: &std::path::Path, fix: &str) -> Result<Value, Exit> {
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map(drop)
     } else {
         std::fs::read_to_string(file).map(|content| text = content)
     };
-    let fix =
-        r#"Name a JSON file like {"method": "client_credentials", "client_id": "…", "client_secret": "…"}."#;
     let unusable =
         |what: &str, why: String| Exit::Config(format!("{} {what}.\nWhy: {why}\nFix: {fix}", file.display()));
     read.map_err(|error| unusable("cannot be read", format!("{error}.")))?;

@@ -12,6 +12,7 @@ pub mod named;
 pub mod opened;
 pub mod people;
 pub mod quarantine;
+pub mod reprojecting;
 pub mod retention;
 pub mod status;
 pub mod ticket_list;

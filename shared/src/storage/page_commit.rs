@@ -31,6 +31,7 @@ use std::collections::{HashMap, HashSet};
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
+pub(in crate::storage) use switch::UNMADE;
 pub use switch::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
 
 use super::error::StoreError;

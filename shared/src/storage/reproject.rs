@@ -25,8 +25,8 @@ use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use crate::catalog::{Field, FieldSet, Projection, Role, ticket_kinds};
 use crate::ids::{FieldSetId, ObjectId};
-use crate::job::lease::Lease;
 use crate::job::ObjectSettings;
+use crate::job::lease::Lease;
 use crate::tenant::TenantScope;
 use crate::ticket::ProjectionPlan;
 
@@ -127,6 +127,12 @@ impl Mapped {
         self.objects.iter().filter(|(_, o)| o.changed_role()).map(|(id, _)| *id).collect()
     }
 
+    /// Objects whose records are to be made tickets.
+    pub fn tickets_to_make(&self) -> impl Iterator<Item = ObjectId> {
+        let is_made = |o: &MappedObject| o.is_stale && o.changed_role() && o.role == Some(Role::Ticket);
+        self.objects.iter().filter(move |(_, o)| is_made(o)).map(|(id, _)| *id)
+    }
+
     /// Objects whose records are tickets.
     #[must_use]
     pub fn tickets(&self) -> Vec<ObjectId> {
@@ -136,10 +142,7 @@ impl Mapped {
 }
 
 /// Reads it, under the gate, so that version and settings belong together.
-pub async fn mapped_load(
-    db: &Database,
-    lease: &Lease,
-) -> Result<Mapped, StoreError> {
+pub async fn mapped_load(db: &Database, lease: &Lease) -> Result<Mapped, StoreError> {
     const SETS: &str = "-- reproject_field_sets
         SELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1 AND object_id = ANY ($2)";
     let sql = format!(
@@ -160,11 +163,8 @@ pub async fn mapped_load(
         .await
         .map_err(StoreError::at("reproject_objects"))?;
     let ids: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
-    let sets = tx
-        .sql()
-        .query(SETS, &[&tenant, &ids])
-        .await
-        .map_err(StoreError::at("reproject_field_sets"))?;
+    let sets =
+        tx.sql().query(SETS, &[&tenant, &ids]).await.map_err(StoreError::at("reproject_field_sets"))?;
     let all: Vec<ParentObject> = rows.iter().map(parent_object).collect::<Result<_, _>>()?;
     tx.commit().await?;
 

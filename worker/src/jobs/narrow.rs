@@ -39,7 +39,13 @@ pub async fn narrow(
         Kind::Related => return related::narrower(context, lease, report).await,
         // Bodies are fetched one by one already.
         Kind::File => return Ok(Some(too_much("a file"))),
-        Kind::Incremental | Kind::Backfill | Kind::Bulk | Kind::Deleted | Kind::Sweep | Kind::Expire | Kind::Reproject => {}
+        Kind::Incremental
+        | Kind::Backfill
+        | Kind::Bulk
+        | Kind::Deleted
+        | Kind::Sweep
+        | Kind::Expire
+        | Kind::Reproject => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -75,7 +81,8 @@ pub async fn narrow(
                 | Kind::File
                 | Kind::Deleted
                 | Kind::Sweep
-                | Kind::Expire | Kind::Reproject => {
+                | Kind::Expire
+                | Kind::Reproject => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -108,7 +115,13 @@ fn window(
             Some((Window { lo: slice.lo, hi: slice.hi, resume, rows }, slice.lo))
         }
         // What asks by ids or for deletions asks for less by itself.
-        Kind::Bulk | Kind::Related | Kind::File | Kind::Deleted | Kind::Sweep | Kind::Expire | Kind::Reproject => None,
+        Kind::Bulk
+        | Kind::Related
+        | Kind::File
+        | Kind::Deleted
+        | Kind::Sweep
+        | Kind::Expire
+        | Kind::Reproject => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use refrain_shared::catalog::Role;
 use refrain_shared::crypto::TenantKeys;
@@ -38,6 +39,8 @@ use crate::error::{JobError, Step};
 /// behind it. What one ticket has goes together, however much it is.
 const TICKETS: i64 = 500;
 const ITEMS: usize = 2_000;
+/// Tickets that are made by another job are there by then, as a rule.
+const TICKETS_FIRST: Duration = Duration::from_secs(2);
 /// Records that are open at once.
 const OPEN: usize = 500;
 
@@ -98,6 +101,11 @@ pub async fn run(
         return Ok(JobEnd::Done);
     };
     tally.object = Some(label(&own.api_name));
+    let first: Vec<ObjectId> = mapped.tickets_to_make().collect();
+    if !first.is_empty() && !first.contains(&lease.object) {
+        // Items that name them come after them: otherwise Salesforce would be asked for what is here.
+        return Ok(JobEnd::WaitFor { delay: TICKETS_FIRST, reason: "replan", attempt: 0 });
+    }
     let work = Work { context, lease, mapped: Arc::new(mapped), keys: view.keys };
     let stored: Progress = read(&lease.progress, "a job's progress").map_err(failed)?;
     let mut progress = if stored.mapping == own.mapping { stored } else { work.begin(&own) };
@@ -129,7 +137,11 @@ impl Work<'_> {
     /// The objects whose tickets the mapping concerns.
     fn walked(&self, own: &MappedObject) -> Vec<ObjectId> {
         let tickets = self.mapped.tickets();
-        if own.has_items() { tickets } else { tickets.into_iter().filter(|id| *id == self.lease.object).collect() }
+        if own.has_items() {
+            tickets
+        } else {
+            tickets.into_iter().filter(|id| *id == self.lease.object).collect()
+        }
     }
 
     /// Does the next part; gives whether there may be more.
@@ -211,7 +223,11 @@ impl Work<'_> {
                 progress.found = false;
             }
         }
-        if ids.is_empty() { self.note(progress).await } else { self.commit(object, &ids, changed, progress, tally).await }
+        if ids.is_empty() {
+            self.note(progress).await
+        } else {
+            self.commit(object, &ids, changed, progress, tally).await
+        }
     }
 
     /// The next records of the job's object that no ticket took along; gives whether there may be more.

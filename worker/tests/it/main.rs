@@ -20,6 +20,7 @@ mod grants;
 mod known_defects;
 mod linked_paths;
 mod narrowing;
+mod reproject;
 mod retention;
 mod sweep;
 mod tracing_links;

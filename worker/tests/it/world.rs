@@ -113,6 +113,14 @@ impl World {
         made.id
     }
 
+    /// Another tenant whose connection to the same org is proved.
+    pub(crate) async fn neighbour(&self) -> (TenantScope, ConnectionId) {
+        let tenant =
+            tenant_create(&self.control, &self.context.ring, "Umbra", &Policy::LONGEST).await.unwrap();
+        let scope = TenantScope::authenticated(tenant.id);
+        (scope, connect(&self.context, &self.control, &scope, &self.sim).await)
+    }
+
     /// A call of the simulator's control API about the org.
     pub(crate) async fn post(&self, path: &str, body: serde_json::Value) -> serde_json::Value {
         let url = format!("{}/orgs/{}/{path}", self.sim.ready.control, self.sim.ready.orgs[0].org_id);

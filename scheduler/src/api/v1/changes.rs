@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use refrain_shared::ids::ConnectionId;
 use refrain_shared::storage::content::changes::changes_list;
+use refrain_shared::storage::content::reprojecting::Reprojecting;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +33,8 @@ pub struct Changes {
     pub next: String,
     /// Whether there is more already.
     pub more: bool,
+    /// Objects whose mapping changed, while what is here of them is projected anew: more changes come by that alone.
+    pub reprojecting: Vec<Reprojecting>,
 }
 
 /// A ticket that changed.
@@ -44,10 +47,13 @@ pub struct Change {
     pub connection_id: ConnectionId,
     /// `changed`, `awaiting_parent` or `deleted`.
     pub change: String,
-    /// Why it is gone: `expired`, `deleted`, `merged`, `purged`, `not_visible` or `erased`.
+    /// Why it is gone: `expired`, `filtered`, `deleted`, `merged`, `purged`, `not_visible`, `erased`, or `no_ticket` where
+    /// its object is none of tickets any more.
     pub reason: Option<String>,
     /// Its last activity.
     pub last_activity_at: DateTime<Utc>,
+    /// The mapping version under which it was projected last, with all that belongs to it.
+    pub mapping_version: i64,
 }
 
 /// From where.
@@ -86,11 +92,12 @@ pub(in crate::api) async fn list(
             (false, false) => "changed",
         }
         .to_owned(),
-        reason: change.reason.map(|reason| reason.word().to_owned()),
+        reason: change.reason.map(str::to_owned),
         last_activity_at: change.last_activity_at,
+        mapping_version: change.mapping_version,
     });
     let next = cursor::encode(LIST, &Place { epoch: page.epoch, seq });
-    Ok(Json(Changes { changes: changes.collect(), next, more }))
+    Ok(Json(Changes { changes: changes.collect(), next, more, reprojecting: page.reprojecting }))
 }
 
 fn outlived() -> ApiError {

@@ -85,6 +85,8 @@ pub struct NewObjectSync {
 pub struct ObjectSyncPatch {
     /// Whether it is wanted.
     pub enabled: Option<bool>,
+    /// What it is to a ticket: `ticket`, `message`, `event` or `reference`. What is here becomes that.
+    pub role: Option<String>,
     /// How often it is read, in seconds.
     pub interval_s: Option<i32>,
     /// Linked paths, facets, settle and overlap, as a whole.
@@ -142,7 +144,8 @@ pub(in crate::api) async fn create(
     made.map(|sync| (StatusCode::CREATED, Json(sync.into()))).ok_or_else(|| ApiError::not_found("connection"))
 }
 
-/// Changes an object sync: enables, disables, another interval, other settings.
+/// Changes an object sync: enables, disables, another interval, other settings, another role. What settings and role make
+/// of the records that are here is made anew from them, without a call to Salesforce.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/objects/{object}",
     params(("tenant" = String, Path), ("object" = String, Path)), request_body = ObjectSyncPatch,
     responses((status = 200, body = ObjectSync), (status = 404, body = Problem), (status = 422, body = Problem)))]
@@ -152,8 +155,15 @@ pub(in crate::api) async fn update(
     ApiPath((_, object)): ApiPath<(TenantId, ObjectId)>,
     ApiJson(patch): ApiJson<ObjectSyncPatch>,
 ) -> Result<Json<ObjectSync>, ApiError> {
+    let known = store::object_sync_get(&api.control, &scope, object).await?;
+    let known = known.ok_or_else(|| ApiError::not_found("object sync"))?;
+    if patch.role.is_some() || patch.settings.is_some() {
+        let role = role(&known.api_name, Some(patch.role.clone().unwrap_or(known.role)))?;
+        check_projection(&known.api_name, role, Some(patch.settings.as_ref().unwrap_or(&known.settings)))?;
+    }
     let patch = store::ObjectSyncPatch {
         enabled: patch.enabled,
+        role: patch.role,
         interval_s: checked_interval(patch.interval_s)?,
         settings: checked_settings(patch.settings)?,
     };

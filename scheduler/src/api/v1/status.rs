@@ -6,6 +6,7 @@ use refrain_shared::error::UserMessage;
 use refrain_shared::freshness::{CoveredFrom, Progress, paused_sentence, sentence};
 use refrain_shared::ids::{ConnectionId, ObjectId};
 use refrain_shared::job::SyncState;
+use refrain_shared::storage::content::reprojecting::Reprojecting;
 use refrain_shared::storage::content::status as store;
 use refrain_shared::storage::control::connections::connections_list;
 use refrain_shared::storage::control::pauses::{Level, pauses_get};
@@ -33,6 +34,9 @@ pub struct Status {
     pub tickets_awaiting_parent: i64,
     /// Live items of conversations.
     pub messages: i64,
+    /// The mapping version of today: raised with each change of an object's settings or role. A ticket is of an older one
+    /// where nothing that concerns it has changed since, or where `reprojecting` of its object has not come to it yet.
+    pub mapping_version: i64,
 }
 
 /// Where a connection stands.
@@ -100,6 +104,8 @@ pub struct ObjectStatus {
     pub verified_at: Option<DateTime<Utc>>,
     /// What came of that.
     pub verified: Option<store::Verified>,
+    /// How far what is here of it is projected anew after a change of its mapping; null when nothing is left to do.
+    pub reprojecting: Option<Reprojecting>,
 }
 
 /// Everything about the tenant's freshness and completeness.
@@ -137,6 +143,7 @@ pub(in crate::api) async fn get(api: Shared, Tenant(scope): Tenant) -> Result<Js
         tickets: status.tickets,
         tickets_awaiting_parent: status.awaiting_parent,
         messages: status.messages,
+        mapping_version: status.mapping_version,
     }))
 }
 
@@ -198,5 +205,6 @@ fn shown(object: store::ObjectStatus, paused: Option<Paused>, now: DateTime<Utc>
         swept_at: object.swept_at,
         verified_at: object.verified.map(|verified| verified.began_at),
         verified: object.verified,
+        reprojecting: object.reprojecting,
     }
 }

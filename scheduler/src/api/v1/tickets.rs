@@ -3,6 +3,7 @@
 use axum::Json;
 use refrain_shared::ids::{ConnectionId, ObjectId, SalesforceId};
 use refrain_shared::storage::content::conversation::{Item, ItemCursor, conversation_list};
+use refrain_shared::storage::content::reprojecting::{Reprojecting, reprojecting};
 use refrain_shared::storage::content::ticket_list::{TicketCursor, TicketFilter, tickets_list};
 use refrain_shared::storage::content::tickets as store;
 use refrain_shared::storage::content::{RecordKey, conversation};
@@ -37,6 +38,9 @@ pub struct Tickets {
     pub tickets: Vec<Ticket>,
     /// The next page's cursor, if there may be more.
     pub next: Option<String>,
+    /// Objects whose mapping changed, while what is here of them is projected anew: their tickets of an older
+    /// `mapping_version` are shown and found as before.
+    pub reprojecting: Vec<Reprojecting>,
 }
 
 /// A ticket with its conversation.
@@ -118,7 +122,8 @@ pub(in crate::api) async fn list(
         .last()
         .filter(|_| full)
         .map(|last| cursor::encode(LIST, &TicketCursor { active_at: last.last_activity_at, key: last.key }));
-    Ok(Json(Tickets { tickets: tickets.into_iter().map(shown).collect(), next }))
+    let reprojecting = reprojecting(&api.db, &scope).await?;
+    Ok(Json(Tickets { tickets: tickets.into_iter().map(shown).collect(), next, reprojecting }))
 }
 
 /// One ticket with every value that was read, and its conversation.

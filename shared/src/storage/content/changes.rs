@@ -2,8 +2,9 @@
 
 use super::RecordKey;
 use super::opened::record_key;
+use super::reprojecting::{Reprojecting, reprojecting_in};
+use super::tickets::reason_word;
 use crate::clock::Timestamp;
-use crate::record::StateReason;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
@@ -17,11 +18,13 @@ pub struct Change {
     /// Whether it is gone.
     pub deleted: bool,
     /// Why it is gone.
-    pub reason: Option<StateReason>,
+    pub reason: Option<&'static str>,
     /// Whether its own record has not come yet.
     pub awaiting_parent: bool,
     /// Its last activity.
     pub last_activity_at: Timestamp,
+    /// The mapping version of all of it.
+    pub mapping_version: i64,
 }
 
 /// A page of the feed.
@@ -31,6 +34,8 @@ pub struct Changes {
     pub epoch: i32,
     /// In commit order.
     pub changes: Vec<Change>,
+    /// Objects of which more changes come by themselves: they are being projected anew.
+    pub reprojecting: Vec<Reprojecting>,
 }
 
 /// Changes after a sequence number; 0 is the beginning.
@@ -42,7 +47,7 @@ pub async fn changes_list(
 ) -> Result<Changes, StoreError> {
     const EPOCH: &str = "-- feed_epoch\nSELECT epoch FROM tenant_feed WHERE tenant_id = $1";
     const SQL: &str = "-- changes_list
-        SELECT connection_id, object_id, record_id, feed_seq, state, last_activity_at, reason FROM tickets
+        SELECT connection_id, object_id, record_id, feed_seq, state, last_activity_at, reason, mapping_epoch FROM tickets
          WHERE tenant_id = $1 AND feed_seq > $2 ORDER BY feed_seq LIMIT $3";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
@@ -58,6 +63,7 @@ pub async fn changes_list(
         .query(SQL, &[&tenant, &after, &i64::from(limit)])
         .await
         .map_err(StoreError::at("changes_list"))?;
+    let reprojecting = reprojecting_in(&tx).await?;
     tx.commit().await?;
     let changes = rows.iter().map(|row| {
         let state: i16 = row.get(4);
@@ -65,10 +71,11 @@ pub async fn changes_list(
             key: record_key(row, 0)?,
             seq: row.get(3),
             deleted: state == 2,
-            reason: row.get::<_, Option<i16>>(6).and_then(StateReason::from_number),
+            reason: row.get::<_, Option<i16>>(6).and_then(reason_word),
             awaiting_parent: state == 1,
             last_activity_at: row.get(5),
+            mapping_version: row.get(7),
         })
     });
-    Ok(Changes { epoch: epoch.get(0), changes: changes.collect::<Result<_, StoreError>>()? })
+    Ok(Changes { epoch: epoch.get(0), changes: changes.collect::<Result<_, StoreError>>()?, reprojecting })
 }

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Timestamp as SqlTimestamp};
 use utoipa::ToSchema;
 
+use super::reprojecting::{Reprojecting, reprojecting_in};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::freshness::CoveredFrom;
@@ -44,6 +45,8 @@ pub struct ObjectStatus {
     pub swept_at: Option<Timestamp>,
     /// What came of the last scan of everything that Salesforce shows.
     pub verified: Option<Verified>,
+    /// How far its records are projected anew, while they are.
+    pub reprojecting: Option<Reprojecting>,
 }
 
 /// The last comparison of an object with everything that Salesforce shows, in short. The API shows it as it is.
@@ -117,6 +120,8 @@ pub struct TenantStatus {
     pub awaiting_parent: i64,
     /// Live items of conversations.
     pub messages: i64,
+    /// The mapping version of today.
+    pub mapping_version: i64,
 }
 
 /// Reads it in one snapshot, so that the numbers belong together. Nothing is counted here: page commits keep the
@@ -143,19 +148,26 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                 ORDER BY v.verification_id DESC LIMIT 1) v ON true
          WHERE o.tenant_id = $1 ORDER BY o.object_id";
     const TOTALS: &str = "-- status_totals
-        SELECT f.tickets, f.shells, (SELECT coalesce(sum(items), 0)::bigint FROM checkpoints WHERE tenant_id = $1)
+        SELECT f.tickets, f.shells, (SELECT coalesce(sum(items), 0)::bigint FROM checkpoints WHERE tenant_id = $1),
+               (SELECT mapping_epoch FROM tenant_gates WHERE tenant_id = $1)
           FROM tenant_feed f WHERE f.tenant_id = $1";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let tenant = scope.tenant().0;
     let objects = tx.sql().query(OBJECTS, &[&tenant]).await.map_err(StoreError::at("status_objects"))?;
     let totals = tx.sql().query_one(TOTALS, &[&tenant]).await.map_err(StoreError::at("status_totals"))?;
+    let reprojecting = reprojecting_in(&tx).await?;
     tx.commit().await?;
+    let mut objects: Vec<ObjectStatus> = objects.iter().map(object).collect::<Result<_, _>>()?;
+    for one in &mut objects {
+        one.reprojecting = reprojecting.iter().find(|found| found.object_id == one.object).cloned();
+    }
     Ok(TenantStatus {
-        objects: objects.iter().map(object).collect::<Result<_, _>>()?,
+        objects,
         tickets: totals.get(0),
         awaiting_parent: totals.get(1),
         messages: totals.get(2),
+        mapping_version: totals.get(3),
     })
 }
 
@@ -180,6 +192,7 @@ fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
             extra: row.get::<_, Option<i64>>(29).unwrap_or_default(),
             unexplained: row.get(30),
         }),
+        reprojecting: None,
     })
 }
 

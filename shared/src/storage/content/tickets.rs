@@ -16,6 +16,7 @@ use crate::ids::{ObjectId, SalesforceId};
 use crate::record::StateReason;
 use crate::record::canonical::CanonicalRecord;
 use crate::retention::Class;
+use crate::storage::page_commit::UNMADE;
 use crate::storage::{Database, StoreError, TenantTx};
 use crate::tenant::TenantScope;
 
@@ -30,7 +31,8 @@ pub struct Ticket {
     pub api_name: String,
     /// `live`, `awaiting_parent` (its own record has not come yet) or `deleted`.
     pub state: &'static str,
-    /// Why it is gone: `expired`, `deleted`, `merged`, `purged`, `not_visible` or `erased`.
+    /// Why it is gone: `expired`, `filtered`, `deleted`, `merged`, `purged`, `not_visible`, `erased`, or `no_ticket` where
+    /// its object is none of tickets any more.
     pub reason: Option<&'static str>,
     /// Human number.
     pub number: Option<String>,
@@ -60,6 +62,8 @@ pub struct Ticket {
     pub last_message_at: Option<DateTime<Utc>>,
     /// The later of that and the record's own.
     pub last_activity_at: DateTime<Utc>,
+    /// The mapping version under which it was projected last, with all that belongs to it.
+    pub mapping_version: i64,
     /// When its time is over, by the policy in force, unless something happens to it before; none when it is gone.
     pub expires_at: Option<DateTime<Utc>>,
     /// Why then: `ticket`, or `held` while it is under a hold.
@@ -86,7 +90,7 @@ pub struct TicketDetail {
 pub(super) const COLUMNS: &str =
     "t.connection_id, t.object_id, t.record_id, t.state, t.number, t.status, t.priority, t.channel,
     t.owner_id, t.contact_id, t.opened_at, t.closed_at, t.messages, t.customer_messages, t.last_message_at,
-    t.last_activity_at, r.field_set_id, r.payload, t.merged_into, t.reason, t.held, t.hold_reason, t.held_at";
+    t.last_activity_at, r.field_set_id, r.payload, t.merged_into, t.reason, t.held, t.hold_reason, t.held_at, t.mapping_epoch";
 pub(super) const RECORDS: &str =
     "LEFT JOIN records r ON r.tenant_id = $1 AND r.connection_id = t.connection_id
     AND r.object_id = t.object_id AND r.record_id = t.record_id AND r.state = 0";
@@ -140,7 +144,7 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
                 1 => "awaiting_parent",
                 _ => "deleted",
             },
-            reason: row.get::<_, Option<i16>>(19).and_then(StateReason::from_number).map(StateReason::word),
+            reason: row.get::<_, Option<i16>>(19).and_then(reason_word),
             number: row.get(4),
             subject: values.subject,
             status: row.get(5),
@@ -155,12 +159,18 @@ pub(super) fn detail(row: &Row, opener: &Opener) -> Result<TicketDetail, StoreEr
             customer_messages: row.get(13),
             last_message_at: row.get(14),
             last_activity_at,
+            mapping_version: row.get(23),
             expires_at: (state < 2).then(|| opener.retention().expires_at(class, last_activity_at)),
             retention_class: class.word(),
             hold_reason: row.get(21),
             held_at: row.get(22),
         },
     })
+}
+
+/// Why a ticket is gone, in a closed word: its record's reason, or its own.
+pub(super) fn reason_word(number: i16) -> Option<&'static str> {
+    if number == UNMADE { Some("no_ticket") } else { StateReason::from_number(number).map(StateReason::word) }
 }
 
 #[derive(Default)]

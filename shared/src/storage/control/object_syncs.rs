@@ -112,13 +112,16 @@ fn names(settings: &Value) -> Value {
 pub struct ObjectSyncPatch {
     /// Whether it is wanted.
     pub enabled: Option<bool>,
+    /// What it is to a ticket.
+    pub role: Option<String>,
     /// How often, in seconds.
     pub interval_s: Option<i32>,
     /// Linked paths, facets, settle and overlap, as a whole.
     pub settings: Option<ObjectSettings>,
 }
 
-/// Changes an object sync; changed settings raise the tenant's mapping epoch.
+/// Changes an object sync; changed settings or another role raise the tenant's mapping epoch. Where they make something
+/// else of what is here, the reconciler sees that the checkpoint's mapping is not the one that is wanted any more.
 pub async fn object_sync_update(
     pool: &PgPool,
     scope: &TenantScope,
@@ -128,21 +131,21 @@ pub async fn object_sync_update(
     let sql = format!(
         "-- object_sync_update
         WITH before AS (
-            SELECT jsonb_build_object('enabled', enabled, 'interval_s', interval_s) AS was FROM object_syncs
+            SELECT jsonb_build_object('enabled', enabled, 'interval_s', interval_s, 'role', role) AS was FROM object_syncs
              WHERE tenant_id = $1 AND object_id = $2 FOR UPDATE),
         changed AS (
             UPDATE object_syncs SET enabled = coalesce($3, enabled), interval_s = coalesce($4, interval_s),
-                   settings = coalesce($5, settings), updated_at = now() FROM before
+                   settings = coalesce($5, settings), role = coalesce($7, role), updated_at = now() FROM before
              WHERE tenant_id = $1 AND object_id = $2 RETURNING {COLUMNS}, was),
         raised AS (
             UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-             WHERE tenant_id = $1 AND $5::jsonb IS NOT NULL AND EXISTS (SELECT FROM changed) RETURNING tenant_id)
+             WHERE tenant_id = $1 AND ($5::jsonb IS NOT NULL OR $7::text IS NOT NULL) AND EXISTS (SELECT FROM changed) RETURNING tenant_id)
         SELECT {COLUMNS}, audit_write($1, jsonb_set(
                    jsonb_set($6::jsonb, '{{connection}}', to_jsonb(connection_id)), '{{details,before}}', was))
           FROM changed CROSS JOIN (SELECT count(*) FROM raised) AS locked"
     );
     let settings = patch.settings.as_ref().map(|settings| names(&json!(settings)));
-    let facts = json!({ "enabled": patch.enabled, "interval_s": patch.interval_s, "settings": settings });
+    let facts = json!({ "enabled": patch.enabled, "interval_s": patch.interval_s, "role": patch.role, "settings": settings });
     let event = Event::of(scope, Action::ObjectUpdate).object(id).details(facts);
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(scope.tenant().0)
@@ -151,6 +154,7 @@ pub async fn object_sync_update(
         .bind(patch.interval_s)
         .bind(patch.settings.as_ref().map(Json))
         .bind(event.json())
+        .bind(&patch.role)
         .fetch_optional(pool)
         .await
         .map_err(ControlError::at("object_sync_update"))?;

@@ -103,8 +103,10 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
                             WHERE o.object_id = j.object_id AND (j.kind = ANY ($1) OR (o.enabled AND c.state <> 'revoked')))";
     let (client, standard) = (db.control().await?, standard_kinds());
     let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
-    let checkpoints =
-        client.execute(&new_checkpoints, &[&standard]).await.map_err(StoreError::at("checkpoints_reconcile"))?;
+    let checkpoints = client
+        .execute(&new_checkpoints, &[&standard])
+        .await
+        .map_err(StoreError::at("checkpoints_reconcile"))?;
     let jobs = client
         .execute(JOBS, &[&Kind::Incremental.word(), &Class::Incremental.number()])
         .await

@@ -32,11 +32,8 @@ pub(super) async fn upsert(
 ) -> Result<Touched, StoreError> {
     let messages: Vec<(&Applied<'_>, &MessageRow)> =
         applied.iter().filter_map(|row| Some((row, row.message()?))).collect();
-    let unlinked: Vec<&str> = applied
-        .iter()
-        .filter(|row| row.is_no_item())
-        .map(|row| row.id.as_str())
-        .collect();
+    let unlinked: Vec<&str> =
+        applied.iter().filter(|row| row.is_no_item()).map(|row| row.id.as_str()).collect();
     let has_bare = applied.iter().any(Applied::is_bare);
     if messages.is_empty() && unlinked.is_empty() && !has_bare {
         return Ok(Touched::default());

@@ -203,10 +203,7 @@ async fn mark(tx: &TenantTx<'_>, key: ObjectKey, version: i64, ids: &[String]) -
          WHERE t.mapping_epoch < excluded.mapping_epoch";
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("switch_mark"))?;
     tx.sql()
-        .execute(
-            &statement,
-            &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids, &version],
-        )
+        .execute(&statement, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids, &version])
         .await
         .map_err(StoreError::at("switch_mark"))?;
     Ok(())

@@ -93,10 +93,7 @@ pub async fn records_next(
     let objects: Vec<i32> = tickets.iter().map(|object| object.0).collect();
     let rows = tx
         .sql()
-        .query(
-            SQL,
-            &[&tenant.0, &key.connection.0, &key.object.0, &after, &most, &objects, &version],
-        )
+        .query(SQL, &[&tenant.0, &key.connection.0, &key.object.0, &after, &most, &objects, &version])
         .await
         .map_err(StoreError::at("reproject_records"))?;
     tx.commit().await?;

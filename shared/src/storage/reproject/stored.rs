@@ -12,8 +12,8 @@ use crate::catalog::FieldSet;
 use crate::clock::Timestamp;
 use crate::crypto::TenantKeys;
 use crate::ids::{FieldSetId, SalesforceId, TenantId};
-use crate::record::canonical::{CanonicalRecord, spans_of};
 use crate::record::ReadOrder;
+use crate::record::canonical::{CanonicalRecord, spans_of};
 use crate::tenant::TenantScope;
 use crate::ticket::{FacetValue, MessageRow, Projected, TicketRow};
 
@@ -177,11 +177,7 @@ fn stored(row: &Row) -> Result<Stored, StoreError> {
     };
     Ok(Stored {
         id,
-        order: ReadOrder {
-            stamp: row.get(1),
-            read_at: row.get(2),
-            field_set: FieldSetId(row.get(3)),
-        },
+        order: ReadOrder { stamp: row.get(1), read_at: row.get(2), field_set: FieldSetId(row.get(3)) },
         payload: row.get(4),
         shown,
     })
