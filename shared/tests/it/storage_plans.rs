@@ -334,7 +334,8 @@ async fn the_dispatcher_walks_only_what_is_due() {
     let lonely = claimed.iter().filter(|claim| claim.tenant.0 == umbra.id()).count();
     assert_eq!((claimed.len(), lonely), (5, 1), "the lanes of the one org, and the job of the other");
     let mut client = one.control().await.unwrap();
-    let plan = plan_of_prepared(None, &mut client, "dispatch_claim", "(100, 30, 4, '{expire,reproject}')").await;
+    let plan =
+        plan_of_prepared(None, &mut client, "dispatch_claim", "(100, 30, 4, '{expire,reproject}')").await;
     assert_indexed(&plan, "jobs", "jobs_due");
     assert_indexed(&plan, "jobs", "jobs_tenant");
 }

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Partitions(PartitionOptions),
     /// What an org is asked for, what a worker's memory holds at most, and how soon tickets can be read; as JSON.
     Figures(FigureOptions),
+    /// How fast a changed mapping is applied to the tickets that are here, with all of their items; as JSON.
+    Reproject(ReprojectOptions),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -61,6 +63,16 @@ pub(crate) struct FigureOptions {
     /// Another seed, another org.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub(crate) struct ReprojectOptions {
+    /// Cases of each org; their comments come in proportion.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10_000])]
+    pub(crate) cases: Vec<u32>,
+    /// Worker processes.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) workers: u32,
 }
 
 /// By which API history is read.

@@ -24,10 +24,11 @@ const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 const INTERVAL_S: u32 = 86_400;
 /// The log of deletions is asked for whole minutes, two at least; before that a pass would cost less than an hour's.
 const LOG_MINUTES: Duration = Duration::from_secs(180);
-const LOADED: &str = "SELECT count(*) FILTER (WHERE state = 'current' AND loaded_at IS NOT NULL)
+pub(crate) const LOADED: &str = "SELECT count(*) FILTER (WHERE state = 'current' AND loaded_at IS NOT NULL)
        = (SELECT count(*) FROM object_syncs) FROM checkpoints";
 /// Nothing is published or leased, nothing is due, and every object has passed once.
-const IDLE: &str = "SELECT (SELECT count(*) FROM jobs WHERE state IN (1, 2) OR available_at <= now()) = 0
+pub(crate) const IDLE: &str =
+    "SELECT (SELECT count(*) FROM jobs WHERE state IN (1, 2) OR available_at <= now()) = 0
        AND (SELECT bool_and(passed_at IS NOT NULL) FROM checkpoints)";
 
 /// Measures each size in each way and prints one JSON object.
@@ -136,12 +137,12 @@ async fn stored(database: &Client) -> anyhow::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
-fn tenths(time: Duration) -> f64 {
+pub(crate) fn tenths(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
 
 /// Waits until the statement gives true.
-async fn until(database: &Client, what: &str, sql: &str) -> anyhow::Result<()> {
+pub(crate) async fn until(database: &Client, what: &str, sql: &str) -> anyhow::Result<()> {
     wait::until(DEADLINE, what, async || done(database.query_one(sql, &[]).await)).await??;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `cargo run --release -p bench`: wiring only. [`sync`] measures Refrain, [`limits`] what the machine can do,
-//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut; [`figures`] counts calls.
+//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut; [`figures`] counts calls; [`reproject`] applies another mapping to what is
+//! here.
 //!
 //! Figures are ratios of one run on one machine, never assertions: a slow machine fails nothing. A load that is not
 //! complete does.
@@ -11,6 +12,7 @@ mod limits;
 mod meter;
 mod partitions;
 mod report;
+mod reproject;
 mod source;
 mod sync;
 
@@ -66,6 +68,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         Some(Command::Partitions(options)) => partitions::run(&options).await,
         Some(Command::Figures(options)) => figures::run(&options).await,
+        Some(Command::Reproject(options)) => reproject::run(&options).await,
         None => loads(&options.load).await,
     }
 }

@@ -238,6 +238,16 @@ impl Refrain {
             .await
     }
 
+    /// Changes the settings of an object sync, as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_create`].
+    pub async fn object_change(&self, tenant: &str, object: &str, settings: &Value) -> anyhow::Result<()> {
+        let path = format!("tenants/{tenant}/objects/{object}");
+        let body = serde_json::json!({ "settings": settings });
+        self.call::<Value>(Method::PATCH, &path, Some(&body)).await.map(drop)
+    }
+
     /// Syncs an object now.
     ///
     /// # Errors
