@@ -215,13 +215,12 @@ impl Work<'_> {
         let upto = if is_cut { ids.last().cloned() } else { upto };
         progress.found |= !ids.is_empty();
         progress.done += i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        match upto {
-            Some(upto) => progress.after = upto,
-            None => {
-                progress.after = String::new();
-                progress.object = if progress.found { object.0 } else { object.0 + 1 };
-                progress.found = false;
-            }
+        if let Some(upto) = upto {
+            progress.after = upto;
+        } else {
+            progress.after = String::new();
+            progress.object = if progress.found { object.0 } else { object.0 + 1 };
+            progress.found = false;
         }
         if ids.is_empty() {
             self.note(progress).await

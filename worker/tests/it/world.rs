@@ -116,7 +116,9 @@ impl World {
     /// Another tenant whose connection to the same org is proved.
     pub(crate) async fn neighbour(&self) -> (TenantScope, ConnectionId) {
         let tenant =
-            tenant_create(&self.control, &self.context.ring, "Umbra", &Policy::LONGEST).await.unwrap();
+            tenant_create(&self.control, &self.context.ring, "Umbra", &Policy::LONGEST, Actor::System)
+                .await
+                .unwrap();
         let scope = TenantScope::authenticated(tenant.id);
         (scope, connect(&self.context, &self.control, &scope, &self.sim).await)
     }

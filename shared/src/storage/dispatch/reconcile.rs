@@ -29,12 +29,66 @@ pub fn standing_key(object: crate::ids::ObjectId) -> String {
     format!("incremental/{}", object.0)
 }
 
+const ORGS: &str = "-- org_limits_reconcile
+    INSERT INTO org_limits (org_id)
+    SELECT DISTINCT org_id FROM connections WHERE org_id IS NOT NULL AND state IN ('active', 'parked')
+    ON CONFLICT DO NOTHING";
+
+// A job needs its checkpoint: an object that was enabled since the statement before gets both in the next round.
+// A connection that is parked keeps its jobs: its gate stops them, and they go on when it opens.
+const JOBS: &str = "-- standing_jobs_reconcile
+    INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
+    SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'incremental/' || o.object_id
+      FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+      JOIN checkpoints p ON p.object_id = o.object_id
+     WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+       AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = 'incremental/' || o.object_id)
+    ON CONFLICT (unique_key) DO NOTHING";
+
+// Nothing is here from before the object was wanted; what is deleted while history is read is in the log. The first
+// sweep comes when its time has come once, at some moment of the last half of it: not all objects at once.
+const FOLLOWING: &str = "-- following_jobs_reconcile
+    INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params, available_at)
+    SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, k.kind, k.class, k.kind || '/' || o.object_id,
+           jsonb_build_object('from', o.created_at),
+           CASE WHEN k.kind = $3
+                THEN now() + coalesce((o.settings->>'sweep_days')::int, 7) * (0.5 + 0.5 * random()) * interval '1 day'
+                ELSE now() END
+      FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+      JOIN checkpoints p ON p.object_id = o.object_id
+     CROSS JOIN (VALUES ($1::text, $2::int2), ($3::text, $4::int2)) AS k (kind, class)
+     WHERE o.enabled AND c.state = 'active' AND t.state = 'active' AND p.loaded_at IS NOT NULL
+       AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = k.kind || '/' || o.object_id)
+    ON CONFLICT (unique_key) DO NOTHING";
+
+const JUDGED: &str = "-- files_jobs_reconcile
+    INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params)
+    SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'files/' || o.object_id, '{\"judge\": true}'
+      FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+      JOIN checkpoints p ON p.object_id = o.object_id
+     WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+       AND p.files_policy IS DISTINCT FROM o.settings->'files'
+    ON CONFLICT (unique_key) DO NOTHING";
+
+// Time goes on, whatever becomes of the object or the connection.
+const EXPIRING: &str = "-- expiring_jobs_reconcile
+    INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at)
+    SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, $1 || '/' || o.object_id,
+           now() + random() * $3::float8 * interval '1 second'
+      FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+      JOIN checkpoints p ON p.object_id = o.object_id
+     WHERE o.role = $4 AND c.org_id IS NOT NULL AND t.state = 'active' AND p.watermark_at IS NOT NULL
+       AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = $1 || '/' || o.object_id)
+    ON CONFLICT (unique_key) DO NOTHING";
+
+const REMOVED: &str = "-- jobs_remove_unwanted
+    DELETE FROM jobs j
+     WHERE j.state <> 2 AND j.object_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
+                        WHERE o.object_id = j.object_id AND (j.kind = ANY ($1) OR (o.enabled AND c.state <> 'revoked')))";
+
 /// Compares and repairs. Leased jobs are left alone: the next round finds them.
 pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
-    const ORGS: &str = "-- org_limits_reconcile
-        INSERT INTO org_limits (org_id)
-        SELECT DISTINCT org_id FROM connections WHERE org_id IS NOT NULL AND state IN ('active', 'parked')
-        ON CONFLICT DO NOTHING";
     let mapping = mapping_sql("$1");
     let new_checkpoints = format!(
         "-- checkpoints_reconcile
@@ -43,39 +97,6 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
         ON CONFLICT DO NOTHING"
     );
-    // A job needs its checkpoint: an object that was enabled since the statement before gets both in the next round.
-    // A connection that is parked keeps its jobs: its gate stops them, and they go on when it opens.
-    const JOBS: &str = "-- standing_jobs_reconcile
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
-        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'incremental/' || o.object_id
-          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
-          JOIN checkpoints p ON p.object_id = o.object_id
-         WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
-           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = 'incremental/' || o.object_id)
-        ON CONFLICT (unique_key) DO NOTHING";
-    // Nothing is here from before the object was wanted; what is deleted while history is read is in the log. The first
-    // sweep comes when its time has come once, at some moment of the last half of it: not all objects at once.
-    const FOLLOWING: &str = "-- following_jobs_reconcile
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params, available_at)
-        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, k.kind, k.class, k.kind || '/' || o.object_id,
-               jsonb_build_object('from', o.created_at),
-               CASE WHEN k.kind = $3
-                    THEN now() + coalesce((o.settings->>'sweep_days')::int, 7) * (0.5 + 0.5 * random()) * interval '1 day'
-                    ELSE now() END
-          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
-          JOIN checkpoints p ON p.object_id = o.object_id
-         CROSS JOIN (VALUES ($1::text, $2::int2), ($3::text, $4::int2)) AS k (kind, class)
-         WHERE o.enabled AND c.state = 'active' AND t.state = 'active' AND p.loaded_at IS NOT NULL
-           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = k.kind || '/' || o.object_id)
-        ON CONFLICT (unique_key) DO NOTHING";
-    const JUDGED: &str = "-- files_jobs_reconcile
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, params)
-        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, 'files/' || o.object_id, '{\"judge\": true}'
-          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
-          JOIN checkpoints p ON p.object_id = o.object_id
-         WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
-           AND p.files_policy IS DISTINCT FROM o.settings->'files'
-        ON CONFLICT (unique_key) DO NOTHING";
     // What is here is shown under the mapping that is wanted, whatever becomes of the object or the connection.
     let mapped = format!(
         "-- reproject_jobs_reconcile
@@ -86,21 +107,6 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
          WHERE c.org_id IS NOT NULL AND t.state = 'active' AND p.projected IS DISTINCT FROM {mapping}
         ON CONFLICT (unique_key) DO NOTHING"
     );
-    // Time goes on, whatever becomes of the object or the connection.
-    const EXPIRING: &str = "-- expiring_jobs_reconcile
-        INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, available_at)
-        SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, $1, $2, $1 || '/' || o.object_id,
-               now() + random() * $3::float8 * interval '1 second'
-          FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
-          JOIN checkpoints p ON p.object_id = o.object_id
-         WHERE o.role = $4 AND c.org_id IS NOT NULL AND t.state = 'active' AND p.watermark_at IS NOT NULL
-           AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = $1 || '/' || o.object_id)
-        ON CONFLICT (unique_key) DO NOTHING";
-    const REMOVED: &str = "-- jobs_remove_unwanted
-        DELETE FROM jobs j
-         WHERE j.state <> 2 AND j.object_id IS NOT NULL
-           AND NOT EXISTS (SELECT FROM object_syncs o JOIN connections c USING (connection_id)
-                            WHERE o.object_id = j.object_id AND (j.kind = ANY ($1) OR (o.enabled AND c.state <> 'revoked')))";
     let (client, standard) = (db.control().await?, standard_kinds());
     let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
     let checkpoints = client
