@@ -86,7 +86,7 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
     }
     let update = &events[last - actions.iter().position(|action| *action == "object.update").unwrap()];
     assert_eq!(update["object_id"], json!(object));
-    assert_eq!(update["details"]["before"], json!({ "enabled": true, "interval_s": 3600 }));
+    assert_eq!(update["details"]["before"], json!({ "enabled": true, "interval_s": 3600, "role": "ticket" }));
     let text = log.body.to_string();
     for word in ["secret-secret", "a word of a person", login_url] {
         assert!(!text.contains(word), "{word}");
