@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::describe::{FieldDescribe, ObjectDescribe};
 use super::field_set::Field;
 use super::linked::{Parents, reference};
@@ -38,7 +40,7 @@ const PSEUDO_FORMULAS: [(&str, &str); 6] = [
 ];
 
 /// A lookup through which values of a parent are read along.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Edge {
     /// The reference by which a parent's children are found: `ContactId`, `Contact.AccountId`.
     pub field: String,
@@ -49,11 +51,12 @@ pub struct Edge {
 }
 
 /// Where an object's values come from that are not its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Derived {
     /// Lookups whose parents are followed, in order.
     pub edges: Vec<Edge>,
     /// Parent objects whose describe is needed to know the rest.
+    #[serde(skip)]
     pub needs: BTreeSet<String>,
     /// Some value over a lookup is followed by no edge.
     pub loose: bool,
@@ -69,13 +72,14 @@ pub fn derived(describe: &ObjectDescribe, fields: &[Field], parents: &Parents) -
     let is_formula = |field: &FieldDescribe| field.calculated && reads(&field.name);
     let is_pseudo = |(object, field): &(&str, &str)| *object == describe.name && reads(field);
     let mut walks = Walks { derived: Derived::default(), found: BTreeMap::new(), parents, of: found };
-    walks.derived.formulas =
-        describe.fields.iter().any(is_formula) || PSEUDO_FORMULAS.iter().any(is_pseudo);
+    walks.derived.formulas = describe.fields.iter().any(is_formula) || PSEUDO_FORMULAS.iter().any(is_pseudo);
     if found == Found::ByCalls {
         return walks.derived;
     }
-    let mirrors =
-        MIRRORS.iter().filter(|(object, field, _)| *object == describe.name && reads(field)).map(|(.., of)| *of);
+    let mirrors = MIRRORS
+        .iter()
+        .filter(|(object, field, _)| *object == describe.name && reads(field))
+        .map(|(.., of)| *of);
     let linked = fields.iter().map(|field| field.path.as_str()).filter(|path| path.contains('.'));
     for path in linked.chain(mirrors) {
         walks.walk(describe, path);

@@ -9,7 +9,9 @@ use crate::catalog::FieldType;
 fn object(name: &str, fields: &[&str]) -> ObjectDescribe {
     let stamp = json!({"name": "SystemModstamp", "type": "datetime", "filterable": true, "sortable": true});
     let field = |field: &&str| match field.split_once('>') {
-        None => json!({"name": field.trim_end_matches('='), "type": "string", "calculated": field.ends_with('=')}),
+        None => {
+            json!({"name": field.trim_end_matches('='), "type": "string", "calculated": field.ends_with('=')})
+        }
         Some((step, to)) => json!({
             "name": format!("{step}Id"), "type": "reference", "relationshipName": step, "filterable": true,
             "referenceTo": to.split('+').collect::<Vec<_>>(),
@@ -20,7 +22,8 @@ fn object(name: &str, fields: &[&str]) -> ObjectDescribe {
 }
 
 fn case() -> ObjectDescribe {
-    let fields = ["Subject", "ContactEmail", "Contact>Contact", "Account>Account", "Owner>Group+User", "Parent>Case"];
+    let fields =
+        ["Subject", "ContactEmail", "Contact>Contact", "Account>Account", "Owner>Group+User", "Parent>Case"];
     object("Case", &fields)
 }
 
@@ -73,7 +76,10 @@ fn a_reference_to_several_objects_has_an_edge_to_each() {
     let mut known = people();
     known.insert("Profile".to_owned(), Some(Arc::new(object("Profile", &["Name"]))));
     let found = of(&case(), &["Owner.Profile.Name"], &known);
-    assert_eq!(told(&found), ["Owner.ProfileId -> Profile Name", "OwnerId -> Group ", "OwnerId -> User ProfileId"]);
+    assert_eq!(
+        told(&found),
+        ["Owner.ProfileId -> Profile Name", "OwnerId -> Group ", "OwnerId -> User ProfileId"]
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn changed_parent<'a>(page: &PageCommit<'_>, row: &'a Applied<'_>) -> Option<&'a
     let leads = row.ticket().is_some()
         || row.message().is_some_and(|message| message.holds)
         || page.parents.with_children.contains(&page.lease.object);
-    (leads && !row.row.other_fields && row.record.state == RecordState::Live).then(|| row.id.as_str())
+    (leads && !row.row.same_version && row.record.state == RecordState::Live).then(|| row.id.as_str())
 }
 
 /// A record that was not here before and to which items belong, with when it was opened.

@@ -58,4 +58,4 @@ $$;
 ALTER TABLE jobs DROP CONSTRAINT jobs_kind_check;
 ALTER TABLE jobs ADD CONSTRAINT jobs_kind_check
     CHECK (kind IN ('incremental', 'backfill', 'bulk', 'deleted', 'sweep', 'related', 'record', 'transcript', 'file', 'verify',
-                    'expire', 'follow', 'refresh'));
+                    'expire', 'reproject', 'follow', 'refresh'));
