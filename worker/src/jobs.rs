@@ -130,8 +130,8 @@ pub async fn run(
         }
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
-        Kind::Follow => follow::run(&job).await,
-        Kind::Refresh => refresh::run(job, tally).await,
+        Kind::Follow => Box::pin(follow::run(&job)).await,
+        Kind::Refresh => Box::pin(refresh::run(job, tally)).await,
         // Ran without a lane, above.
         Kind::Expire | Kind::Reproject => Ok(Left::Open(JobEnd::More)),
     };

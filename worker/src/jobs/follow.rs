@@ -306,7 +306,7 @@ impl Parent<'_> {
     fn is_time_to_stop(&self) -> bool {
         self.begun.elapsed() >= SLICE_TIME
             || self.job.context.draining.is_cancelled()
-            || self.job.lost.is_cancelled()
+            || self.job.stop.is_cancelled()
     }
 
     /// Not as a read that the runner narrows: windows of parents are halved here.

@@ -305,7 +305,7 @@ impl Refresh<'_> {
     }
 
     fn is_cut_off(&self) -> bool {
-        self.job.context.draining.is_cancelled() || self.job.lost.is_cancelled()
+        self.job.context.draining.is_cancelled() || self.job.stop.is_cancelled()
     }
 
     fn failed(&self, error: &StoreError) -> JobError {

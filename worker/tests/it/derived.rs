@@ -54,7 +54,7 @@ async fn follow(world: &World) {
     world.run_until_quiet().await;
 }
 
-async fn calls(world: &World) -> usize {
+fn calls(world: &World) -> usize {
     world.org().calls().calls().filter(|call| call.path.contains("/query")).count()
 }
 
@@ -77,18 +77,18 @@ async fn a_renamed_account_shows_in_its_cases_though_their_stamps_stood_still() 
     let object = loaded(&world, "Case", linked(&[])).await;
     assert_eq!(shown(&world, object, &cases[0], "Account.Name").await, "Old");
     follow(&world).await;
-    let before = calls(&world).await;
+    let before = calls(&world);
     follow(&world).await;
-    let idle = calls(&world).await - before;
+    let idle = calls(&world) - before;
     let written = world.value("SELECT written FROM checkpoints").await;
 
     world.change("Account", &account, json!({"Name": "New"})).await;
-    let before = calls(&world).await;
+    let before = calls(&world);
     follow(&world).await;
     for case in &cases {
         assert_eq!(shown(&world, object, case, "Account.Name").await, "New");
     }
-    assert_eq!(calls(&world).await - before, idle + 1, "one more query brings all three");
+    assert_eq!(calls(&world) - before, idle + 1, "one more query brings all three");
     let more = |written: &str| (written.parse::<i64>().unwrap() + 3).to_string();
     assert_eq!(
         world.value("SELECT written FROM checkpoints").await,
@@ -196,9 +196,9 @@ async fn a_parent_of_everything_is_read_in_pages_and_goes_on_where_it_was() {
     let after = world.value(half).await;
     let progress = json!({"batch": {"field": "AccountId", "ids": [account], "until": "2999-01-01T00:00:00Z", "after": after}});
     world.sql(&format!("UPDATE jobs SET progress = '{progress}' WHERE kind = 'refresh'")).await;
-    let before = calls(&world).await;
+    let before = calls(&world);
     world.run_until_quiet().await;
-    let read = calls(&world).await - before;
+    let read = calls(&world) - before;
     assert!(read <= 2, "one page and no page before it: {read}");
     let first =
         world.value("SELECT min(record_id) FROM records WHERE state = 0 AND record_id LIKE '500%'").await;
