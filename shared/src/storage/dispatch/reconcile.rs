@@ -83,7 +83,8 @@ const EXPIRING: &str = "-- expiring_jobs_reconcile
        AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = $1 || '/' || o.object_id)
     ON CONFLICT (unique_key) DO NOTHING";
 
-// Parents are followed for a connection, by whichever object of it comes first: how far stands beside the job.
+// Parents are followed for a connection, by whichever object of it comes first: how far stands beside the job. It tells which
+// values of an object are not its own; before that nothing is to be read again.
 const DERIVED: &str = "-- derived_jobs_reconcile
     INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
     SELECT DISTINCT ON (w.unique_key) w.tenant_id, w.connection_id, w.object_id, w.org_id, w.kind, $3, w.unique_key
@@ -92,7 +93,8 @@ const DERIVED: &str = "-- derived_jobs_reconcile
               FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
               JOIN checkpoints p ON p.object_id = o.object_id
              CROSS JOIN (VALUES ($1::text), ($2::text)) AS k (kind)
-             WHERE o.enabled AND c.state = 'active' AND t.state = 'active' AND p.field_set_id IS NOT NULL) w
+             WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+                   AND CASE WHEN k.kind = $1 THEN p.field_set_id IS NOT NULL ELSE p.derived IS NOT NULL END) w
      WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = w.unique_key)
      ORDER BY w.unique_key, w.object_id
     ON CONFLICT (unique_key) DO NOTHING";
