@@ -11,9 +11,11 @@ CREATE TABLE followed_parents (
     body           jsonb,                                 -- its describe; none of what the integration user cannot see
     described_at   timestamptz,                           -- none: to be looked at again
     watermark_at   timestamptz NOT NULL,                  -- each change stamped before this is noted; moves only at a window's end
+    followed_at    timestamptz,                           -- when a window ended last; none: it is due whatever the pace
     window_hi      timestamptz,                           -- end of the window being read
     position_stamp timestamptz,                           -- last parent noted inside the window …
     position_id    text        COLLATE "C",               -- … and its id, as Salesforce orders ids
+    records_read   bigint      NOT NULL DEFAULT 0,        -- parents that answers brought, in committed pages
     PRIMARY KEY (tenant_id, connection_id, api_name),
     CHECK ((position_stamp IS NULL) = (position_id IS NULL))
 );

@@ -11,6 +11,8 @@ use crate::clock::Timestamp;
 /// Parents are asked for their changes no more often than this, however often their children are read: that is a call for
 /// each parent object.
 const LEAST: Duration = Duration::from_secs(900);
+/// One that was followed less long ago is left to the next round: a round that takes several turns has an end.
+const ROUND: TimeDelta = TimeDelta::seconds(450);
 /// A parent's describe is good for a day, as an object's own is.
 const DESCRIBED: TimeDelta = TimeDelta::days(1);
 
@@ -25,6 +27,8 @@ pub struct Followed {
     pub described_at: Option<Timestamp>,
     /// Each change stamped before this is noted.
     pub watermark: Timestamp,
+    /// When a window of it ended last.
+    pub followed_at: Option<Timestamp>,
     /// End of the window being read.
     pub window_hi: Option<Timestamp>,
     /// Last parent noted in it.
@@ -63,12 +67,15 @@ impl Followed {
         self.described_at.is_some_and(|at| now - at < DESCRIBED)
     }
 
-    /// The next window of its changes; none when they are known up to what has settled.
+    /// The next window of its changes; none when they are known up to what has settled, or were looked at in this round.
     #[must_use]
     pub fn window(&self, pace: Pace, now: Timestamp) -> Option<Window> {
         let lo = self.watermark - TimeDelta::seconds(i64::from(pace.overlap_s));
         if let Some(hi) = self.window_hi {
             return Some(Window { lo, hi, resume: self.position.clone(), rows: None });
+        }
+        if self.followed_at.is_some_and(|at| now - at < ROUND) {
+            return None;
         }
         let hi = now - TimeDelta::seconds(i64::from(pace.settle_s));
         (hi > self.watermark).then_some(Window { lo, hi, resume: None, rows: None })
@@ -96,6 +103,7 @@ mod tests {
             describe: None,
             described_at: None,
             watermark: at(10_000),
+            followed_at: None,
             window_hi: None,
             position: None,
         }
@@ -114,6 +122,15 @@ mod tests {
         let begun = Followed { window_hi: Some(at(10_040)), position: resume.clone(), ..followed() };
         let window = begun.window(pace(60), at(99_999)).unwrap();
         assert_eq!((window.hi, window.resume), (at(10_040), resume));
+        let begun = Followed { followed_at: Some(at(10_000)), ..begun };
+        assert!(begun.window(pace(60), at(10_001)).is_some(), "whenever that was");
+    }
+
+    #[test]
+    fn a_parent_is_asked_for_once_in_a_round() {
+        let once = Followed { followed_at: Some(at(10_100)), ..followed() };
+        assert_eq!(once.window(pace(60), at(10_500)), None);
+        assert!(once.window(pace(60), at(10_550)).is_some());
     }
 
     #[test]

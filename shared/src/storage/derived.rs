@@ -87,8 +87,9 @@ pub async fn followed_list(
     connection: ConnectionId,
 ) -> Result<Vec<Followed>, StoreError> {
     const SQL: &str = "-- followed_list
-        SELECT api_name, body, described_at, watermark_at, window_hi, position_stamp, position_id
-          FROM followed_parents WHERE tenant_id = $1 AND connection_id = $2 ORDER BY watermark_at, api_name";
+        SELECT api_name, body, described_at, watermark_at, window_hi, position_stamp, position_id, followed_at
+          FROM followed_parents WHERE tenant_id = $1 AND connection_id = $2
+         ORDER BY followed_at NULLS FIRST, api_name";
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let rows = tx
@@ -107,6 +108,7 @@ pub async fn followed_list(
                 describe: describe.map(|describe| describe.0),
                 described_at: row.get(2),
                 watermark: row.get(3),
+                followed_at: row.get(7),
                 window_hi: row.get(4),
                 position: position.map(|(stamp, id)| Position { stamp, id }),
             })
@@ -170,25 +172,27 @@ pub async fn followed_describe(
 pub enum FollowMove {
     /// Inside of a window: its end, and the last parent noted.
     Inside(Timestamp, Option<Position>),
-    /// The window is done: every change before this is noted.
-    Done(Timestamp),
+    /// The window is done, at this moment: every change before the first is noted.
+    Done(Timestamp, Timestamp),
 }
 
-/// Moves it.
+/// Moves it, past so many parents.
 pub async fn followed_move(
     tx: &TenantTx<'_>,
     connection: ConnectionId,
     parent: &str,
     to: &FollowMove,
+    rows: usize,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- followed_move
         UPDATE followed_parents
            SET watermark_at = greatest(watermark_at, $4::timestamptz), window_hi = $5::timestamptz,
-               position_stamp = $6::timestamptz, position_id = $7::text
+               position_stamp = $6::timestamptz, position_id = $7::text, records_read = records_read + $8,
+               followed_at = coalesce($9::timestamptz, followed_at)
          WHERE tenant_id = $1 AND connection_id = $2 AND api_name = $3";
-    let (watermark, hi, position) = match to {
-        FollowMove::Inside(hi, position) => (None, Some(*hi), position.as_ref()),
-        FollowMove::Done(watermark) => (Some(*watermark), None, None),
+    let (watermark, at, hi, position) = match to {
+        FollowMove::Inside(hi, position) => (None, None, Some(*hi), position.as_ref()),
+        FollowMove::Done(watermark, at) => (Some(*watermark), Some(*at), None, None),
     };
     tx.sql()
         .execute(
@@ -201,6 +205,8 @@ pub async fn followed_move(
                 &hi,
                 &position.map(|position| position.stamp),
                 &position.map(|position| position.id.as_str()),
+                &i64::try_from(rows).unwrap_or(i64::MAX),
+                &at,
             ],
         )
         .await

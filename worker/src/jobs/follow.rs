@@ -14,7 +14,7 @@ use refrain_shared::clock::{Timestamp, parse_salesforce_datetime};
 use refrain_shared::error::{Disposition, ReplanHint};
 use refrain_shared::ids::{ObjectId, SalesforceId};
 use refrain_shared::job::cadence::until_next;
-use refrain_shared::job::checkpoint::{Position, clamp_watermark};
+use refrain_shared::job::checkpoint::{Position, Window, clamp_watermark};
 use refrain_shared::job::follow::{Followed, Pace};
 use refrain_shared::job::lease::{JobEnd, Kind, SLICE_TIME};
 use refrain_shared::salesforce::SalesforceError;
@@ -65,8 +65,8 @@ pub async fn run(job: &Job<'_>) -> Result<Left, JobError> {
     let (Some(pace), false) = (pace, wanted.is_empty()) else {
         return Ok(Left::Open(wait(IDLE)));
     };
-    let mut is_over = true;
-    // Those that were left behind come first.
+    let (mut is_over, mut was_asked) = (true, false);
+    // Those that were left behind come first, and each turn asks for one at least.
     for followed in followed_list(db, &scope, connection).await.map_err(|e| failed(job, &e))? {
         let (Some(wanted), Some(Some(describe))) =
             (wanted.get(&followed.api_name), parents.get(&followed.api_name))
@@ -74,7 +74,13 @@ pub async fn run(job: &Job<'_>) -> Result<Left, JobError> {
             continue;
         };
         let parent = Parent { job, scope: &scope, wanted, describe, pace, begun };
-        is_over &= parent.follow(followed).await?;
+        let Some(window) = followed.window(pace, job.context.clock.now()) else { continue };
+        if was_asked && parent.is_time_to_stop() {
+            is_over = false;
+            break;
+        }
+        is_over &= parent.follow(&followed, window).await?;
+        was_asked = true;
     }
     // Those are asked whose children are to be read, be they noted by this turn or by one that was cut off.
     for object in follow_over(db, &scope, connection).await.map_err(|e| failed(job, &e))? {
@@ -153,13 +159,8 @@ struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    /// Reads its changes up to now; gives whether all of them are noted.
-    async fn follow(&self, followed: Followed) -> Result<bool, JobError> {
-        let now = self.job.context.clock.now();
-        let Some(window) = followed.window(self.pace, now) else { return Ok(true) };
-        if self.is_time_to_stop() {
-            return Ok(false);
-        }
+    /// Reads the changes of a window; gives whether all of them are noted.
+    async fn follow(&self, followed: &Followed, window: Window) -> Result<bool, JobError> {
         let selection = self.selection().map_err(|e| self.refused(&e))?;
         let is_sorted = self.describe.field(selection.cursor.as_str()).is_some_and(|field| field.sortable);
         let asked = soql::Window {
@@ -179,16 +180,19 @@ impl Parent<'_> {
             };
             let page = match page {
                 Ok(page) => page,
-                Err(error) => return self.not_answered(&followed, window.hi, &error).await,
+                Err(error) => return self.not_answered(followed, window.hi, &error).await,
             };
             pass(CrashPoint::AfterPage);
             // Only the first response's Date counts: what was settled when the reading began.
             let watermark =
                 *settled.get_or_insert_with(|| clamp_watermark(window.hi, page.read_at, self.pace.settle_s));
             let last = page.last.map(|last| Position { stamp: last.at, id: last.id.to_string() });
-            let to =
-                if page.done { FollowMove::Done(watermark) } else { FollowMove::Inside(watermark, last) };
-            self.note(&followed.api_name, &self.changed(&page, &cursor)?, &to).await?;
+            let to = if page.done {
+                FollowMove::Done(watermark, self.job.context.clock.now())
+            } else {
+                FollowMove::Inside(watermark, last)
+            };
+            self.note(&followed.api_name, &self.changed(&page, &cursor)?, &to, page.rows).await?;
             if page.done || self.is_time_to_stop() {
                 return Ok(page.done);
             }
@@ -244,6 +248,7 @@ impl Parent<'_> {
         parent: &str,
         changed: &HashMap<SalesforceId, Changed>,
         to: &FollowMove,
+        rows: usize,
     ) -> Result<(), JobError> {
         let (job, connection) = (self.job, self.job.lease.connection);
         let edges: Vec<(ObjectId, &str)> =
@@ -252,7 +257,7 @@ impl Parent<'_> {
         let tx = TenantTx::begin(&mut client, self.scope).await.map_err(|e| failed(job, &e))?;
         job_touch(tx.sql(), job.lease, Some(&job.lease.progress)).await.map_err(|e| failed(job, &e))?;
         let noted = parents_note(&tx, connection, changed, &edges).await.map_err(|e| failed(job, &e))?;
-        followed_move(&tx, connection, parent, to).await.map_err(|e| failed(job, &e))?;
+        followed_move(&tx, connection, parent, to, rows).await.map_err(|e| failed(job, &e))?;
         pass(CrashPoint::BeforeCommit);
         tx.commit().await.map_err(|e| failed(job, &e))?;
         pass(CrashPoint::AfterCommit);
@@ -279,7 +284,7 @@ impl Parent<'_> {
                 let Some(half) = followed.halved(hi) else { return Err(error) };
                 // The place is that of before this turn: what it noted since is met again.
                 let to = FollowMove::Inside(half, followed.position.clone());
-                followed_move(&tx, connection, name, &to).await.map_err(|e| failed(job, &e))?;
+                followed_move(&tx, connection, name, &to, 0).await.map_err(|e| failed(job, &e))?;
             }
             Disposition::Replan { .. } | Disposition::ParkObject { .. } if job.lease.attempt >= LOOKS => {
                 tracing::warn!(object = name, code = error.code, "a parent of linked values is not answered");

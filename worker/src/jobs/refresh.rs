@@ -133,10 +133,12 @@ struct Refresh<'a> {
 
 impl Refresh<'_> {
     async fn go_on(&mut self, tally: &mut Tally) -> Result<JobEnd, JobError> {
+        let mut has_begun = false;
         loop {
-            if self.begun.elapsed() >= TURN || self.is_cut_off() {
+            if has_begun && (self.begun.elapsed() >= TURN || self.is_cut_off()) {
                 return Ok(JobEnd::More);
             }
+            has_begun = true;
             if let Some(walk) = self.progress.walk.clone() {
                 self.walk(walk, tally).await?;
             } else if let Some(batch) = self.progress.batch.clone() {

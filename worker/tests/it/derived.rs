@@ -3,7 +3,6 @@
 use refrain_shared::ids::ObjectId;
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::storage::derived::refresh_basis;
-use refrain_shared::storage::dispatch::jobs_reconcile;
 use refrain_shared::storage::keys::keys_load;
 use refrain_shared::storage::records::{ObjectKey, payload_row_key};
 use serde_json::{Value, json};
@@ -23,8 +22,7 @@ fn linked(paths: &[&str]) -> ObjectSettings {
 async fn loaded(world: &World, api_name: &str, settings: ObjectSettings) -> ObjectId {
     let object = world.object(api_name, settings).await;
     world.run_until_quiet().await;
-    jobs_reconcile(&world.context.db).await.unwrap();
-    world.run_until_quiet().await;
+    world.settle().await;
     object
 }
 
@@ -48,9 +46,13 @@ fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
+/// The follower and each parent are due.
+const FOLLOW_NOW: &str = "UPDATE followed_parents SET followed_at = NULL;
+     UPDATE jobs SET available_at = now() WHERE kind = 'follow'";
+
 /// Follows parents once more and reads what that leads to; nothing else is due.
 async fn follow(world: &World) {
-    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'follow'").await;
+    world.sql(FOLLOW_NOW).await;
     world.run_until_quiet().await;
 }
 
@@ -111,10 +113,13 @@ async fn what_was_touched_and_shows_the_same_costs_nothing() {
     let (account, _) = account_with_cases(&world, 1).await;
     loaded(&world, "Case", linked(&[])).await;
     world.change("Account", &account, json!({"Name": "New"})).await;
+    let an_hour_back = "UPDATE followed_parents SET watermark_at = watermark_at - interval '1 hour'";
+    // Parents are met for the first time here: what they showed before is not known.
+    world.sql(an_hour_back).await;
     follow(&world).await;
     let read = world.value("SELECT records_read FROM checkpoints").await;
-    // As the platform does by itself: the stamp moves, and nobody modified anything.
-    world.sql("UPDATE followed_parents SET watermark_at = watermark_at - interval '1 hour'").await;
+    // As after a touch by the platform itself: the parents are met again, and nobody modified anything.
+    world.sql(an_hour_back).await;
     follow(&world).await;
     assert_eq!(world.value("SELECT records_read FROM checkpoints").await, read);
 }
@@ -189,7 +194,7 @@ async fn a_parent_of_everything_is_read_in_pages_and_goes_on_where_it_was() {
     world.pass().await;
     follow(&world).await;
     world.change("Account", &account, json!({"Name": "Renamed"})).await;
-    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'follow'").await;
+    world.sql(FOLLOW_NOW).await;
     assert!(world.turn().await, "the change is noted");
     // A batch that was cut off after its second page.
     let half = "SELECT record_id FROM records WHERE object_id = (SELECT min(object_id) FROM checkpoints) AND state = 0 ORDER BY record_id OFFSET 400 LIMIT 1";
@@ -243,8 +248,7 @@ async fn a_rename_while_the_first_load_runs_is_in_every_case_at_its_end() {
     // Planned and described; history waits.
     assert!(world.turn().await);
     world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind = 'backfill'").await;
-    jobs_reconcile(&world.context.db).await.unwrap();
-    world.run_until_quiet().await;
+    world.settle().await;
     world.change("Account", &account, json!({"Name": "New"})).await;
     follow(&world).await;
     world.sql("UPDATE jobs SET available_at = now()").await;

@@ -175,5 +175,10 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .execute(REMOVED, &[&Kind::local_words()])
         .await
         .map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs: jobs + following + judged + reprojected + expiring + derived, removed, orgs })
+    Ok(Reconciled {
+        checkpoints,
+        jobs: jobs + following + judged + reprojected + expiring + derived,
+        removed,
+        orgs,
+    })
 }
