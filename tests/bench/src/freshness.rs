@@ -90,7 +90,7 @@ async fn all(fresh: &Fresh, children: &[u32]) -> anyhow::Result<Vec<Value>> {
 /// From the moment at which the follower looks, which otherwise adds its interval, until every child shows the change.
 async fn renamed(fresh: &Fresh, database: &Client, account: &str, children: u32) -> anyhow::Result<Value> {
     let (calls, before) = (fresh.org.calls().await?.api, written(database).await?);
-    let changed: DateTime<Utc> = Utc::now();
+    let changed: DateTime<Utc> = database.query_one("SELECT clock_timestamp()", &[]).await?.get(0);
     let renamed = json!({"fields": {"Name": format!("After {children}")}});
     fresh.org.post::<Value>(&format!("records/Account/{account}"), &renamed).await?;
     wait::pass(SETTLED).await;
