@@ -171,6 +171,8 @@ class Year(Storm):
         while [
             one["id"] for tenant in self.tenants for one in tenant.objects if is_behind(one, ends[tenant.id])
         ]:
+            # Parents are followed once in an interval.
+            self.clock.advance(MINUTES_S)
             self.turn()
             self.patience(since, "renamed parents to show in their children")
 
