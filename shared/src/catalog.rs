@@ -1,6 +1,7 @@
 //! The objects Refrain reads: the registry of the standard ones, what describe says of them to this
 //! integration user, and the list of fields that follows from both.
 
+pub mod derived;
 pub mod describe;
 pub mod field_set;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod registry;
 mod standard;
 pub mod transcript;
 
+pub use derived::{Derived, Edge, derived};
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};
 pub use files::{FileFacts, FileFields, FilePolicy, LeftOut};

@@ -13,6 +13,7 @@ pub mod transform;
 use std::sync::Arc;
 
 use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
+use refrain_shared::clock::Timestamp;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Class, Kind, Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
@@ -84,9 +85,18 @@ impl ReadPlan {
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
                 anew: lease.kind == Kind::Related && (lease.class == Class::Interactive || is_unstamped),
+                again: (lease.kind == Kind::Refresh).then(|| brought_from(standard, inputs)),
             },
         })
     }
+}
+
+/// From which stamp on an object's records come here by themselves, whoever leads to them.
+fn brought_from(standard: Option<&StandardObject>, inputs: &PlanInputs) -> Timestamp {
+    if standard.is_some_and(|object| object.found.is_by_parents()) {
+        return Timestamp::MAX_UTC;
+    }
+    inputs.checkpoint.scope_from.unwrap_or(Timestamp::MIN_UTC)
 }
 
 /// An object's label in metrics, of a closed set: a tenant's own objects share one.

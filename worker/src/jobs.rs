@@ -6,9 +6,11 @@ pub mod deleted;
 pub mod expire;
 pub mod file;
 pub mod first_plan;
+pub mod follow;
 pub mod incremental;
 pub mod narrow;
 mod org;
+pub mod refresh;
 pub mod related;
 pub mod reproject;
 pub mod sweep;
@@ -94,7 +96,13 @@ pub async fn run(
     let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
     tally.object = Some(engine::label(&inputs.api_name));
-    if let Some(end) = not_to_run(&inputs) {
+    if let Some(end) = not_to_run(&inputs, lease.kind) {
+        return Ok(Left::Open(end));
+    }
+    if lease.kind == Kind::Refresh
+        && let Some(end) = refresh::rests(context, lease, &inputs).await?
+    {
+        // Most turns find nothing to do, and are not worth a lane.
         return Ok(Left::Open(end));
     }
     let lane = match Lane::take(context, lease).await.map_err(plan_failed)? {
@@ -122,6 +130,8 @@ pub async fn run(
         }
         Kind::Deleted => deleted::run(job, tally).await,
         Kind::Sweep => Box::pin(sweep::run(job, tally)).await,
+        Kind::Follow => Box::pin(follow::run(&job)).await,
+        Kind::Refresh => Box::pin(refresh::run(job, tally)).await,
         // Ran without a lane, above.
         Kind::Expire | Kind::Reproject => Ok(Left::Open(JobEnd::More)),
     };
@@ -130,7 +140,7 @@ pub async fn run(
     left
 }
 
-fn not_to_run(inputs: &PlanInputs) -> Option<JobEnd> {
+fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     let wait = |delay, reason| Some(JobEnd::WaitFor { delay, reason, attempt: 0 });
     if !inputs.enabled {
         return wait(IDLE, "disabled");
@@ -139,6 +149,8 @@ fn not_to_run(inputs: &PlanInputs) -> Option<JobEnd> {
         return wait(IDLE, "connection");
     }
     match inputs.checkpoint.state {
+        // It is there for the whole connection, whatever becomes of the object that it stands under.
+        SyncState::Parked if kind == Kind::Follow => None,
         SyncState::Parked => wait(IDLE, "parked"),
         SyncState::New | SyncState::Loading | SyncState::Current | SyncState::Absent => None,
     }

@@ -158,6 +158,9 @@ pub(super) enum SyncCommand {
         /// Also hold everything that is here against everything that Salesforce shows: a call for some thousand records.
         #[arg(long)]
         sweep: bool,
+        /// Also read again everything that is here, for values of parents and for formulas.
+        #[arg(long)]
+        refresh: bool,
     },
     /// Read one record now, with everything that belongs to it.
     Record {
@@ -205,6 +208,7 @@ const STATUS: &[(&str, &str)] = &[
     ("EXPECTED", "expected"),
     ("SET ASIDE", "set_aside"),
     ("CALLS", "api_calls"),
+    ("LINKED UP TO", "linked_known_to"),
     ("FRESHNESS", "freshness"),
 ];
 const VERIFICATIONS: &[(&str, &str)] = &[
@@ -314,8 +318,8 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             let answer = ask(api, Method::PATCH, &path, Some(&body)).await?;
             print(api, &answer, std::slice::from_ref(&answer), OBJECTS);
         }
-        SyncCommand::Now { tenant, object, sweep } => {
-            let path = format!("/v1/tenants/{tenant}/objects/{object}/sync?sweep={sweep}");
+        SyncCommand::Now { tenant, object, sweep, refresh } => {
+            let path = format!("/v1/tenants/{tenant}/objects/{object}/sync?sweep={sweep}&refresh={refresh}");
             let answer = ask(api, Method::POST, &path, None).await?;
             print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
         }

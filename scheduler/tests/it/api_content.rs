@@ -275,6 +275,7 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         "INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key, state, available_at, params, progress, ask)
          SELECT '{1}', '{2}', {0}, 'org', kind, 2, kind || '/{0}', state, now(), '{{}}', progress::jsonb, ask::jsonb
            FROM (VALUES ('deleted', 0, '{{\"covered\": \"2026-11-20T10:00:00Z\"}}', NULL),
+                        ('refresh', 0, '{{\"last\": \"2026-11-16T10:00:00Z\"}}', NULL),
                         ('sweep', 3, '{{\"last\": \"2026-11-19T10:00:00Z\"}}',
                          '{{\"code\": \"look\", \"what\": \"Gone?\", \"why\": \"Hidden.\", \"fix\": \"Look.\"}}'))
                 AS j (kind, state, progress, ask)",
@@ -305,6 +306,11 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     assert!(quarantine.body["records"][0].get("payload").is_none());
     let status = served.get(&content.path("status")).await;
     assert_eq!(status.body["connections"][0]["objects"][0]["set_aside"], 1);
+    assert_eq!(
+        status.body["connections"][0]["objects"][0]["linked_known_to"],
+        Value::Null,
+        "nothing is linked"
+    );
     let object = &status.body["connections"][0]["objects"][0];
     assert_eq!(object["stored"], 1);
     assert_eq!(object["ask"]["what"], "Gone?", "a part of its work waits for a person");
@@ -312,6 +318,7 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         (&object["deletions_known_to"], &object["swept_at"]),
         (&json!("2026-11-20T10:00:00Z"), &json!("2026-11-19T10:00:00Z"))
     );
+    assert_eq!(object["refreshed_at"], "2026-11-16T10:00:00Z");
     assert_eq!(object["verified_at"], "2026-11-18T10:00:00Z");
     let verified =
         json!({"began_at": "2026-11-18T10:00:00Z", "there": 9, "amiss": 3, "extra": 4, "unexplained": 1});
@@ -331,4 +338,41 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     );
     let all = served.get(&content.path("verifications")).await;
     assert_eq!(all.body["verifications"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn the_status_tells_how_old_linked_values_may_be() {
+    let world = World::new("linked_status").await;
+    let content = Content::new(&world).await;
+    let contact = content.object("Contact", &["Account.Name", "Owner.Name"]).await;
+    let (object, tenant, connection) = (contact.0, content.scope.tenant().0, content.connection.0);
+    let edge = |field: &str, parent: &str| json!({"field": field, "parent": parent, "reads": ["Name"]});
+    let derived = json!({"edges": [edge("AccountId", "Account"), edge("OwnerId", "User")], "loose": false, "formulas": false});
+    world
+        .sql(&format!(
+            "INSERT INTO checkpoints (object_id, tenant_id, connection_id, derived)
+             VALUES ({object}, '{tenant}', '{connection}', '{derived}');
+             INSERT INTO followed_parents (tenant_id, connection_id, api_name, watermark_at)
+             VALUES ('{tenant}', '{connection}', 'Account', '2026-11-20T11:00:00Z'),
+                    ('{tenant}', '{connection}', 'User', '2026-11-20T10:00:00Z'),
+                    ('{tenant}', '{connection}', 'Group', '2026-11-20T08:00:00Z')"
+        ))
+        .await;
+    let served = world.serve(FakeProbe::Works).await;
+    let told = async || {
+        let status = served.get(&content.path("status")).await;
+        status.body["connections"][0]["objects"][0]["linked_known_to"].clone()
+    };
+    assert_eq!(
+        told().await,
+        "2026-11-20T10:00:00Z",
+        "the parent that is furthest behind, of those that lead to it"
+    );
+    world
+        .sql(&format!(
+            "INSERT INTO stale_links (tenant_id, connection_id, object_id, field, parent_id, changed_at)
+             VALUES ('{tenant}', '{connection}', {object}, 'AccountId', 'a', '2026-11-20T09:00:00Z')"
+        ))
+        .await;
+    assert_eq!(told().await, "2026-11-20T09:00:00Z", "a change that is known and not yet shown");
 }

@@ -3,7 +3,7 @@
 use refrain_shared::ids::WorkerId;
 use refrain_shared::storage::control::object_syncs::{ObjectSyncPatch, object_sync_update};
 use refrain_shared::storage::dispatch::{
-    ClaimLimits, Reconciled, Trigger, dispatch_claim, jobs_reconcile, leases_reap, object_trigger,
+    Also, ClaimLimits, Reconciled, Trigger, dispatch_claim, jobs_reconcile, leases_reap, object_trigger,
 };
 use refrain_shared::storage::jobs::{job_heartbeat, job_lease};
 use std::time::Duration;
@@ -85,7 +85,7 @@ async fn sync_now_makes_a_job_due_or_lets_a_running_one_run_again() {
     let scope = world.tenant("a").await;
     let connection = world.connection(&scope).await;
     let case = world.object(&scope, connection, "Case").await;
-    let trigger = async || object_trigger(&world.db, &scope, case, false).await.unwrap();
+    let trigger = async || object_trigger(&world.db, &scope, case, Also::default()).await.unwrap();
     assert_eq!(trigger().await, Trigger::NotYet);
     jobs_reconcile(&world.db).await.unwrap();
     world.sql("UPDATE jobs SET available_at = now() + interval '1 hour', reason = 'cadence'").await;
@@ -95,7 +95,7 @@ async fn sync_now_makes_a_job_due_or_lets_a_running_one_run_again() {
     assert_eq!(trigger().await, Trigger::Again);
     assert_eq!(world.value("SELECT rerun_requested FROM jobs").await, "t");
     let other = world.tenant("b").await;
-    assert_eq!(object_trigger(&world.db, &other, case, false).await.unwrap(), Trigger::NotYet);
+    assert_eq!(object_trigger(&world.db, &other, case, Also::default()).await.unwrap(), Trigger::NotYet);
 }
 
 #[tokio::test]
@@ -105,14 +105,28 @@ async fn sync_now_follows_deletions_too_and_looks_at_everything_when_asked() {
     let connection = world.connection(&scope).await;
     let case = world.object(&scope, connection, "Case").await;
     jobs_reconcile(&world.db).await.unwrap();
-    world.sql("UPDATE checkpoints SET state = 'current', loaded_at = now()").await;
+    let described = "UPDATE checkpoints SET state = 'current', loaded_at = now(), derived = '{}'";
+    world.sql(described).await;
     jobs_reconcile(&world.db).await.unwrap();
     let rest = "UPDATE jobs SET available_at = now() + interval '1 hour', reason = 'cadence'";
     let due = "SELECT string_agg(kind, ',' ORDER BY kind) FROM jobs WHERE available_at <= now()";
-    for (sweep, kinds) in [(false, "deleted,incremental"), (true, "deleted,incremental,sweep")] {
+    let asked = |kind: &str| format!("SELECT (params ? 'wanted')::text FROM jobs WHERE kind = '{kind}'");
+    for (sweep, refresh, kinds) in [
+        (false, false, "deleted,incremental"),
+        (true, false, "deleted,incremental,sweep"),
+        (false, true, "deleted,incremental,refresh"),
+    ] {
         world.sql(rest).await;
-        assert_eq!(object_trigger(&world.db, &scope, case, sweep).await.unwrap(), Trigger::Due);
+        assert_eq!(
+            object_trigger(&world.db, &scope, case, Also { sweep, refresh }).await.unwrap(),
+            Trigger::Due
+        );
         assert_eq!(world.value(due).await, kinds);
+        assert_eq!(
+            world.value(&asked("refresh")).await,
+            refresh.to_string(),
+            "everything, whenever it is due itself"
+        );
     }
 }
 
@@ -129,7 +143,7 @@ async fn sync_now_tries_parked_work_again() {
              UPDATE checkpoints SET state = 'parked', ask = '{}'",
         )
         .await;
-    assert_eq!(object_trigger(&world.db, &scope, case, false).await.unwrap(), Trigger::Due);
+    assert_eq!(object_trigger(&world.db, &scope, case, Also::default()).await.unwrap(), Trigger::Due);
     assert_eq!(world.value("SELECT state || ',' || crashes || ',' || attempt FROM jobs").await, "0,0,0");
     assert_eq!(world.value("SELECT state FROM checkpoints").await, "new");
 }

@@ -43,7 +43,7 @@ pub fn walk(from: &ObjectDescribe, path: &str, parents: &Parents) -> Walk {
     Walk::Broken
 }
 
-fn reference<'a>(object: &'a ObjectDescribe, step: &str) -> Option<&'a FieldDescribe> {
+pub(super) fn reference<'a>(object: &'a ObjectDescribe, step: &str) -> Option<&'a FieldDescribe> {
     object
         .fields
         .iter()

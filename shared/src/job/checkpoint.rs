@@ -38,6 +38,9 @@ pub struct ObjectSettings {
     pub overlap_s: u32,
     /// Every so many days Salesforce is asked for everything that is here, id by id; 1 to 90.
     pub sweep_days: u32,
+    /// What is here of an object with formulas, or with values of parents that cannot be followed, is read again after so
+    /// many hours; 1 to 720. Of one whose parents are all followed, after seven times as many.
+    pub refresh_hours: u32,
 }
 
 impl Default for ObjectSettings {
@@ -54,6 +57,7 @@ impl Default for ObjectSettings {
             settle_s: 60,
             overlap_s: 900,
             sweep_days: 7,
+            refresh_hours: 24,
         }
     }
 }

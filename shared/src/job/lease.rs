@@ -39,11 +39,15 @@ pub enum Kind {
     Expire,
     /// Project anew what is here, under another mapping; a row an object whose mapping changed. Asks Salesforce for nothing.
     Reproject,
+    /// Follow the parents of a connection's linked values; one standing row a connection.
+    Follow,
+    /// Read again what is here of an object for values that are not its own; one standing row an object sync.
+    Refresh,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -53,6 +57,8 @@ impl Kind {
         Self::Sweep,
         Self::Expire,
         Self::Reproject,
+        Self::Follow,
+        Self::Refresh,
     ];
 
     /// Kinds that ask Salesforce for nothing: they need no lane, and what holds up connection or org does not hold them.
@@ -77,6 +83,8 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::Expire => "expire",
             Self::Reproject => "reproject",
+            Self::Follow => "follow",
+            Self::Refresh => "refresh",
         }
     }
 

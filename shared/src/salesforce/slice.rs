@@ -41,7 +41,7 @@ pub struct RecordPage {
     pub done: bool,
     /// Rows that Salesforce gave; of records read in parts, some may be gone since.
     pub rows: usize,
-    /// Of a window: the last record, after which reading goes on.
+    /// Of a window, and of children: the last record, after which reading goes on.
     pub last: Option<Position>,
 }
 
@@ -84,6 +84,7 @@ impl RecordPage {
 enum Work {
     Window(Window),
     References { field: FieldPath, chunks: VecDeque<Vec<SalesforceId>> },
+    Children { field: FieldPath, ids: Vec<SalesforceId>, after: Option<SalesforceId> },
     Numbers { field: FieldPath, numbers: Vec<String> },
     Nothing,
 }
@@ -130,6 +131,30 @@ impl Client {
         let most = split::ids_per_query(self, &selection, &parts.first, &field);
         let chunks = ids.chunks(most).map(<[SalesforceId]>::to_vec).collect();
         self.reader(selection, parts, Work::References { field, chunks })
+    }
+
+    /// Reads the records whose `field` points to one of `ids`, in the order of their own ids, on from `after`: many may name
+    /// one parent. No more than [`references_at_once`](Self::references_at_once).
+    #[must_use]
+    pub fn read_children(
+        &self,
+        selection: Selection,
+        field: FieldPath,
+        ids: &[SalesforceId],
+        after: Option<SalesforceId>,
+    ) -> RecordPages {
+        let half = self.settings().max_query_bytes / 2;
+        let parts = Parts::cut(&selection.fields, half, half);
+        self.reader(selection, parts, Work::Children { field, ids: ids.to_vec(), after })
+    }
+
+    /// How many references one query asks for beside these fields.
+    #[must_use]
+    pub fn references_at_once(&self, selection: &Selection, field: &FieldPath) -> usize {
+        let half = self.settings().max_query_bytes / 2;
+        let parts = Parts::cut(&selection.fields, half, half);
+        // The order, and the place to go on from, take about as much as a few ids.
+        split::ids_per_query(self, selection, &parts.first, field).saturating_sub(3).max(1)
     }
 
     /// Reads the records whose `field` holds one of these numbers, a handful.
@@ -204,7 +229,7 @@ impl RecordPages {
         }
         let was_doubted = std::mem::take(&mut self.doubted);
         let may_have_more = match self.work {
-            Work::Window(_) => self.given > 0 || !was_doubted,
+            Work::Window(_) | Work::Children { .. } => self.given > 0 || !was_doubted,
             Work::References { .. } | Work::Numbers { .. } => !was_doubted,
             Work::Nothing => false,
         };
@@ -217,7 +242,7 @@ impl RecordPages {
         let Page { read_at, total_size, done, rows, .. } = page;
         // Taken from the first part: a record that is read again may have moved past the window.
         let last = match self.work {
-            Work::Window(_) => page.last_position(&self.selection.cursor)?,
+            Work::Window(_) | Work::Children { .. } => page.last_position(&self.selection.cursor)?,
             Work::References { .. } | Work::Numbers { .. } | Work::Nothing => None,
         };
         let content = if self.parts.rest.is_empty() {
@@ -245,6 +270,12 @@ impl RecordPages {
                 }
                 page.done = page.done && chunks.is_empty();
             }
+            Work::Children { after, .. } => {
+                *after = page.last.map(|last| last.id).or(*after);
+                if page.done {
+                    self.work = Work::Nothing;
+                }
+            }
             Work::Numbers { .. } => {
                 if page.done {
                     self.work = Work::Nothing;
@@ -262,6 +293,9 @@ fn query_of(work: &Work, selection: &Selection, parts: &Parts) -> Option<Soql> {
         Work::Window(window) => Some(Soql::window(object, &parts.first, cursor, window)),
         Work::References { field, chunks } => {
             chunks.front().map(|ids| Soql::by_references(object, &parts.first, cursor, field, ids))
+        }
+        Work::Children { field, ids, after } => {
+            Some(Soql::children(object, &parts.first, cursor, (field, ids), *after))
         }
         Work::Numbers { field, numbers } => {
             Some(Soql::by_numbers(object, &parts.first, cursor, field, numbers))

@@ -206,6 +206,23 @@ impl Soql {
         Self { text, object: object.clone() }
     }
 
+    /// The records whose reference `field` points to one of these ids, in the order of their own ids, after `after`.
+    #[must_use]
+    pub fn children(
+        object: &ObjectName,
+        fields: &[FieldPath],
+        cursor: &FieldPath,
+        (field, ids): (&FieldPath, &[SalesforceId]),
+        after: Option<SalesforceId>,
+    ) -> Self {
+        let Self { mut text, object } = Self::by_references(object, fields, cursor, field, ids);
+        if let Some(after) = after {
+            let _ = write!(text, " AND Id > '{after}'");
+        }
+        text.push_str(" ORDER BY Id");
+        Self { text, object }
+    }
+
     /// The records whose `field` holds one of these numbers. What is not all digits is left out.
     #[must_use]
     pub fn by_numbers(
@@ -389,6 +406,11 @@ mod tests {
         assert_eq!(
             Soql::by_references(&comment, &[], &cursor, &path("ParentId"), &[id]).as_str(),
             "SELECT Id,SystemModstamp FROM CaseComment WHERE ParentId IN ('5003000000D8cuIAAR')"
+        );
+        assert_eq!(
+            Soql::children(&comment, &[], &cursor, (&path("Parent.AccountId"), &[id]), Some(id)).as_str(),
+            "SELECT Id,SystemModstamp FROM CaseComment WHERE Parent.AccountId IN ('5003000000D8cuIAAR') AND Id > \
+             '5003000000D8cuIAAR' ORDER BY Id"
         );
     }
 

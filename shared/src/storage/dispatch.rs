@@ -14,4 +14,4 @@ pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_g
 pub use reap::{Reaped, leases_reap, workers_sweep};
 pub use reconcile::{Reconciled, jobs_reconcile};
 pub use stats::{ClassStats, dispatch_stats};
-pub use trigger::{Trigger, object_trigger};
+pub use trigger::{Also, Trigger, object_trigger};

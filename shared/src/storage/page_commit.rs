@@ -57,8 +57,9 @@ pub struct PageRow {
     pub email_token: Option<[u8; 16]>,
     /// The record that it was merged into.
     pub merged_into: Option<SalesforceId>,
-    /// It is read with other fields than the version here, of the same stamp: what hangs on it is as it was.
-    pub other_fields: bool,
+    /// It is read with other fields than the version here, of the same stamp, or again for values that are not its own: what
+    /// hangs on it is as it was.
+    pub same_version: bool,
 }
 
 /// A record set aside.

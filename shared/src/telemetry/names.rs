@@ -80,6 +80,8 @@ metrics! {
     VERIFICATIONS = "sync_verifications_total", Counter, ["outcome"];
     /// Records that a comparison found amiss, and those that nothing explains.
     DIFFERENCES = "sync_differences_total", Counter, ["finding"];
+    /// Time from a parent's change until the last of its children that are kept shows it.
+    LINKED_LAG = "sync_linked_lag_seconds", Histogram, ["object"];
     /// Duration of page commits.
     COMMIT_TIME = "sync_page_commit_duration_seconds", Histogram, ["object"];
     /// Rounds of a background loop that failed.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content and its audit log: its own role only.
-const CONTENT: [&str; 16] = [
+const CONTENT: [&str; 19] = [
     "agents",
     "audit_events",
     "audit_heads",
@@ -18,11 +18,14 @@ const CONTENT: [&str; 16] = [
     "customers",
     "file_chunks",
     "files",
+    "followed_parents",
     "messages",
     "missing_records",
+    "parents_seen",
     "quarantine",
     "records",
     "scanned_records",
+    "stale_links",
     "suppressions",
     "ticket_facets",
     "tickets",
@@ -89,6 +92,9 @@ async fn filled(store: &Store) -> Tenant {
             "INSERT INTO verifications (tenant_id, connection_id, object_id, began_at, way, calls, balance, unexplained)
              VALUES ('{id}', '{connection}', {object}, now(), 'rest', 1, '{{}}', 0)"
         ),
+        format!("INSERT INTO followed_parents (tenant_id, connection_id, api_name, watermark_at) VALUES ('{id}', '{connection}', 'User', now())"),
+        format!("INSERT INTO parents_seen VALUES ('{id}', '{connection}', '005', '')"),
+        format!("INSERT INTO stale_links VALUES ('{id}', '{connection}', {object}, 'OwnerId', '005', now())"),
         format!("INSERT INTO describes VALUES ({object}, '{id}', '{{}}', '[]', NULL, now())"),
         format!(
             "INSERT INTO job_attempts (job_id, fence, tenant_id, kind, started_at, ended_at, outcome)
@@ -209,10 +215,13 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
             "connection_secrets",
             "describes",
             "field_sets",
+            "followed_parents",
             "job_attempts",
             "jobs",
             "missing_records",
+            "parents_seen",
             "scanned_records",
+            "stale_links",
             "suppressions",
             "tenant_feed",
             "tenant_gates (mapping_epoch, suppression_epoch)",

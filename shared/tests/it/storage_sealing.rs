@@ -17,7 +17,7 @@ fn row(tenant: &Tenant, n: usize, text: &str) -> PageRow {
         projected: Projected::Nothing,
         email_token: None,
         merged_into: None,
-        other_fields: false,
+        same_version: false,
     }
 }
 

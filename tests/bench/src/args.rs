@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Figures(FigureOptions),
     /// How fast a changed mapping is applied to the tickets that are here, with all of their items; as JSON.
     Reproject(ReprojectOptions),
+    /// How soon a parent's change shows in its children, and what it costs; as JSON.
+    Freshness(FreshnessOptions),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -72,6 +74,19 @@ pub(crate) struct ReprojectOptions {
     pub(crate) cases: Vec<u32>,
     /// Worker processes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) workers: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub(crate) struct FreshnessOptions {
+    /// Cases of the org.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub(crate) cases: u32,
+    /// Cases of each account that is renamed; each takes its own from the next larger one.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 1_000, 10_000])]
+    pub(crate) children: Vec<u32>,
+    /// Worker processes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) workers: u32,
 }
 

@@ -19,7 +19,7 @@ use crate::limits::connect;
 use crate::report::real;
 
 /// A verdict of "never", not a measurement.
-const DEADLINE: Duration = Duration::from_secs(4 * 3600);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 /// No object falls due by itself while others are measured.
 const INTERVAL_S: u32 = 86_400;
 /// The log of deletions is asked for whole minutes, two at least; before that a pass would cost less than an hour's.
@@ -148,7 +148,7 @@ pub(crate) async fn until(database: &Client, what: &str, sql: &str) -> anyhow::R
 }
 
 /// True ends the wait, an error too.
-fn done(answer: Result<tokio_postgres::Row, tokio_postgres::Error>) -> Option<anyhow::Result<()>> {
+pub(crate) fn done(answer: Result<tokio_postgres::Row, tokio_postgres::Error>) -> Option<anyhow::Result<()>> {
     match answer {
         Ok(row) => row.get::<_, Option<bool>>(0).filter(|done| *done).map(|_| Ok(())),
         Err(error) => Some(Err(anyhow::Error::from(error).context("look at the checkpoints"))),

@@ -1,12 +1,13 @@
 //! `cargo run --release -p bench`: wiring only. [`sync`] measures Refrain, [`limits`] what the machine can do,
-//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut; [`figures`] counts calls; [`reproject`] applies another mapping to what is
-//! here.
+//! [`report`] puts one beside the other; [`partitions`] decides how content tables are cut; [`figures`] counts calls;
+//! [`reproject`] applies another mapping to what is here; [`freshness`] renames parents.
 //!
 //! Figures are ratios of one run on one machine, never assertions: a slow machine fails nothing. A load that is not
 //! complete does.
 
 mod args;
 mod figures;
+mod freshness;
 mod ground;
 mod limits;
 mod meter;
@@ -68,6 +69,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         Some(Command::Partitions(options)) => partitions::run(&options).await,
         Some(Command::Figures(options)) => figures::run(&options).await,
+        Some(Command::Freshness(options)) => freshness::run(&options).await,
         Some(Command::Reproject(options)) => reproject::run(&options).await,
         None => loads(&options.load).await,
     }

@@ -18,6 +18,8 @@ use crate::report::real;
 
 /// Nothing falls due by itself meanwhile.
 const INTERVAL_S: u32 = 86_400;
+/// No job is under way.
+const AT_REST: &str = "SELECT count(*) = 0 FROM jobs WHERE state IN (1, 2)";
 /// Everything is of the mapping that is wanted.
 const APPLIED: &str =
     "SELECT bool_and((coalesce(c.projected->'facets', 'null'), coalesce(c.projected->'message', 'null'))
@@ -58,6 +60,9 @@ async fn one(fresh: &Fresh) -> anyhow::Result<Value> {
     }
     until(&database, "the first load", LOADED).await?;
     until(&database, "the jobs that the first load made", IDLE).await?;
+    // Nothing is asked of the org meanwhile, and the mapping is applied all the same.
+    api.pause(&tenant).await?;
+    until(&database, "the last call", AT_REST).await?;
     let asked = fresh.org.calls().await?.api;
     let (tickets, items) = (count(&database, "tickets").await?, count(&database, "messages").await?);
 

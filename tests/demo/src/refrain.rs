@@ -248,6 +248,14 @@ impl Refrain {
         self.call::<Value>(Method::PATCH, &path, Some(&body)).await.map(drop)
     }
 
+    /// Holds up all of a tenant's reading.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_create`].
+    pub async fn pause(&self, tenant: &str) -> anyhow::Result<()> {
+        self.call::<Value>(Method::PUT, &format!("tenants/{tenant}/pause"), None).await.map(drop)
+    }
+
     /// Syncs an object now.
     ///
     /// # Errors

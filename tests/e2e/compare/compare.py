@@ -49,6 +49,8 @@ class Target:
     tenant: uuid.UUID
     connection: uuid.UUID
     user: str = "default"
+    # Values over a lookup must be what their parents show, whenever those changed.
+    fresh: bool = False
 
 
 @dataclass
@@ -119,6 +121,7 @@ def compare(target: Target, processes: int = 0) -> list[Report]:
     paths = {one.path for sync in syncs for set_ in store.field_sets(sync.object_id).values() for one in set_}
     paths |= {IDENTIFIER} if TRANSCRIPTS in enabled else set()
     parents = Parents({path for path in paths if "." in path})
+    parents.are_fresh = target.fresh
     for name in sorted(parents.objects & sizes.keys()):
         for record in target.org.records(name, target.at, target.user):
             parents.add(name, record)
@@ -177,6 +180,7 @@ def main() -> int:
     parser.add_argument("--connection", help="when several are connected to the org")
     parser.add_argument("--at", help="the moment to compare with, RFC 3339; now if absent")
     parser.add_argument("--user", default="default", help="whose sight of the org counts")
+    parser.add_argument("--fresh", action="store_true", help="values over a lookup must be as their parents are")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     if given.self_test:
@@ -190,7 +194,7 @@ def main() -> int:
         tenant, connection = printed_id(given.tenant), printed_id(given.connection)
     else:
         tenant, connection = find_connection(given.database, given.org)
-    target = Target(given.database, given.key_ring, org, given.at or org.now(), tenant, connection, given.user)
+    target = Target(given.database, given.key_ring, org, given.at or org.now(), tenant, connection, given.user, given.fresh)
     reports = compare(target)
     seconds = round(time.monotonic() - started, 1)
     if given.json:

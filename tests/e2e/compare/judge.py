@@ -239,6 +239,8 @@ class Judge:
         over = path if is_linked else MIRRORS.get((self.sync.name, path))
         if over is None:
             return False
+        if self.parents.are_fresh:
+            return False
         changed = self.parents.follow(truth, over).changed
         is_later = changed is None or moment(changed) > self.stamp(truth)
         self.report.counts["drifted"] += is_later

@@ -220,11 +220,11 @@ class Storm:
             ]
             raise NotReady(f"no end of waiting for {what}: {', '.join(stand)}")
 
-    def compare(self, phase: str, number: int, tenant: Tenant) -> None:
-        """Compares one tenant with its org as it is now."""
+    def compare(self, phase: str, number: int, tenant: Tenant, fresh: bool = False) -> None:
+        """Compares one tenant with its org as it is now; by request, values over a lookup must be fresh too."""
         started = time.monotonic()
         ids = printed_id(tenant.id), printed_id(tenant.connection)
-        target = Target(self.stack.database, self.stack.key_ring, tenant.org, tenant.org.now(), *ids)
+        target = Target(self.stack.database, self.stack.key_ring, tenant.org, tenant.org.now(), *ids, fresh=fresh)
         reports = compare(target)
         report = self.stack.folder / f"{phase}-{number}.json"
         report.write_text(json.dumps(summary(reports), indent=1))

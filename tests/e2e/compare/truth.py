@@ -106,6 +106,8 @@ class Parents:
 
     def __init__(self, paths: set[str]) -> None:
         self.found: dict[str, Parent] = {}
+        # Whether every change of a parent should show in its children by now.
+        self.are_fresh = False
         self._wanted = set(NAMES)
         self.objects: set[str] = set()
         for path in paths | set(MIRRORS.values()):

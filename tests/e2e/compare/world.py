@@ -190,12 +190,14 @@ class World:
         default_factory=lambda: [Person(PERSON, LIVE, None, KEYS[OURS].email_token("ann@example.com"))]
     )
     owner_stamp: str = STAMP
+    are_fresh: bool = False
     document_stamp: str = STAMP
     over: dict[str, bool | None] = field(default_factory=dict)
 
     def compared(self) -> Report:
         """All differences in one report."""
         parents = Parents({"Owner.Name", "ContentDocument.Title"})
+        parents.are_fresh = self.are_fresh
         parents.add("User", {"Id": "005A", "stamp": self.owner_stamp, "deleted": False, "fields": {"Name": "Ada"}})
         fields = {"Title": "Plan"}
         parents.add(

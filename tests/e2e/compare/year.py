@@ -153,16 +153,28 @@ class Year(Storm):
         # The log of deletions tells whole minutes, after some.
         self.clock.advance(MINUTES_S)
         self.purged(ends, waiting)
+        self.linked(ends, waiting)
         self.rest(waiting)
         verified = [self.verify(tenant) for tenant in self.tenants]
         for number, tenant in enumerate(self.tenants):
             before = len(self.found)
-            self.compare(f"day-{day}", number, tenant)
+            self.compare(f"day-{day}", number, tenant, fresh=True)
             differs, amiss = len(self.found) > before, verified[number]
             if differs or amiss:
                 self.disagreed.append(f"day {day}, tenant {number}: differs {differs}, verifying found {amiss}")
         took = round(time.monotonic() - started, 1)
         print(f"day {day}: {took} s, {self.stack.kills} kills so far, amiss {verified}", flush=True)
+
+    def linked(self, ends: dict[str, Any], since: float) -> None:
+        """Waits until every change of a parent shows in its children."""
+        is_behind = lambda one, end: one["linked_known_to"] is not None and moment(one["linked_known_to"]) <= end  # noqa: E731
+        while [
+            one["id"] for tenant in self.tenants for one in tenant.objects if is_behind(one, ends[tenant.id])
+        ]:
+            # Parents are followed once in an interval.
+            self.clock.advance(MINUTES_S)
+            self.turn()
+            self.patience(since, "renamed parents to show in their children")
 
     def verify(self, tenant: Tenant) -> dict[str, int]:
         """Everything is verified; gives what was amiss."""

@@ -60,7 +60,7 @@ pub fn gone(id: SalesforceId, order: ReadOrder, state: RecordState) -> PageRow {
         projected: Projected::Gone,
         email_token: None,
         merged_into: None,
-        other_fields: false,
+        same_version: false,
     }
 }
 

@@ -110,6 +110,6 @@ pub(super) fn let_go(head: &Head, projected: Projected) -> PageRow {
         projected,
         email_token: None,
         merged_into: None,
-        other_fields: false,
+        same_version: false,
     }
 }

@@ -39,6 +39,9 @@ pub struct TransformPlan {
     /// What is as it was is written all the same: a person asked for it, so whatever follows from it is done anew; or only
     /// the time of reading tells that it is still there.
     pub anew: bool,
+    /// What is here is read again for values that are not its own, and nothing follows from that. Of what is not here, only
+    /// records stamped from this moment on are kept: they are on their way by a page that was read earlier.
+    pub again: Option<Timestamp>,
 }
 
 /// Rows to write and the outcomes known so far.
@@ -66,8 +69,8 @@ pub(super) struct Draft {
     pub(super) projected: Projected,
     /// What was stored of it is a stub of the same stamp, left out for the same reason as it may be now.
     was_let_go: bool,
-    /// Nothing is known to have changed but what is read of it.
-    other_fields: bool,
+    /// Nothing is known to have changed but what is read of it, or values that are not its own.
+    same_version: bool,
     is_late: bool,
 }
 
@@ -81,6 +84,10 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
     let mut drafts = Vec::new();
     for (place, head) in parsed.heads.iter().enumerate() {
         let known = known.get(&head.id);
+        if plan.again.is_some_and(|from| !is_read_again(head, known, from)) {
+            counts.unchanged += 1;
+            continue;
+        }
         match verdict(head, known) {
             Verdict::Unchanged if !plan.anew => counts.unchanged += 1,
             Verdict::Superseded => counts.superseded += 1,
@@ -99,7 +106,7 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
                     was_let_go: known.is_some_and(|known| {
                         known.state == Some(EXPIRED) && known.order.stamp == head.order.stamp
                     }),
-                    other_fields: !plan.anew && known.is_some_and(|known| reads_other_fields(head, known)),
+                    same_version: !plan.anew && known.is_some_and(|known| is_same_version(plan, head, known)),
                     is_late: plan.late_before.is_some_and(|before| head.order.stamp < before),
                 });
             }
@@ -165,17 +172,26 @@ fn disagree(head: &Head, known: &Known) -> bool {
     head.order.is_close_to(known.order) && known.state.is_some_and(is_gone) != is_gone(head.state)
 }
 
-/// Whether nothing is known to have changed but what is read of it.
-fn reads_other_fields(head: &Head, known: &Known) -> bool {
+/// Whether a record is one that is to be read again: many a child of a changed parent is not kept here.
+fn is_read_again(head: &Head, known: Option<&Known>, from: Timestamp) -> bool {
+    match known {
+        Some(known) => known.state == Some(RecordState::Live),
+        None => head.order.stamp >= from,
+    }
+}
+
+/// Whether nothing is known to have changed but what is read of it, or values that are not its own.
+fn is_same_version(plan: &TransformPlan, head: &Head, known: &Known) -> bool {
     let ReadOrder { stamp, field_set, .. } = known.order;
-    known.state == Some(head.state) && stamp == head.order.stamp && field_set != head.order.field_set
+    let differs_by_us = plan.again.is_some() || field_set != head.order.field_set;
+    known.state == Some(head.state) && stamp == head.order.stamp && differs_by_us
 }
 
 fn row(
     plan: &TransformPlan,
     head: &Head,
     record: &CanonicalRecord<'_>,
-    Draft { projected, other_fields, .. }: Draft,
+    Draft { projected, same_version, .. }: Draft,
 ) -> Result<PageRow, JobError> {
     let keys = &plan.view.keys;
     let tokens: HashSet<IdentityToken> = plan
@@ -222,7 +238,7 @@ fn row(
         projected,
         email_token: if suppressed { None } else { email_token },
         merged_into: merged_into.filter(|_| is_gone),
-        other_fields,
+        same_version,
     })
 }
 

@@ -62,6 +62,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
         identities: contact.identities,
         late_before: Some(instant("2026-01-02T00:00:00.000Z")),
         anew: false,
+        again: None,
     }
 }
 
@@ -123,7 +124,7 @@ fn the_same_values_under_another_name_are_written() {
     let record = record.replace("Email", "Fax");
     let again = run(&plan, std::slice::from_ref(&record), &known_as(&first.rows[0]));
     let [row] = &again.rows[..] else { panic!("{:?}", again.counts) };
-    assert!(row.other_fields && !first.rows[0].other_fields);
+    assert!(row.same_version && !first.rows[0].same_version);
     assert_eq!(row.record.order.field_set, FieldSetId(2));
     assert_eq!(row.record.sealed.as_ref().unwrap().0, first.rows[0].record.sealed.as_ref().unwrap().0);
 }
@@ -292,4 +293,26 @@ fn a_page_of_what_changed_lately_asks_nothing() {
     let mut parsed = Parsed::new(&plan);
     parsed.add(&plan, &[serde_json::from_str(&raw).unwrap()], instant("2026-01-05T00:00:00.000Z")).unwrap();
     assert!(draft(&plan, parsed, &HashMap::new()).asks(&plan, &ParentObjects::default()).is_empty());
+}
+
+#[test]
+fn what_is_read_again_for_values_of_others_brings_nothing_else_and_leads_to_nothing() {
+    let mut plan = plan(&[]);
+    let stored = run(&plan, &[record("ann@example.com", "2026-01-03T00:00:00.000+0000")], &HashMap::new());
+    let mut known = known_as(&stored.rows[0]);
+    plan.again = Some(instant("2026-01-04T00:00:00.000Z"));
+    let same_stamp = [record("bob@example.com", "2026-01-03T00:00:00.000+0000")];
+    assert!(run(&plan, &same_stamp, &known).rows[0].same_version, "its own stamp tells that it is as it was");
+    let newer = [record("bob@example.com", "2026-01-04T00:00:00.000+0000")];
+    assert!(!run(&plan, &newer, &known).rows[0].same_version, "a change of its own as well");
+
+    let none = HashMap::new();
+    let old = run(&plan, &same_stamp, &none);
+    assert_eq!((old.rows.len(), old.counts.unchanged), (0, 1), "what is not kept here stays away");
+    assert_eq!(run(&plan, &newer, &none).rows.len(), 1, "its own page is on its way with older values");
+    for known in known.values_mut() {
+        known.state = Some(RecordState::Stub(StateReason::Expired));
+        known.hash = None;
+    }
+    assert!(run(&plan, &newer, &known).rows.is_empty(), "a stub stays one");
 }

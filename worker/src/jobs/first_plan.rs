@@ -143,7 +143,7 @@ async fn parents(
 }
 
 /// Describes objects by one composite call.
-async fn look(
+pub(super) async fn look(
     job: &Job<'_>,
     objects: &[String],
 ) -> Result<Vec<(String, Option<Arc<ObjectDescribe>>)>, JobError> {

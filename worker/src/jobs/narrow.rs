@@ -45,7 +45,9 @@ pub async fn narrow(
         | Kind::Deleted
         | Kind::Sweep
         | Kind::Expire
-        | Kind::Reproject => {}
+        | Kind::Reproject
+        | Kind::Follow
+        | Kind::Refresh => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -82,7 +84,9 @@ pub async fn narrow(
                 | Kind::Deleted
                 | Kind::Sweep
                 | Kind::Expire
-                | Kind::Reproject => {
+                | Kind::Reproject
+                | Kind::Follow
+                | Kind::Refresh => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -121,7 +125,9 @@ fn window(
         | Kind::Deleted
         | Kind::Sweep
         | Kind::Expire
-        | Kind::Reproject => None,
+        | Kind::Reproject
+        | Kind::Follow
+        | Kind::Refresh => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

@@ -10,7 +10,7 @@ use harness::process::Program;
 use harness::wait::eventually;
 use refrain_shared::crypto::KeyRing;
 use refrain_shared::job::ObjectSettings;
-use refrain_shared::storage::dispatch::object_trigger;
+use refrain_shared::storage::dispatch::{Also, object_trigger};
 use url::Url;
 
 use crate::world::{DEADLINE, World};
@@ -192,7 +192,7 @@ async fn an_object_without_permission_parks_alone_and_goes_on_when_it_is_granted
     let contact = world.value("SELECT object_id FROM object_syncs WHERE api_name = 'Contact'").await;
     let contact = refrain_shared::ids::ObjectId(contact.parse().unwrap());
     assert_ne!(contact, user);
-    object_trigger(&world.context.db, &world.scope, contact, false).await.unwrap();
+    object_trigger(&world.context.db, &world.scope, contact, Also::default()).await.unwrap();
     world.sql("UPDATE jobs SET available_at = now()").await;
     world.run_until_quiet().await;
     assert_eq!(world.value(states).await, "Contact=current User=current");

@@ -126,6 +126,7 @@ async fn what_the_policy_leaves_out_is_told_and_fetched_when_it_may_be() {
     world.insert("Attachment", attachment(&case, "virus.EXE", b"MZ")).await;
     world.insert("Attachment", attachment(&case, "right.pdf", b"right")).await;
     world.run_until_quiet().await;
+    world.settle().await;
     let told = |items: &[Item]| -> Vec<(String, String, String)> {
         let mut told: Vec<_> = items
             .iter()

@@ -14,6 +14,7 @@ mod closure;
 mod control;
 mod conversation;
 mod deletes;
+mod derived;
 mod fields;
 mod files;
 mod grants;

@@ -1,6 +1,7 @@
 //! A read that Salesforce cannot answer in time is asked for again in smaller parts, and nothing is lost.
 
 use refrain_shared::job::{ObjectSettings, ReadBy};
+use refrain_shared::storage::dispatch::{Also, object_trigger};
 
 use crate::world::World;
 
@@ -65,9 +66,7 @@ async fn an_object_that_cannot_be_read_in_any_part_waits_for_a_person_and_loads_
     assert!(ask.starts_with("SF_QUERY_TOO_LARGE") && ask.contains("Case"), "{ask}");
 
     world.org().faults().clear();
-    refrain_shared::storage::dispatch::object_trigger(&world.context.db, &world.scope, case, false)
-        .await
-        .unwrap();
+    object_trigger(&world.context.db, &world.scope, case, Also::default()).await.unwrap();
     world.sql("UPDATE jobs SET available_at = now()").await;
     world.run_until_quiet().await;
     let stored = world.value("SELECT count(*) FROM records WHERE state = 0").await;

@@ -63,7 +63,9 @@ async fn create(
 }
 
 async fn load(world: &World, wanted: &[Wanted]) -> Vec<ObjectId> {
-    create(world, &world.scope, world.connection, wanted).await
+    let ids = create(world, &world.scope, world.connection, wanted).await;
+    world.settle().await;
+    ids
 }
 
 /// Changes role and settings, and makes the jobs that follow from it.

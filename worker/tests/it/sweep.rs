@@ -2,7 +2,7 @@
 //! hides is neither removed in masses nor for good.
 
 use refrain_shared::ids::ObjectId;
-use refrain_shared::storage::dispatch::object_trigger;
+use refrain_shared::storage::dispatch::{Also, object_trigger};
 use salesforce_sim::store::State;
 use salesforce_sim::store::write::When;
 use serde_json::json;
@@ -97,7 +97,7 @@ async fn sharing_withdrawn_removes_nothing_and_the_ask_says_why() {
     assert!(ask.contains("SWEEP_") && ask.contains("removed none"), "{ask}");
 
     world.post("permissions", json!({})).await;
-    object_trigger(&world.context.db, &world.scope, case, false).await.unwrap();
+    object_trigger(&world.context.db, &world.scope, case, Also::default()).await.unwrap();
     world.run_until_quiet().await;
     assert_eq!(records(&world, case, "0").await, world.truth("Case").to_string());
     assert_eq!(world.value("SELECT count(*) FROM jobs WHERE ask IS NOT NULL").await, "0");

@@ -174,6 +174,15 @@ impl World {
         ids
     }
 
+    /// Makes the standing jobs that what was read asks for, and runs them: parents are followed for the first time, which
+    /// tells what is to be read again, and that has a job then.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..2 {
+            jobs_reconcile(&self.context.db).await.unwrap();
+            self.run_until_quiet().await;
+        }
+    }
+
     /// What is done to a record of the org: `delete`, `undelete` or `purge`.
     pub(crate) async fn act(&self, object: &str, id: &str, action: &str) {
         self.post(&format!("records/{object}/{id}/{action}"), serde_json::json!({})).await;
@@ -243,7 +252,9 @@ impl World {
                 return;
             }
         }
-        panic!("jobs are still due after {MOST_TURNS} rounds");
+        let due =
+            self.sql("SELECT kind || ' ' || progress::text FROM jobs WHERE available_at <= now()").await;
+        panic!("jobs are still due after {MOST_TURNS} rounds: {due:?}");
     }
 
     /// Runs what is due now, each job once; gives whether anything was.

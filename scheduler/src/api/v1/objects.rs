@@ -9,7 +9,7 @@ use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::storage::control::connections::connection_get;
 use refrain_shared::storage::control::object_syncs as store;
-use refrain_shared::storage::dispatch::{Trigger, object_trigger};
+use refrain_shared::storage::dispatch::{Also, Trigger, object_trigger};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -180,6 +180,9 @@ pub struct SyncQuery {
     /// Also holds everything that is here against everything that Salesforce shows: a call for some thousand records.
     #[serde(default)]
     pub sweep: bool,
+    /// Also reads again everything that is here, for values that are not the object's own: those of parents, and formulas.
+    #[serde(default)]
+    pub refresh: bool,
 }
 
 /// Syncs an object's changes and deletions now; what was parked is tried again.
@@ -195,7 +198,8 @@ pub(in crate::api) async fn sync_now(
     if store::object_sync_get(&api.control, &scope, object).await?.is_none() {
         return Err(ApiError::not_found("object sync"));
     }
-    let outcome = match object_trigger(&api.db, &scope, object, query.sweep).await? {
+    let also = Also { sweep: query.sweep, refresh: query.refresh };
+    let outcome = match object_trigger(&api.db, &scope, object, also).await? {
         Trigger::Due => "due",
         Trigger::Again => "again",
         Trigger::NotYet => "not_yet",
@@ -283,6 +287,10 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
         Some(settings) if !(1..=90).contains(&settings.sweep_days) => Err(ApiError::invalid(
             "settings.sweep_days is not between 1 and 90.",
             "Give a number of days from 1 to 90, or leave it out for 7.",
+        )),
+        Some(settings) if !(1..=720).contains(&settings.refresh_hours) => Err(ApiError::invalid(
+            "settings.refresh_hours is not between 1 and 720.",
+            "Give a number of hours from 1 to 720, or leave it out for 24.",
         )),
         settings => Ok(settings),
     }

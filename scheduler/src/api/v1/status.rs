@@ -99,6 +99,10 @@ pub struct ObjectStatus {
     pub deletions_known_to: Option<DateTime<Utc>>,
     /// When the last whole sweep began: whatever vanished before it was found.
     pub swept_at: Option<DateTime<Utc>>,
+    /// Every change of a parent before this shows in the values that are read along from it; null where none are.
+    pub linked_known_to: Option<DateTime<Utc>>,
+    /// When everything here was last read again for formulas and for parents that cannot be followed.
+    pub refreshed_at: Option<DateTime<Utc>>,
     /// When everything here was held against everything that Salesforce shows, last; null for objects whose records are
     /// found by what they belong to alone.
     pub verified_at: Option<DateTime<Utc>>,
@@ -203,6 +207,8 @@ fn shown(object: store::ObjectStatus, paused: Option<Paused>, now: DateTime<Utc>
         passed_at: progress.passed_at,
         deletions_known_to: object.deletions_known_to,
         swept_at: object.swept_at,
+        linked_known_to: object.linked_known_to,
+        refreshed_at: object.refreshed_at,
         verified_at: object.verified.map(|verified| verified.began_at),
         verified: object.verified,
         reprojecting: object.reprojecting,

@@ -43,6 +43,10 @@ pub struct ObjectStatus {
     pub deletions_known_to: Option<Timestamp>,
     /// When the last whole sweep began.
     pub swept_at: Option<Timestamp>,
+    /// Every change of a parent before this shows in the values that are read along from it; none where none are.
+    pub linked_known_to: Option<Timestamp>,
+    /// When everything here was last begun to be read again, for formulas and for parents that cannot be followed.
+    pub refreshed_at: Option<Timestamp>,
     /// What came of the last scan of everything that Salesforce shows.
     pub verified: Option<Verified>,
     /// How far its records are projected anew, while they are.
@@ -138,7 +142,13 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                p.ask,
                (SELECT (progress->>'covered')::timestamptz FROM jobs WHERE unique_key = 'deleted/' || o.object_id),
                (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'sweep/' || o.object_id),
-               v.began_at, v.there, v.amiss, v.extra, v.unexplained, c.expired
+               v.began_at, v.there, v.amiss, v.extra, v.unexplained, c.expired,
+               least((SELECT min(f.watermark_at) FROM jsonb_array_elements(c.derived->'edges') e
+                        JOIN followed_parents f ON f.tenant_id = $1 AND f.connection_id = o.connection_id
+                                               AND f.api_name = e->>'parent'),
+                     (SELECT min(s.changed_at) FROM stale_links s
+                       WHERE s.tenant_id = $1 AND s.connection_id = o.connection_id AND s.object_id = o.object_id)),
+               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'refresh/' || o.object_id)
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
           LEFT JOIN LATERAL (
@@ -185,6 +195,8 @@ fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
         ask: row.get::<_, Option<Json<UserMessage>>>(23).map(|ask| ask.0),
         deletions_known_to: row.get(24),
         swept_at: row.get(25),
+        linked_known_to: row.get(32),
+        refreshed_at: row.get(33),
         verified: row.get::<_, Option<Timestamp>>(26).map(|began_at| Verified {
             began_at,
             there: row.get::<_, Option<i64>>(27).unwrap_or_default(),

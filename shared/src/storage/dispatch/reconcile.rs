@@ -1,7 +1,9 @@
 //! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
-//! once its history is here two more, which find what was deleted; any other has no job. Objects of tickets have one that
-//! lets tickets go, as long as any may be here. Files are judged anew where their policy changed, and what is here is
-//! projected anew where its mapping did. Takes no input; comparing once more changes nothing.
+//! Jobs follow intent: an enabled object sync of an active connection has a checkpoint and one standing job, and
+//! once its history is here two more, which find what was deleted; any other has no job. Once it is described it has one
+//! that reads it again for values that are not its own, and its connection one that follows the parents of such values.
+//! Objects of tickets have one that lets tickets go, as long as any may be here. Files are judged anew where their policy
+//! changed, and what is here is projected anew where its mapping did. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -81,6 +83,22 @@ const EXPIRING: &str = "-- expiring_jobs_reconcile
        AND NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = $1 || '/' || o.object_id)
     ON CONFLICT (unique_key) DO NOTHING";
 
+// Parents are followed for a connection, by whichever object of it comes first: how far stands beside the job. It tells which
+// values of an object are not its own; before that nothing is to be read again.
+const DERIVED: &str = "-- derived_jobs_reconcile
+    INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, unique_key)
+    SELECT DISTINCT ON (w.unique_key) w.tenant_id, w.connection_id, w.object_id, w.org_id, w.kind, $3, w.unique_key
+      FROM (SELECT o.tenant_id, o.connection_id, o.object_id, c.org_id, k.kind,
+                   k.kind || '/' || CASE WHEN k.kind = $1 THEN o.connection_id::text ELSE o.object_id::text END AS unique_key
+              FROM object_syncs o JOIN connections c USING (connection_id) JOIN tenants t ON t.tenant_id = o.tenant_id
+              JOIN checkpoints p ON p.object_id = o.object_id
+             CROSS JOIN (VALUES ($1::text), ($2::text)) AS k (kind)
+             WHERE o.enabled AND c.state = 'active' AND t.state = 'active'
+                   AND CASE WHEN k.kind = $1 THEN p.field_set_id IS NOT NULL ELSE p.derived IS NOT NULL END) w
+     WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.unique_key = w.unique_key)
+     ORDER BY w.unique_key, w.object_id
+    ON CONFLICT (unique_key) DO NOTHING";
+
 const REMOVED: &str = "-- jobs_remove_unwanted
     DELETE FROM jobs j
      WHERE j.state <> 2 AND j.object_id IS NOT NULL
@@ -149,9 +167,18 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         )
         .await
         .map_err(StoreError::at("expiring_jobs_reconcile"))?;
+    let derived = client
+        .execute(DERIVED, &[&Kind::Follow.word(), &Kind::Refresh.word(), &Class::Derived.number()])
+        .await
+        .map_err(StoreError::at("derived_jobs_reconcile"))?;
     let removed = client
         .execute(REMOVED, &[&Kind::local_words()])
         .await
         .map_err(StoreError::at("jobs_remove_unwanted"))?;
-    Ok(Reconciled { checkpoints, jobs: jobs + following + judged + reprojected + expiring, removed, orgs })
+    Ok(Reconciled {
+        checkpoints,
+        jobs: jobs + following + judged + reprojected + expiring + derived,
+        removed,
+        orgs,
+    })
 }

@@ -18,14 +18,22 @@ pub enum Trigger {
     NotYet,
 }
 
-/// Makes due what follows an object's changes and the log of its deletions, and with `sweep` the look at everything that
-/// is here too, which costs a call for some hundred records. Parked work of the object is tried again: a person asks for
+/// What a "sync now" looks at beside changes and deletions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Also {
+    /// Everything that is here is held against everything that Salesforce shows.
+    pub sweep: bool,
+    /// Everything that is here is read again for values that are not its own: a call for some hundred records.
+    pub refresh: bool,
+}
+
+/// Makes due what follows an object's changes and the log of its deletions, and what else is asked for. Parked work of the object is tried again: a person asks for
 /// it. What it did is told of the job that follows changes.
 pub async fn object_trigger(
     db: &Database,
     scope: &TenantScope,
     object: ObjectId,
-    sweep: bool,
+    also: Also,
 ) -> Result<Trigger, StoreError> {
     const JOBS: &str = "-- object_trigger
         UPDATE jobs SET rerun_requested = rerun_requested OR state = 2,
@@ -33,9 +41,10 @@ pub async fn object_trigger(
                attempt = CASE WHEN state IN (0, 3) THEN 0 ELSE attempt END,
                crashes = CASE WHEN state = 3 THEN 0 ELSE crashes END,
                reason = CASE WHEN state IN (0, 3) THEN NULL ELSE reason END,
+               params = CASE WHEN kind = 'refresh' AND $4::bool THEN params || jsonb_build_object('wanted', now()) ELSE params END,
                ask = NULL, state = CASE WHEN state = 3 THEN 0 ELSE state END, updated_at = now()
          WHERE tenant_id = $1 AND object_id = $2
-           AND (state = 3 OR kind IN ('incremental', 'deleted') OR (kind = 'sweep' AND $3::bool))
+           AND (state = 3 OR kind IN ('incremental', 'deleted') OR (kind = 'sweep' AND $3::bool) OR (kind = 'refresh' AND $4::bool))
         RETURNING kind = 'incremental', state = 2";
     const CHECKPOINT: &str = "-- checkpoint_unpark
         UPDATE checkpoints SET ask = NULL, updated_at = now(),
@@ -45,10 +54,12 @@ pub async fn object_trigger(
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     // Jobs before checkpoints, as every commit locks them.
-    let rows =
-        tx.query(JOBS, &[&tenant, &object.0, &sweep]).await.map_err(StoreError::at("object_trigger"))?;
+    let rows = tx
+        .query(JOBS, &[&tenant, &object.0, &also.sweep, &also.refresh])
+        .await
+        .map_err(StoreError::at("object_trigger"))?;
     tx.execute(CHECKPOINT, &[&tenant, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
-    let action = if sweep { Action::SyncVerify } else { Action::SyncNow };
+    let action = if also.sweep { Action::SyncVerify } else { Action::SyncNow };
     audit_write(&tx, scope.tenant(), &Event::of(scope, action).object(object)).await?;
     tx.commit().await.map_err(StoreError::at("commit"))?;
     Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {

@@ -72,7 +72,7 @@ async fn follow_items(
     let returned = applied.iter().filter(|row| row.record.state == RecordState::Live).filter(was_gone);
     let mut parents: Vec<&str> = returned.map(|row| row.id.as_str()).collect();
     // One that was gone before may have come back and left again between two looks, and moved what belongs to it.
-    let gone = || applied.iter().filter(|row| is_gone(row.record) && !row.row.other_fields);
+    let gone = || applied.iter().filter(|row| is_gone(row.record) && !row.row.same_version);
     parents.extend(gone().filter_map(|row| row.row.merged_into.as_ref()).map(SalesforceId::as_str));
     if page.parents.with_children.contains(&page.lease.object) {
         parents.extend(gone().map(|row| row.id.as_str()));
@@ -127,7 +127,7 @@ fn changed_parent<'a>(page: &PageCommit<'_>, row: &'a Applied<'_>) -> Option<&'a
     let leads = row.ticket().is_some()
         || row.message().is_some_and(|message| message.holds)
         || page.parents.with_children.contains(&page.lease.object);
-    (leads && !row.row.other_fields && row.record.state == RecordState::Live).then(|| row.id.as_str())
+    (leads && !row.row.same_version && row.record.state == RecordState::Live).then(|| row.id.as_str())
 }
 
 /// A record that was not here before and to which items belong, with when it was opened.

@@ -29,5 +29,5 @@ pub(super) async fn want(
 /// The file of a live item, and whether its body may be another than the one that is here.
 fn named<'a>(row: &'a Applied<'_>) -> Option<(&'a FileRow, bool)> {
     let file = row.message()?.file.as_ref().filter(|_| row.record.state == RecordState::Live)?;
-    Some((file, file.is_own && !row.is_new() && !row.row.other_fields))
+    Some((file, file.is_own && !row.is_new() && !row.row.same_version))
 }

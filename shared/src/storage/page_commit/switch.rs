@@ -135,7 +135,7 @@ fn page_row(row: Reprojected) -> PageRow {
         projected: row.projected,
         email_token: row.email_token,
         merged_into: None,
-        other_fields: true,
+        same_version: true,
     }
 }
 

@@ -116,9 +116,10 @@ async fn messages_that_come_twice_or_too_late_change_nothing() {
 
     // Of the standing jobs every publication there ever was, the last one three times over.
     let standing = jobs(&stack, "true").await;
-    // What changed, what was deleted, and the sweep; and of tickets, those whose time is over.
+    // What changed, what was deleted, the sweep, and values of parents; of tickets, those whose time is over; and one that
+    // follows the connection's parents.
     let tickets = stack.sql("SELECT object_id FROM object_syncs WHERE role = 'ticket'").await.len();
-    assert_eq!(standing.len(), 3 * tenant.objects.len() + tickets);
+    assert_eq!(standing.len(), 4 * tenant.objects.len() + tickets + 1);
     for job in &standing {
         for epoch in (0..=job.epoch).chain([job.epoch; 2]) {
             hand.publish(job.class, &job.message(epoch)).await;
