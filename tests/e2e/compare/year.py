@@ -23,7 +23,7 @@ from stack import NotReady, Stack
 from storm import Storm, Tenant
 from values import moment
 
-DAY_S, MINUTES_S, PART_S = 86_400, 180, 1_200
+DAY_S, MINUTES_S, PART_S = 86_400, 180, 3_600
 FAKETIME = "faketime/libfaketimeMT.so.1"
 # What the org is changed by, on which day of so many; the rest of the script is chance.
 MONTH, WEEK, BIN_DAYS = 30, 7, 15
@@ -171,7 +171,7 @@ class Year(Storm):
         while [
             one["id"] for tenant in self.tenants for one in tenant.objects if is_behind(one, ends[tenant.id])
         ]:
-            # Parents are followed once in an interval.
+            # Parents are followed as often as objects are read: once a day here.
             self.clock.advance(PART_S)
             self.turn()
             self.patience(since, "renamed parents to show in their children")
