@@ -67,7 +67,7 @@ const LARGEST_BODY: usize = 256 * 1024;
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
         audit, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine, records,
-        retention, status, tenants, tickets, verifications,
+        resyncs, retention, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -113,6 +113,9 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/tenants/{tenant}/objects/{object}/pause",
             put(pauses::pause_object).delete(pauses::resume_object),
         )
+        .route("/v1/tenants/{tenant}/resync", post(resyncs::tenant))
+        .route("/v1/tenants/{tenant}/connections/{connection}/resync", post(resyncs::connection))
+        .route("/v1/tenants/{tenant}/objects/{object}/resync", post(resyncs::object))
         .route("/v1/tenants/{tenant}/audit", get(audit::list))
         .route("/v1/tenants/{tenant}/audit/verify", get(audit::verify))
         .fallback(async || ApiError::no_such_operation())

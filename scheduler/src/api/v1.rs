@@ -12,6 +12,7 @@ pub mod pauses;
 pub mod people;
 pub mod quarantine;
 pub mod records;
+pub mod resyncs;
 pub mod retention;
 pub mod status;
 pub mod tenants;

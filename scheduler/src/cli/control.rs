@@ -1,7 +1,8 @@
-//! Verbs that hold reading up and let it go on. They ask the API, as all verbs do.
+//! Verbs that hold reading up, let it go on, and have a part of it done once more. They ask the API, as all verbs do.
 
 use clap::Args;
 use reqwest::Method;
+use serde_json::json;
 
 use super::ApiArguments;
 use super::client::{ask, print};
@@ -40,6 +41,14 @@ pub(super) async fn pause(api: &ApiArguments, at: &At) -> Result<(), Exit> {
 
 pub(super) async fn resume(api: &ApiArguments, at: &At) -> Result<(), Exit> {
     set(api, at, Method::DELETE).await
+}
+
+const RESYNC: &[(&str, &str)] = &[("OBJECT", "id"), ("LEFT OUT", "left_out")];
+
+pub(super) async fn resync(api: &ApiArguments, at: &At, from: &str) -> Result<(), Exit> {
+    let answer = ask(api, Method::POST, &at.path("resync"), Some(&json!({ "from": from }))).await?;
+    print(api, &answer, answer["objects"].as_array().map_or(&[], Vec::as_slice), RESYNC);
+    Ok(())
 }
 
 async fn set(api: &ApiArguments, at: &At, method: Method) -> Result<(), Exit> {

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{ask, print, say};
+use super::control;
 use super::own::Exit;
 use super::{ApiArguments, Output};
 
@@ -161,6 +162,14 @@ pub(super) enum SyncCommand {
         /// Also read again everything that is here, for values of parents and for formulas.
         #[arg(long)]
         refresh: bool,
+    },
+    /// Read once more what Salesforce stamped since a moment, beside all else: what differs is repaired.
+    Resync {
+        #[command(flatten)]
+        at: control::At,
+        /// The moment, like 2026-11-01T00:00:00Z.
+        #[arg(long)]
+        from: String,
     },
     /// Read one record now, with everything that belongs to it.
     Record {
@@ -323,6 +332,7 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             let answer = ask(api, Method::POST, &path, None).await?;
             print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
         }
+        SyncCommand::Resync { at, from } => control::resync(api, &at, &from).await?,
         SyncCommand::Record { tenant, connection, record } => {
             let path = format!("/v1/tenants/{tenant}/connections/{connection}/records/sync");
             let answer = ask(api, Method::POST, &path, Some(&json!({ "record": record }))).await?;

@@ -1,6 +1,7 @@
 //! Every change that people make is in the audit log, with the key that was used; and the log proves itself.
 
 use refrain_scheduler::api::openapi::Description;
+use refrain_shared::storage::dispatch::jobs_reconcile;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
@@ -60,6 +61,11 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
     for path in ["/pause".to_owned(), format!("{connection}/pause"), format!("/objects/{object}/pause")] {
         done(Method::PUT, &path, json!({}), "control.pause").await;
         done(Method::DELETE, &path, json!({}), "control.resume").await;
+    }
+    jobs_reconcile(&world.db).await.unwrap();
+    for path in ["/resync".to_owned(), format!("{connection}/resync"), format!("/objects/{object}/resync")] {
+        world.sql("UPDATE checkpoints SET state = 'current', watermark_at = now(), covered_from = '-infinity', scope_from = '-infinity', wish = NULL").await;
+        done(Method::POST, &path, json!({ "from": "2026-01-01T00:00:00Z" }), "control.resync").await;
     }
     let reader = json!({ "name": "Bob", "role": "tenant_reader" });
     let reader = done(Method::POST, "/keys", reader, "key.create").await;

@@ -1,4 +1,4 @@
-//! Pause and resume through the API: at each level, told in the status and the log, out of reach of others.
+//! Pause, resume and resync through the API: at each level, told in the status and the log, out of reach of others.
 
 use refrain_shared::storage::dispatch::jobs_reconcile;
 use reqwest::{Method, StatusCode};
@@ -66,4 +66,64 @@ async fn a_pause_is_told_wherever_it_holds_with_who_asked_for_it() {
     let foreign = send(Method::PUT, &format!("/connections/{theirs}/pause")).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
+}
+
+#[tokio::test]
+async fn a_resync_is_asked_for_at_each_level_and_says_what_it_leaves_out() {
+    let world = World::new("control_resync").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let (case, contact) =
+        (world.object(&scope, connection, "Case").await, world.object(&scope, connection, "Contact").await);
+    jobs_reconcile(&world.db).await.unwrap();
+    let key = served.tenant_key(&scope, "tenant_admin").await;
+    let tenant = format!("/v1/tenants/{}", scope.tenant());
+    let ask = async |path: &str, from: &str| {
+        let body = json!({ "from": from });
+        served.ask(Method::POST, &format!("{tenant}{path}"), Some(&key), Some(&body)).await
+    };
+    let from = "2026-01-01T00:00:00Z";
+    let early = ask("/resync", from).await;
+    assert_eq!((early.status, &early.body["code"]), (StatusCode::CONFLICT, &json!("nothing_to_resync")));
+    assert!(early.body["why"].as_str().unwrap().contains("loading"), "{early:?}");
+    assert_eq!(ask("/resync", "2999-01-01T00:00:00Z").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let loaded = format!(
+        "UPDATE checkpoints SET state = 'current', watermark_at = now(), covered_from = '-infinity',
+                scope_from = '-infinity', wish = NULL WHERE object_id = {};
+         UPDATE jobs SET available_at = now() + interval '1 hour'",
+        case.0
+    );
+    for path in
+        ["/resync".to_owned(), format!("/connections/{connection}/resync"), format!("/objects/{case}/resync")]
+    {
+        world.sql(&loaded).await;
+        let asked = ask(&path, from).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+        let objects = asked.body["objects"].as_array().unwrap();
+        assert_eq!((&objects[0]["id"], &objects[0]["left_out"]), (&json!(case), &Value::Null));
+        if let Some(other) = objects.get(1) {
+            assert_eq!((&other["id"], &other["left_out"]), (&json!(contact), &json!("loading")));
+        }
+        let due = "SELECT string_agg(object_id::text, ' ') FROM jobs WHERE kind = 'incremental' AND available_at <= now()";
+        assert_eq!(world.value(due).await, case.0.to_string(), "{path}");
+        assert_eq!(ask(&path, from).await.status, StatusCode::CONFLICT, "one at a time");
+    }
+    let log = served.ask(Method::GET, &format!("{tenant}/audit"), Some(&key), None).await.body;
+    let told: Vec<&Value> = log["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["action"] == "control.resync")
+        .collect();
+    assert_eq!(told.len(), 3, "a refusal is not told");
+    assert_eq!((&told[0]["details"]["level"], &told[0]["details"]["objects"]), (&json!("object"), &json!(1)));
+
+    let other = world.tenant("b").await;
+    let theirs = world.connection(&other).await;
+    let object = world.object(&other, theirs, "Case").await;
+    for path in [format!("/connections/{theirs}/resync"), format!("/objects/{object}/resync")] {
+        assert_eq!(ask(&path, from).await.status, StatusCode::NOT_FOUND);
+    }
 }

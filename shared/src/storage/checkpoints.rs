@@ -58,6 +58,8 @@ pub struct PlanInputs {
     pub described_for: Option<Vec<String>>,
     /// When that was.
     pub described_at: Option<Timestamp>,
+    /// A person wants what is stamped since then to be read once more; only where nothing else of history is being read.
+    pub resync_from: Option<Timestamp>,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -90,7 +92,8 @@ pub async fn plan_inputs(
                CASE WHEN isfinite(p.scope_from) THEN p.scope_from END,
                (SELECT NOT (x->>'sortable')::bool FROM jsonb_array_elements(d.body->'fields') x
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
-               c.org_checked_at
+               c.org_checked_at,
+               CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -143,6 +146,7 @@ pub async fn plan_inputs(
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),
         described_at: row.get(25),
+        resync_from: row.get(27),
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
 }
@@ -327,6 +331,22 @@ pub async fn history_again(
         .query_one(SQL, &[&lease.object.0, &Json(open_slices(slices)), &expected])
         .await
         .map_err(StoreError::at("checkpoint_history_again"))?;
+    slice_jobs_insert(tx, lease, row.get(0), slices).await
+}
+
+/// Lets what is stamped since a moment be read once more, by these slices, and so grants the wish. State, watermark and what is
+/// covered stay: to readers nothing changes but what is repaired.
+pub async fn resync_begin(tx: &TenantTx<'_>, lease: &Lease, slices: &[SliceJob]) -> Result<(), StoreError> {
+    // Not where more of history came to be read meanwhile: its own slices must not be lost, and the wish waits for them.
+    const SQL: &str = "-- checkpoint_resync
+        UPDATE checkpoints SET generation = generation + 1, open_slices = $2, wish = NULL, updated_at = now()
+         WHERE object_id = $1 AND state = 'current' AND open_slices = '[]' RETURNING generation";
+    let row = tx
+        .sql()
+        .query_opt(SQL, &[&lease.object.0, &Json(open_slices(slices))])
+        .await
+        .map_err(StoreError::at("checkpoint_resync"))?;
+    let Some(row) = row else { return Ok(()) };
     slice_jobs_insert(tx, lease, row.get(0), slices).await
 }
 

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod inspect;
 pub mod reap;
 pub mod reconcile;
+pub mod resync;
 pub mod stats;
 pub mod trigger;
 
@@ -13,5 +14,6 @@ pub use claim::{ClaimLimits, Claimed, dispatch_claim, dispatch_undo};
 pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_get, jobs_list};
 pub use reap::{Reaped, leases_reap, workers_sweep};
 pub use reconcile::{Reconciled, jobs_reconcile};
+pub use resync::{Wished, resync_wish};
 pub use stats::{ClassStats, dispatch_stats};
 pub use trigger::{Also, Trigger, object_trigger};

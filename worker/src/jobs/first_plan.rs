@@ -19,7 +19,8 @@ use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, scope_extend,
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, resync_begin,
+    scope_extend,
 };
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
@@ -215,6 +216,26 @@ pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<()
     scope_extend(&tx, job.lease, wanted, expected(rows), &slices).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     tracing::info!(object = %job.inputs.api_name, rows, slices = slices.len(), "history reaches further back");
+    Ok(())
+}
+
+/// Plans what is stamped since `from`, up to the watermark, to be read once more beside all that goes on.
+pub async fn resync(job: &Job<'_>, from: Timestamp) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let checkpoint = &job.inputs.checkpoint;
+    let Some((to, cursor)) = checkpoint.watermark.zip(checkpoint.cursor_field.as_deref()) else {
+        return Ok(());
+    };
+    // What is older than what is wanted of history is not here, and stays away.
+    let from = checkpoint.scope_from.map_or(from, |scope| from.max(scope));
+    let Past { rows, oldest, .. } = past(job, (cursor, checkpoint.by_id), Some(from), to).await?;
+    let slices = cut(job, &span(oldest, to, Some(from)), rows, page_rows_asked(job)).await?;
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let scope = TenantScope::leased(job.lease.tenant);
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    resync_begin(&tx, job.lease, &slices).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    tracing::info!(object = %job.inputs.api_name, rows, slices = slices.len(), "a part of history is read once more");
     Ok(())
 }
 

@@ -46,6 +46,9 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
     if let Some(wanted) = wanted_further_back(checkpoint, settings, job.context.clock.now()) {
         first_plan::further_back(&job, wanted).await?;
     }
+    if let Some(from) = job.inputs.resync_from {
+        first_plan::resync(&job, from).await?;
+    }
     match pass(&job, tally).await {
         // The schema moved under us: look again and try once more with the fields that are there now.
         Err(error) if wants_describe(&error) => {

@@ -22,6 +22,7 @@ mod known_defects;
 mod linked_paths;
 mod narrowing;
 mod reproject;
+mod resync;
 mod retention;
 mod sweep;
 mod tracing_links;

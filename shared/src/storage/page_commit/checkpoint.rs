@@ -165,7 +165,8 @@ async fn window_done(tx: &TenantTx<'_>, object: ObjectId, watermark: Timestamp) 
     Ok(())
 }
 
-/// History is covered from the end of the newest slice still open; with none open, from the wanted start.
+/// History is covered from the end of the newest slice still open; with none open, from the wanted start. What is read once
+/// more is here already: it never takes away from what is covered.
 async fn slice_done(
     tx: &TenantTx<'_>,
     object: ObjectId,
@@ -180,7 +181,8 @@ async fn slice_done(
               FROM checkpoints c LEFT JOIN jsonb_array_elements(c.open_slices) s ON true
              WHERE c.object_id = $1)
         UPDATE checkpoints c
-           SET open_slices = l.slices, covered_from = coalesce(l.newest, c.scope_from),
+           SET open_slices = l.slices, covered_from = CASE WHEN l.newest IS NULL THEN c.scope_from
+                                                    ELSE least(c.covered_from, l.newest) END,
                state = CASE WHEN l.newest IS NULL AND c.state = 'loading' THEN 'current' ELSE c.state END,
                loaded_at = CASE WHEN l.newest IS NULL THEN coalesce(c.loaded_at, now()) ELSE c.loaded_at END
           FROM left_open l
