@@ -85,6 +85,12 @@ pub fn paused_sentence(since: Timestamp, by: &str, now: Timestamp) -> String {
     format!("Paused since {date}{} UTC by {by}.", since.format("%H:%M"))
 }
 
+/// What follows the sentence while a part of history is read once more.
+#[must_use]
+pub fn resyncing_sentence(from: Timestamp, now: Timestamp) -> String {
+    format!("What is stamped since {} is being read once more.", day(from, now))
+}
+
 fn loading(subject: &str, progress: &Progress<'_>, now: Timestamp) -> String {
     let stored = grouped(progress.stored);
     // The org may have grown since it counted, so the count is never shown as less than what is here.

@@ -109,6 +109,15 @@ async fn a_resync_is_asked_for_at_each_level_and_says_what_it_leaves_out() {
         let due = "SELECT string_agg(object_id::text, ' ') FROM jobs WHERE kind = 'incremental' AND available_at <= now()";
         assert_eq!(world.value(due).await, case.0.to_string(), "{path}");
         assert_eq!(ask(&path, from).await.status, StatusCode::CONFLICT, "one at a time");
+        let status = served.ask(Method::GET, &format!("{tenant}/status"), Some(&key), None).await.body;
+        let told = &status["connections"][0]["objects"];
+        assert_eq!(told[0]["resyncing"], json!({ "from": from, "slices_left": 0 }));
+        assert_eq!((&told[0]["state"], &told[1]["resyncing"]), (&json!("current"), &Value::Null));
+        let says = told[0]["freshness"].as_str().unwrap();
+        assert!(
+            says.starts_with("Cases are complete") && says.ends_with("is being read once more."),
+            "{says}"
+        );
     }
     let log = served.ask(Method::GET, &format!("{tenant}/audit"), Some(&key), None).await.body;
     let told: Vec<&Value> = log["events"]

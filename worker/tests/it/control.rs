@@ -16,7 +16,7 @@ use crate::world::{DEADLINE, World};
 
 const LIMITS: ClaimLimits = ClaimLimits { batch: 100, unclaimed: Duration::from_secs(20) };
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let until = tokio::time::Instant::now() + DEADLINE;
     while !is_so().await {
         assert!(tokio::time::Instant::now() < until, "never: {what}");

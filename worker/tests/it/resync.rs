@@ -3,9 +3,12 @@
 use chrono::TimeDelta;
 use refrain_shared::clock::Timestamp;
 use refrain_shared::storage::control::pauses::Level;
-use refrain_shared::storage::dispatch::{Wished, resync_wish};
+use refrain_shared::storage::dispatch::{Wished, leases_reap, resync_wish};
+use salesforce_sim::org::faults::Fault;
 use serde_json::json;
 
+use crate::bulk::plant;
+use crate::control::until;
 use crate::known_defects::{by_rest, is_whole};
 use crate::world::World;
 
@@ -112,4 +115,33 @@ async fn a_resync_is_refused_where_it_means_nothing() {
     assert_eq!(ask(&world, Timestamp::UNIX_EPOCH).await[0].left_out, Some("disabled"));
     let told = "SELECT count(*) FROM audit_events WHERE action = 'control.resync'";
     assert_eq!(world.value(told).await, "0", "what changes nothing is not told");
+}
+
+#[tokio::test]
+async fn a_resync_whose_worker_was_lost_half_way_goes_on_and_repairs_all_of_it() {
+    let mut world = world_of("resync_killed").await;
+    let before = world.value(CONTENT).await;
+    world
+        .sql("UPDATE records SET content_hash = '\\x00112233445566778899aabbccddeeff' WHERE state = 0")
+        .await;
+    world.post("limits", json!({"page_rows": 10})).await;
+    world.context.commit_rows = 10;
+    ask(&world, Timestamp::UNIX_EPOCH).await;
+    world.turn().await;
+    world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind <> 'backfill'").await;
+    plant(&world, "GET", "/query", 3, Fault::Hold { gate: "lost".to_owned() });
+    let meanwhile = async {
+        until("the page is on its way", async || world.sim.world.gates.waiting("lost") > 0).await;
+        // Somebody else has the job by now: whatever its first holder still sends is refused.
+        world
+            .sql("UPDATE jobs SET fence = fence + 1, lease_until = now() - interval '1 second' WHERE state = 2")
+            .await;
+        world.sim.world.gates.open("lost");
+    };
+    tokio::join!(world.turn(), meanwhile);
+    assert_ne!(world.value(CONTENT).await, before, "half of it is still to be read");
+    leases_reap(&world.context.db).await.unwrap();
+    world.run_until_quiet().await;
+    assert_eq!(world.value(CONTENT).await, before);
+    is_whole(&world, "Case").await;
 }

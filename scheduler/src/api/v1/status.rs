@@ -3,7 +3,7 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use refrain_shared::error::UserMessage;
-use refrain_shared::freshness::{CoveredFrom, Progress, paused_sentence, sentence};
+use refrain_shared::freshness::{CoveredFrom, Progress, paused_sentence, resyncing_sentence, sentence};
 use refrain_shared::ids::{ConnectionId, ObjectId};
 use refrain_shared::job::SyncState;
 use refrain_shared::storage::content::reprojecting::Reprojecting;
@@ -108,6 +108,8 @@ pub struct ObjectStatus {
     pub verified_at: Option<DateTime<Utc>>,
     /// What came of that.
     pub verified: Option<store::Verified>,
+    /// What of it is read once more because a person asked for it; all of it stays complete meanwhile.
+    pub resyncing: Option<store::Resyncing>,
     /// How far what is here of it is projected anew after a change of its mapping; null when nothing is left to do.
     pub reprojecting: Option<Reprojecting>,
 }
@@ -180,6 +182,9 @@ fn shown(object: store::ObjectStatus, paused: Option<Paused>, now: DateTime<Utc>
         },
         now,
     );
+    if let Some(resyncing) = &object.resyncing {
+        freshness = format!("{freshness} {}", resyncing_sentence(resyncing.from, now));
+    }
     if let Some(paused) = &paused {
         freshness = format!("{freshness} {}", paused_sentence(paused.since, &paused.by, now));
     }
@@ -211,6 +216,7 @@ fn shown(object: store::ObjectStatus, paused: Option<Paused>, now: DateTime<Utc>
         refreshed_at: object.refreshed_at,
         verified_at: object.verified.map(|verified| verified.began_at),
         verified: object.verified,
+        resyncing: object.resyncing,
         reprojecting: object.reprojecting,
     }
 }

@@ -49,8 +49,19 @@ pub struct ObjectStatus {
     pub refreshed_at: Option<Timestamp>,
     /// What came of the last scan of everything that Salesforce shows.
     pub verified: Option<Verified>,
+    /// What of it is read once more, while it is.
+    pub resyncing: Option<Resyncing>,
     /// How far its records are projected anew, while they are.
     pub reprojecting: Option<Reprojecting>,
+}
+
+/// A part of history that is read once more because a person asked for it. The API shows it as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resyncing {
+    /// What is stamped since then, or since the oldest moment that is left of it.
+    pub from: DateTime<Utc>,
+    /// How many slices of it are left; 0 before it is planned.
+    pub slices_left: i64,
 }
 
 /// The last comparison of an object with everything that Salesforce shows, in short. The API shows it as it is.
@@ -148,7 +159,10 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                                                AND f.api_name = e->>'parent'),
                      (SELECT min(s.changed_at) FROM stale_links s
                        WHERE s.tenant_id = $1 AND s.connection_id = o.connection_id AND s.object_id = o.object_id)),
-               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'refresh/' || o.object_id)
+               (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'refresh/' || o.object_id),
+               CASE WHEN c.state = 'current' THEN coalesce((c.wish->>'from')::timestamptz,
+                    (SELECT min((s->>'lo')::timestamptz) FROM jsonb_array_elements(c.open_slices) s)) END,
+               jsonb_array_length(c.open_slices)::bigint
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
           LEFT JOIN LATERAL (
@@ -204,6 +218,9 @@ fn object(row: &Row) -> Result<ObjectStatus, StoreError> {
             extra: row.get::<_, Option<i64>>(29).unwrap_or_default(),
             unexplained: row.get(30),
         }),
+        resyncing: row
+            .get::<_, Option<Timestamp>>(34)
+            .map(|from| Resyncing { from, slices_left: row.get::<_, Option<i64>>(35).unwrap_or_default() }),
         reprojecting: None,
     })
 }
