@@ -21,7 +21,7 @@ use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::slice::{RecordPage, Selection};
 use refrain_shared::salesforce::soql::{self, Direction, FieldPath, ObjectName};
-use refrain_shared::storage::derived::{
+use refrain_shared::storage::followed::{
     Changed, FollowMove, ReadObject, derived_store, follow_over, followed_describe, followed_list,
     followed_move, followed_set, parents_note, read_objects,
 };

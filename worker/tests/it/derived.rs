@@ -2,8 +2,8 @@
 
 use refrain_shared::ids::ObjectId;
 use refrain_shared::job::ObjectSettings;
-use refrain_shared::storage::derived::refresh_basis;
 use refrain_shared::storage::keys::keys_load;
+use refrain_shared::storage::read_again::refresh_basis;
 use refrain_shared::storage::records::{ObjectKey, payload_row_key};
 use serde_json::{Value, json};
 
@@ -162,6 +162,29 @@ async fn a_deleted_parents_values_go_and_come_back_with_it() {
     world.act("Account", &account, "undelete").await;
     follow(&world).await;
     assert_eq!(shown(&world, object, &cases[0], "Account.Name").await, "Old");
+}
+
+#[tokio::test]
+async fn a_purged_parents_values_go_though_nothing_of_it_is_left_to_follow() {
+    let mut world = World::new("derived_purged").await;
+    world.run_ahead();
+    let contact = world.insert("Contact", json!({"LastName": "Doe"})).await;
+    let of_contact = json!({"Subject": "Whose?", "ContactId": contact});
+    let case = world.insert("Case", of_contact).await;
+    world.object("Contact", linked(&[])).await;
+    let object = loaded(&world, "Case", linked(&["Contact.LastName"])).await;
+    follow(&world).await;
+    assert_eq!(shown(&world, object, &case, "Contact.LastName").await, "Doe");
+    world.act("Contact", &contact, "purge").await;
+    follow(&world).await;
+    assert_eq!(shown(&world, object, &case, "Contact.LastName").await, "Doe", "nothing tells of it yet");
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'deleted'").await;
+    world.run_until_quiet().await;
+    let known = format!("SELECT count(*) FROM stale_links WHERE object_id = {}", object.0);
+    assert_ne!(world.value(&known).await, "0", "the status says that the case may be behind");
+    follow(&world).await;
+    assert_eq!(shown(&world, object, &case, "Contact.LastName").await, Value::Null);
+    assert_eq!(world.value(&known).await, "0");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::departures::items_wanted;
 use super::super::error::StoreError;
+use super::super::followed::parents_gone;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
 use super::super::related::{
@@ -50,6 +51,10 @@ pub(super) async fn ask(
     children_wanted(tx, owner, Class::Derived, object, &by_stamp, &new).await?;
     children_wanted(tx, owner, Class::Derived, object, &by_parents, &changed).await?;
     children_wanted(tx, owner, Class::Transcripts, object, &by_calls, &changed).await?;
+    let key = ObjectKey { connection: owner.connection, object };
+    let left = applied.iter().filter(|row| has_left(row));
+    let left: Vec<_> = left.map(|row| (row.id.as_str(), row.record.order.stamp)).collect();
+    parents_gone(tx, key, &left).await?;
     let is_holder = page.parents.holders.values().any(|holder| *holder == object);
     if is_ticket || is_holder || page.parents.with_children.contains(&object) {
         follow_items(tx, owner, page, applied).await?;

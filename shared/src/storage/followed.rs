@@ -1,5 +1,4 @@
-//! Values that are not a record's own: which parents are followed and how far, what changed of them, and the records whose
-//! turn it is to be read again.
+//! The parents of linked values: which are followed and how far, and what changed of them.
 
 use std::collections::HashMap;
 
@@ -263,6 +262,37 @@ pub async fn parents_note(
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
+/// Notes, for each reference that leads to them, parents that are gone: one that was purged has no stamp by which it could
+/// be followed. What they showed is forgotten, for they may be seen again.
+pub(super) async fn parents_gone(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    parents: &[(&str, Timestamp)],
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- parents_gone
+        WITH forgotten AS (
+            DELETE FROM parents_seen WHERE tenant_id = $1 AND connection_id = $2 AND parent_id = ANY ($4::text[]))
+        INSERT INTO stale_links AS l (tenant_id, connection_id, object_id, field, parent_id, changed_at)
+        SELECT DISTINCT $1, $2, c.object_id, e->>'field', i.id, i.stamp
+          FROM object_syncs p JOIN object_syncs o USING (tenant_id, connection_id)
+          JOIN checkpoints c ON c.object_id = o.object_id
+         CROSS JOIN jsonb_array_elements(c.derived->'edges') e
+         CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS i (id, stamp)
+         WHERE p.object_id = $3 AND p.tenant_id = $1 AND e->>'parent' = p.api_name
+         ORDER BY c.object_id, e->>'field', i.id
+        ON CONFLICT (tenant_id, connection_id, object_id, field, parent_id) DO UPDATE
+           SET changed_at = least(l.changed_at, excluded.changed_at), noted_at = now()";
+    if parents.is_empty() {
+        return Ok(());
+    }
+    let (ids, stamps): (Vec<&str>, Vec<Timestamp>) = parents.iter().copied().unzip();
+    tx.sql()
+        .execute(SQL, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &ids, &stamps])
+        .await
+        .map_err(StoreError::at("parents_gone"))?;
+    Ok(())
+}
+
 /// Forgets what parents showed long ago; gives the objects with changed parents whose children are still to be read.
 pub async fn follow_over(
     db: &Database,
@@ -284,142 +314,4 @@ pub async fn follow_over(
         tx.sql().query(STALE, &[&tenant, &connection.0]).await.map_err(StoreError::at("stale_objects"))?;
     tx.commit().await?;
     Ok(rows.iter().map(|row| ObjectId(row.get(0))).collect())
-}
-
-/// What a refresh decides by.
-#[derive(Debug)]
-pub struct RefreshBasis {
-    /// Where the object's values come from; none before that was looked at.
-    pub derived: Option<Derived>,
-    /// Live records here.
-    pub live: u64,
-    /// First load complete.
-    pub loaded_at: Option<Timestamp>,
-    /// Changed parents whose children are to be read, over all references.
-    pub stale: u64,
-    /// The database's clock, as changes are noted by.
-    pub now: Timestamp,
-}
-
-/// Reads it.
-pub async fn refresh_basis(
-    db: &Database,
-    scope: &TenantScope,
-    key: ObjectKey,
-) -> Result<RefreshBasis, StoreError> {
-    const SQL: &str = "-- refresh_basis
-        SELECT derived, live, loaded_at, now(),
-               (SELECT count(*) FROM stale_links WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3)
-          FROM checkpoints WHERE object_id = $3";
-    let mut client = db.tenant().await?;
-    let tx = TenantTx::begin(&mut client, scope).await?;
-    let row = tx
-        .sql()
-        .query_opt(SQL, &[&scope.tenant().0, &key.connection.0, &key.object.0])
-        .await
-        .map_err(StoreError::at("refresh_basis"))?
-        .ok_or(StoreError::Missing("the checkpoint"))?;
-    tx.commit().await?;
-    let derived: Option<Json<Derived>> =
-        row.try_get(0).map_err(|_| StoreError::Unreadable("checkpoints.derived"))?;
-    let count = |place: usize| u64::try_from(row.get::<_, i64>(place)).unwrap_or_default();
-    Ok(RefreshBasis {
-        derived: derived.map(|derived| derived.0),
-        live: count(1),
-        loaded_at: row.get(2),
-        now: row.get(3),
-        stale: count(4),
-    })
-}
-
-/// The next changed parents of an object whose children are to be read: of the reference with the oldest change.
-pub async fn stale_next(
-    db: &Database,
-    scope: &TenantScope,
-    key: ObjectKey,
-    most: usize,
-) -> Result<Option<(String, Vec<String>)>, StoreError> {
-    const SQL: &str = "-- stale_next
-        SELECT field, parent_id FROM stale_links
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3
-           AND field = (SELECT field FROM stale_links WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3
-                         ORDER BY changed_at LIMIT 1)
-         ORDER BY parent_id LIMIT $4";
-    let mut client = db.tenant().await?;
-    let tx = TenantTx::begin(&mut client, scope).await?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = tx
-        .sql()
-        .query(SQL, &[&scope.tenant().0, &key.connection.0, &key.object.0, &most])
-        .await
-        .map_err(StoreError::at("stale_next"))?;
-    tx.commit().await?;
-    Ok(rows.first().map(|row| (row.get(0), rows.iter().map(|row| row.get(1)).collect())))
-}
-
-/// Takes what was read off the list: of one reference these parents, or all; what was noted since stays. Gives the oldest
-/// change among it.
-pub async fn stale_done(
-    tx: &TenantTx<'_>,
-    key: ObjectKey,
-    of: Option<(&str, &[String])>,
-    noted_by: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
-    const SQL: &str = "-- stale_done
-        WITH gone AS (
-            DELETE FROM stale_links
-             WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND noted_at <= $4
-               AND ($5::text IS NULL OR (field = $5::text AND parent_id = ANY ($6::text[])))
-            RETURNING changed_at)
-        SELECT min(changed_at) FROM gone";
-    let (field, ids) = of.unzip();
-    let row = tx
-        .sql()
-        .query_one(
-            SQL,
-            &[
-                &tx.scope().tenant().0,
-                &key.connection.0,
-                &key.object.0,
-                &noted_by,
-                &field,
-                &ids.unwrap_or_default(),
-            ],
-        )
-        .await
-        .map_err(StoreError::at("stale_done"))?;
-    Ok(row.get(0))
-}
-
-/// The next live records of an object in the order of their keys.
-pub async fn live_next(
-    db: &Database,
-    scope: &TenantScope,
-    key: ObjectKey,
-    after: Option<&str>,
-    most: usize,
-) -> Result<Vec<SalesforceId>, StoreError> {
-    const SQL: &str = "-- live_next
-        SELECT record_id FROM records
-         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id > $4 AND state = 0
-         ORDER BY record_id LIMIT $5";
-    let mut client = db.tenant().await?;
-    let tx = TenantTx::begin(&mut client, scope).await?;
-    let rows = tx
-        .sql()
-        .query(
-            SQL,
-            &[
-                &scope.tenant().0,
-                &key.connection.0,
-                &key.object.0,
-                &after.unwrap_or_default(),
-                &i64::try_from(most).unwrap_or(i64::MAX),
-            ],
-        )
-        .await
-        .map_err(StoreError::at("live_next"))?;
-    tx.commit().await?;
-    let id = |text: &str| SalesforceId::parse(text).map_err(|_| StoreError::Unreadable("records.record_id"));
-    rows.iter().map(|row| id(row.get(0))).collect()
 }
