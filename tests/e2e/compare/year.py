@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from compare import printed_id
 from life import Life, some_ids
 from rules import TRANSCRIPTS
 from stack import NotReady, Stack
@@ -27,6 +29,8 @@ DAY_S, MINUTES_S, PART_S = 86_400, 180, 3_600
 FAKETIME = "faketime/libfaketimeMT.so.1"
 # What the org is changed by, on which day of so many; the rest of the script is chance.
 MONTH, WEEK, BIN_DAYS = 30, 7, 15
+# A sandbox is copied anew on one day of so many.
+COPIES, COPIED = 120, 57
 HIDDEN_FIELD, NEW_FIELD, NEWER_FIELD = "Csat_Score__c", "Seen_By__c", "Looked_At_By__c"
 # Verifying may find what was changed behind its back, and nothing was.
 AMISS = ("lost", "stale", "undead", "extra", "unexplained")
@@ -102,6 +106,8 @@ class Year(Storm):
         super().__init__(stack, given)
         self.clock, self.verified = clock, Counter()
         self.disagreed: list[str] = []
+        # Tenants whose org is another one now, and what was here of it when that was noticed.
+        self.left: list[tuple[Tenant, Any]] = []
 
     def script(self, day: int, tenant: Tenant) -> None:
         """What the org's administrators do on this day."""
@@ -124,12 +130,40 @@ class Year(Storm):
         if month == 18:
             org.post("sessions/expire", {})
 
+    def copy_anew(self, number: int, tenant: Tenant) -> None:
+        """Another org answers at the same address, to the same credentials and with the same record ids: nothing of it is
+        taken in. Then a person connects it as what it is."""
+        before, since = self.kept(tenant), time.monotonic()
+        entry = tenant.org.post("refresh-sandbox", {})
+        connection: dict[str, Any] = {"state": "active"}
+        while connection["state"] != "parked":
+            for one in tenant.objects:
+                self.ask(tenant, one)
+            time.sleep(0.5)
+            self.patience(since, "the connection to a copied sandbox to stop")
+            path = f"tenants/{tenant.id}/connections/{tenant.connection}"
+            connection = self.stack.api.call("GET", path)
+        if (code := connection["ask"]["code"]) != "ORG_ID_CHANGED":
+            self.disagreed.append(f"tenant {number} stopped with {code} when its sandbox was copied")
+        self.left.append((tenant, before))
+        self.tenants[number] = self.connect(number, entry)
+
+    def kept(self, tenant: Tenant) -> Any:
+        """How many records are here of a tenant's org, and when one was read last."""
+        with psycopg.connect(self.stack.database) as db:
+            return db.execute(
+                "SELECT count(*), max(read_at) FROM records WHERE tenant_id = %s", [printed_id(tenant.id)]
+            ).fetchone()
+
     def live(self, day: int) -> None:
         """One day: the clock, the edits, every pass, every sweep, and the two verdicts."""
         started = time.monotonic()
         self._calm = self._patient = 1.0
         if day:
             self.clock.next_day()
+        for number, tenant in enumerate(self.tenants):
+            if day % COPIES == COPIED:
+                self.copy_anew(number, tenant)
         for tenant in self.tenants:
             self.script(day, tenant)
             if day % MONTH == 0:
@@ -162,6 +196,11 @@ class Year(Storm):
             differs, amiss = len(self.found) > before, verified[number]
             if differs or amiss:
                 self.disagreed.append(f"day {day}, tenant {number}: differs {differs}, verifying found {amiss}")
+        for tenant, before in self.left:
+            records, read_at = self.kept(tenant)
+            # Retention goes on.
+            if records > before[0] or (read_at and read_at > before[1]):
+                self.disagreed.append(f"day {day}: something was taken in of another org")
         took = round(time.monotonic() - started, 1)
         print(f"day {day}: {took} s, {self.stack.kills} kills so far, amiss {verified}", flush=True)
 
