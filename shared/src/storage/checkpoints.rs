@@ -7,6 +7,7 @@ use tokio_postgres::types::Json;
 use super::error::StoreError;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
+use super::schema_changes::schema_compare;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
 use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
@@ -237,6 +238,7 @@ pub async fn describe_store(
             .await
             .map_err(StoreError::at("tenant_gate_raise_kinds"))?;
     }
+    schema_compare(tx, lease, seen).await?;
     tx.sql()
         .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
         .await
