@@ -103,6 +103,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/agents", get(people::agents))
         .route("/v1/tenants/{tenant}/customers", get(people::customers))
         .route("/v1/tenants/{tenant}/quarantine", get(quarantine::list))
+        .route("/v1/tenants/{tenant}/quarantine/retry", post(quarantine::retry))
         .route("/v1/tenants/{tenant}/verifications", get(verifications::list))
         .route("/v1/tenants/{tenant}/pause", put(pauses::pause_tenant).delete(pauses::resume_tenant))
         .route(

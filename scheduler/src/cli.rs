@@ -8,6 +8,7 @@ mod audit;
 mod client;
 mod control;
 mod own;
+mod quarantine;
 mod retention;
 mod table;
 mod verbs;
@@ -95,6 +96,9 @@ enum Command {
     /// Who did what to what, in a chain that shows whether anything of it was changed.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Records set aside because they could not be kept as they came.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Where a tenant stands: complete, fresh, or waiting for somebody.
     Status {
         /// The tenant (ten_…).
@@ -126,6 +130,7 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Pause(at) => control::pause(&arguments.api, &at).await,
         Command::Resume(at) => control::resume(&arguments.api, &at).await,
         Command::Audit(command) => audit::audit(&arguments.api, command).await,
+        Command::Quarantine(command) => quarantine::quarantine(&arguments.api, command).await,
         Command::Status { tenant } => verbs::status(&arguments.api, &tenant).await,
         Command::Verifications { tenant, object } => {
             verbs::verifications(&arguments.api, &tenant, object).await

@@ -61,6 +61,8 @@ actions! {
     SyncVerify = "sync.verify";
     /// One record was asked for now.
     SyncRecord = "sync.record";
+    /// What was set aside was asked to be tried again now.
+    SyncRetry = "sync.retry";
     /// Reading was paused.
     ControlPause = "control.pause";
     /// Reading goes on.

@@ -5,7 +5,8 @@ pub mod delimited;
 pub mod merge;
 pub mod named;
 pub mod number;
+pub mod shape;
 
 pub use canonical::{CanonicalRecord, PageRecords, RecordProblem, canonicalize};
-pub use delimited::{Columns, canonicalize_row};
+pub use delimited::{Columns, canonicalize_row, canonicalize_texts};
 pub use merge::{ReadOrder, RecordState, StateReason};

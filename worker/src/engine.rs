@@ -39,8 +39,8 @@ use transform::TransformPlan;
 pub struct ReadPlan {
     /// The lease.
     pub lease: Lease,
-    /// The right to call.
-    pub lane: Arc<Lane>,
+    /// The right to call; none where Salesforce is asked for nothing.
+    pub lane: Option<Arc<Lane>>,
     /// API name of the object.
     pub api_name: String,
     /// The object in metrics.
@@ -51,12 +51,20 @@ pub struct ReadPlan {
     pub parents: ParentObjects,
     /// Windows are read in the order of ids.
     pub by_id: bool,
+    /// Where more of it cannot be kept, in percent, it parks.
+    pub quarantine_percent: u8,
 }
 
 impl ReadPlan {
     /// Joins what is stored with the tenant's view; `None` when the object was not described yet.
     #[must_use]
     pub fn new(lease: &Lease, lane: &Arc<Lane>, view: TenantView, inputs: &PlanInputs) -> Option<Self> {
+        Some(Self { lane: Some(Arc::clone(lane)), ..Self::without_calls(lease, view, inputs)? })
+    }
+
+    /// The same for records that were read before.
+    #[must_use]
+    pub fn without_calls(lease: &Lease, view: TenantView, inputs: &PlanInputs) -> Option<Self> {
         let standard = StandardObject::find(&inputs.api_name);
         let cursor = inputs.checkpoint.cursor_field.clone()?;
         // Where neither deletions nor returns move a stamp, only when it was read tells whether a record is back: that must
@@ -64,11 +72,12 @@ impl ReadPlan {
         let is_unstamped = cursor != "SystemModstamp";
         Some(Self {
             lease: lease.clone(),
-            lane: Arc::clone(lane),
+            lane: None,
             api_name: inputs.api_name.clone(),
             label: label(&inputs.api_name),
             parents: inputs.parents.clone(),
             by_id: inputs.checkpoint.by_id,
+            quarantine_percent: inputs.settings.quarantine_percent,
             transform: TransformPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },

@@ -13,6 +13,7 @@ mod org;
 pub mod refresh;
 pub mod related;
 pub mod reproject;
+pub mod retry;
 pub mod sweep;
 pub mod transcript;
 
@@ -84,7 +85,7 @@ pub async fn run(
     let plan_failed = |error: StoreError| JobError::of(Step::Plan, &error, now);
     let scope = TenantScope::leased(lease.tenant);
     if lease.kind == Kind::Reproject {
-        // Neither of the two that follow asks Salesforce for anything: no lane, and nothing there holds them up.
+        // None of the three that follow asks Salesforce for anything: no lane, and nothing there holds them up.
         return reproject::run(context, lease, stop, tally).await.map(Left::Open);
     }
     if lease.kind == Kind::Expire {
@@ -96,6 +97,9 @@ pub async fn run(
     let view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(plan_failed)?;
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
     tally.object = Some(engine::label(&inputs.api_name));
+    if lease.kind == Kind::Retry {
+        return retry::run(context, lease, (view, &inputs), stop, tally).await.map(Left::Open);
+    }
     if let Some(end) = not_to_run(&inputs, lease.kind) {
         return Ok(Left::Open(end));
     }
@@ -133,7 +137,7 @@ pub async fn run(
         Kind::Follow => Box::pin(follow::run(&job)).await,
         Kind::Refresh => Box::pin(refresh::run(job, tally)).await,
         // Ran without a lane, above.
-        Kind::Expire | Kind::Reproject => Ok(Left::Open(JobEnd::More)),
+        Kind::Expire | Kind::Reproject | Kind::Retry => Ok(Left::Open(JobEnd::More)),
     };
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;

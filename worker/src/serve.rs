@@ -30,7 +30,8 @@ use crate::runner::{Verdict, run_message};
 const DRAIN: Duration = Duration::from_secs(25);
 /// How often a worker says that it lives; the dispatcher forgets it after three times that.
 const ALIVE: Duration = Duration::from_secs(10);
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// This build, as the fleet's list of workers names it.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs until `stop`, then drains.
 pub async fn serve(

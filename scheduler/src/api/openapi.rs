@@ -47,6 +47,7 @@ use super::v1;
         v1::people::agents,
         v1::people::customers,
         v1::quarantine::list,
+        v1::quarantine::retry,
         v1::verifications::list,
         v1::pauses::pause_tenant,
         v1::pauses::resume_tenant,

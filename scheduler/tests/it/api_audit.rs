@@ -51,6 +51,7 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
     done(Method::PATCH, &format!("/objects/{object}"), patch, "object.update").await;
     done(Method::POST, &format!("/objects/{object}/sync"), json!({}), "sync.now").await;
     done(Method::POST, &format!("/objects/{object}/sync?sweep=true"), json!({}), "sync.verify").await;
+    done(Method::POST, &format!("/quarantine/retry?object={object}"), json!({}), "sync.retry").await;
     let record = json!({ "record": "5003000000D8cuIAAR" });
     done(Method::POST, &format!("{connection}/records/sync"), record, "sync.record").await;
     done(Method::PUT, "/retention", json!({ "ticket_days": 60 }), "retention.set").await;

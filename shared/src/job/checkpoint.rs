@@ -41,6 +41,8 @@ pub struct ObjectSettings {
     /// What is here of an object with formulas, or with values of parents that cannot be followed, is read again after so
     /// many hours; 1 to 720. Of one whose parents are all followed, after seven times as many.
     pub refresh_hours: u32,
+    /// Where more of 200 or more records that are read together cannot be kept, in percent, the object parks; 0 to 100.
+    pub quarantine_percent: u8,
 }
 
 impl Default for ObjectSettings {
@@ -58,6 +60,7 @@ impl Default for ObjectSettings {
             overlap_s: 900,
             sweep_days: 7,
             refresh_hours: 24,
+            quarantine_percent: 5,
         }
     }
 }

@@ -43,11 +43,14 @@ pub enum Kind {
     Follow,
     /// Read again what is here of an object for values that are not its own; one standing row an object sync.
     Refresh,
+    /// Try again what was set aside, from its sealed bytes; one standing row an object of which something was. Asks Salesforce
+    /// for nothing.
+    Retry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Incremental,
         Self::Backfill,
         Self::Bulk,
@@ -59,10 +62,11 @@ impl Kind {
         Self::Reproject,
         Self::Follow,
         Self::Refresh,
+        Self::Retry,
     ];
 
     /// Kinds that ask Salesforce for nothing: they need no lane, and what holds up connection or org does not hold them.
-    pub const LOCAL: [Self; 2] = [Self::Expire, Self::Reproject];
+    pub const LOCAL: [Self; 3] = [Self::Expire, Self::Reproject, Self::Retry];
 
     /// The closed words of [`LOCAL`](Self::LOCAL).
     #[must_use]
@@ -85,7 +89,14 @@ impl Kind {
             Self::Reproject => "reproject",
             Self::Follow => "follow",
             Self::Refresh => "refresh",
+            Self::Retry => "retry",
         }
+    }
+
+    /// The unique key of an object's standing job of this kind.
+    #[must_use]
+    pub fn standing_key(self, object: ObjectId) -> String {
+        format!("{}/{}", self.word(), object.0)
     }
 
     /// Reads the closed word.

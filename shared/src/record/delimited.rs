@@ -3,6 +3,8 @@
 //! Every cell is text, and an empty one is null: Bulk cannot tell an empty text from none. Nothing else is read into
 //! a text: `N/A`, `007` and blanks are values.
 
+use std::collections::HashMap;
+
 use csv::ByteRecord;
 
 use super::canonical::{PageRecords, RecordProblem, write_cell};
@@ -31,10 +33,10 @@ impl Columns {
         self.names.len()
     }
 
-    /// A row as a JSON object of texts, for what is set aside.
+    /// A row as a JSON object of texts, for what is set aside; null stands for what is no text in any encoding of ours.
     #[must_use]
     pub fn to_json(&self, row: &ByteRecord) -> String {
-        let cells = row.iter().map(|cell| String::from_utf8_lossy(cell).into_owned().into());
+        let cells = row.iter().map(|cell| std::str::from_utf8(cell).ok().into());
         let object: serde_json::Map<_, _> = self.names.iter().cloned().zip(cells).collect();
         serde_json::Value::Object(object).to_string()
     }
@@ -50,6 +52,19 @@ pub fn canonicalize_row(
     page.append(set, |position, kind, out| {
         let cell = std::str::from_utf8(row.get(columns.places[position])?).ok()?;
         write_cell(cell, kind, out)
+    })
+}
+
+/// Appends a row that was set aside, as [`Columns::to_json`] gave it.
+pub fn canonicalize_texts(
+    texts: &HashMap<String, Option<String>>,
+    set: &FieldSet,
+    page: &mut PageRecords,
+) -> Result<(), RecordProblem> {
+    page.append(set, |position, kind, out| {
+        let path = &set.fields()[position].path;
+        let (_, cell) = texts.iter().find(|(name, _)| name.eq_ignore_ascii_case(path))?;
+        write_cell(cell.as_deref()?, kind, out)
     })
 }
 

@@ -227,6 +227,12 @@ pub async fn describe_store(
          WHERE tenant_id = $1
            AND EXISTS (SELECT FROM checkpoints c JOIN object_syncs o USING (object_id)
                         WHERE c.object_id = $2 AND o.role = $3 AND c.key_prefix IS DISTINCT FROM $4)";
+    // What was set aside may have the types that are described now.
+    const AGAIN: &str = "-- retry_with_other_fields
+        UPDATE jobs SET rerun_requested = rerun_requested OR state = 2, params = params || jsonb_build_object('wanted', now()),
+               available_at = CASE WHEN state = 0 THEN least(available_at, now()) ELSE available_at END, updated_at = now()
+         WHERE unique_key = $1
+           AND EXISTS (SELECT FROM checkpoints WHERE object_id = $2 AND field_set_id IS DISTINCT FROM $3)";
     const POINT: &str = "-- checkpoint_describe
         UPDATE checkpoints SET field_set_id = $2, cursor_field = $3, key_prefix = $4, updated_at = now()
          WHERE object_id = $1";
@@ -249,6 +255,10 @@ pub async fn describe_store(
         .await
         .map_err(StoreError::at("field_set_store"))?;
     let set = FieldSetId(row.get(0));
+    tx.sql()
+        .execute(AGAIN, &[&Kind::Retry.standing_key(lease.object), &object, &set.0])
+        .await
+        .map_err(StoreError::at("retry_with_other_fields"))?;
     tx.sql()
         .execute(POINT, &[&object, &set.0, &seen.describe.cursor_field(), &seen.key_prefix])
         .await
@@ -381,7 +391,8 @@ pub async fn window_cut(tx: &TenantTx<'_>, object: ObjectId, at: Timestamp) -> R
     Ok(())
 }
 
-/// Marks that the object cannot go on (`ask`), or that the org has no such object (no `ask`).
+/// Marks that the object cannot go on (`ask`), or that the org has no such object (no `ask`). Before one that was parked goes
+/// on it is described anew: what stopped it may have been mended there.
 pub async fn checkpoint_stop(
     tx: &TenantTx<'_>,
     object: ObjectId,
@@ -391,6 +402,11 @@ pub async fn checkpoint_stop(
         UPDATE checkpoints SET state = CASE WHEN $2::jsonb IS NULL THEN 'absent' ELSE 'parked' END, ask = $2,
                updated_at = now()
          WHERE object_id = $1";
+    const LOOK: &str = "-- describe_is_old
+        UPDATE describes SET fetched_at = 'epoch' WHERE object_id = $1";
+    if ask.is_some() {
+        tx.sql().execute(LOOK, &[&object.0]).await.map_err(StoreError::at("describe_is_old"))?;
+    }
     tx.sql().execute(SQL, &[&object.0, &ask.map(Json)]).await.map_err(StoreError::at("checkpoint_stop"))?;
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod people;
 pub mod quarantine;
 pub mod reprojecting;
 pub mod retention;
+pub mod retried;
 pub mod status;
 pub mod ticket_list;
 pub mod tickets;

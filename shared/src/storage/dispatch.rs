@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod reap;
 pub mod reconcile;
 pub mod resync;
+pub mod retry;
 pub mod stats;
 pub mod trigger;
 
@@ -15,5 +16,6 @@ pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_g
 pub use reap::{Reaped, leases_reap, workers_sweep};
 pub use reconcile::{Reconciled, jobs_reconcile};
 pub use resync::{Wished, resync_wish};
+pub use retry::quarantine_retry;
 pub use stats::{ClassStats, dispatch_stats};
 pub use trigger::{Also, Trigger, object_trigger};

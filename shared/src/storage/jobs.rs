@@ -50,13 +50,13 @@ pub async fn job_lease(
         RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now(),
                (SELECT min(g.reason) FROM gates g
                  WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> $6 OR g.reason = 'closing'))";
+                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> ALL ($6) OR g.reason = 'closing'))";
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_lease"))?;
     let row = client
         .query_opt(
             &statement,
-            &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64(), &HELD.as_slice(), &Kind::Expire.word()],
+            &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64(), &HELD.as_slice(), &Kind::local_words()],
         )
         .await
         .map_err(StoreError::at("job_lease"))?;
@@ -100,7 +100,7 @@ pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<Beat, StoreEr
          WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2
         RETURNING EXISTS (SELECT FROM gates g
                  WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> $6 OR g.reason = 'closing'))";
+                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> ALL ($6) OR g.reason = 'closing'))";
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_heartbeat"))?;
     let row = client
@@ -112,7 +112,7 @@ pub async fn job_heartbeat(db: &Database, lease: &Lease) -> Result<Beat, StoreEr
                 &lease.fence,
                 &LEASE.as_secs_f64(),
                 &HELD.as_slice(),
-                &Kind::Expire.word(),
+                &Kind::local_words(),
             ],
         )
         .await

@@ -31,6 +31,7 @@ use std::collections::{HashMap, HashSet};
 use checkpoint::Stored;
 pub use checkpoint::{CheckpointMove, PageCounts};
 use deadpool_postgres::Object;
+pub use quarantine::Retried;
 pub(in crate::storage) use switch::UNMADE;
 pub use switch::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
 
@@ -73,6 +74,8 @@ pub struct QuarantineRow {
     pub field: Option<String>,
     /// Sealed, as it came.
     pub payload: Vec<u8>,
+    /// The shape of the value at fault.
+    pub sample: Option<String>,
 }
 
 /// The connection's objects to which messages belong, by the beginnings of their ids.
@@ -114,10 +117,14 @@ pub struct PageCommit<'a> {
     pub field_set: FieldSetId,
     /// New and changed records; unchanged ones are only counted.
     pub rows: Vec<PageRow>,
+    /// Every record that can be kept, unchanged ones too, and when it was read: they leave the quarantine.
+    pub kept: Vec<(SalesforceId, Timestamp)>,
     /// What the page's messages may belong to.
     pub parents: &'a ParentObjects,
     /// Records set aside.
     pub quarantined: Vec<QuarantineRow>,
+    /// Records set aside before, tried again.
+    pub retried: Retried,
     /// The first response's Date.
     pub read_at: Timestamp,
     /// Outcomes known before the commit.

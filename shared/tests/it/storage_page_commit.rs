@@ -28,6 +28,7 @@ fn full_page<'a>(acme: &'a Tenant, lease: &'a Lease) -> PageCommit<'a> {
             reason: "wrong_type",
             field: Some("CreatedDate".to_owned()),
             payload: vec![1],
+            sample: None,
         }],
         counts: PageCounts {
             unchanged: 2,

@@ -98,6 +98,7 @@ async fn no_byte_of_the_database_tells_the_content() {
         reason: "wrong_type",
         field: None,
         payload: set_aside,
+        sample: None,
     }];
     let rows = vec![row(&acme, 1, CANARY), acme.case_row(2, 10)];
     acme.commit(PageCommit { quarantined, ..acme.page(&lease, rows) }).await.unwrap();

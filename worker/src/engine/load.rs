@@ -9,8 +9,9 @@ use refrain_shared::ids::SalesforceId;
 use refrain_shared::job::checkpoint::Position;
 use refrain_shared::record::{Columns, ReadOrder, RecordState};
 use refrain_shared::salesforce::slice::RecordPage;
+use refrain_shared::storage::content::retried::SetAsideRecord;
 use refrain_shared::storage::page_commit::{
-    CheckpointMove, JobStep, PageCommit, PageCounts, PageRow, page_commit,
+    CheckpointMove, JobStep, PageCommit, PageCounts, PageRow, Retried, page_commit,
 };
 use refrain_shared::storage::records::{RecordRow, records_known};
 use refrain_shared::storage::standings::{Standings, standings};
@@ -36,14 +37,38 @@ pub struct Prepared {
     pub read_at: Timestamp,
     /// The records that were answered, in whatever state.
     pub ids: Vec<SalesforceId>,
+    /// Those that can be kept, and when they were read.
+    kept: Vec<(SalesforceId, Timestamp)>,
+    /// How many they were.
+    read: usize,
+    /// How many of them cannot be kept.
+    set_aside: usize,
+    /// Those that were tried again, instead.
+    retried: Retried,
 }
 
 impl Prepared {
     /// Records that are known to be gone, by whatever told it.
     #[must_use]
     pub fn gone(rows: Vec<PageRow>, read_at: Timestamp) -> Self {
-        let transformed = Transformed { rows, quarantined: Vec::new(), counts: PageCounts::default() };
-        Self { transformed, pages: 0, read_at, ids: Vec::new() }
+        let counts = PageCounts::default();
+        let transformed = Transformed { rows, quarantined: Vec::new(), counts };
+        Self {
+            transformed,
+            pages: 0,
+            read_at,
+            ids: Vec::new(),
+            kept: Vec::new(),
+            read: 0,
+            set_aside: 0,
+            retried: Retried::default(),
+        }
+    }
+
+    /// How many that were set aside before can be kept now.
+    #[must_use]
+    pub fn healed(&self) -> usize {
+        self.retried.healed.len()
     }
 
     /// Adds records that are known to be gone because the pages lack them.
@@ -76,10 +101,12 @@ pub struct Batch {
     pub position: Option<Position>,
 }
 
-/// A page of which more than this share cannot be kept stops its object: something is wrong with all of it.
-const QUARANTINE_SHARE: (usize, usize) = (1, 2);
-/// Fewer records than this prove nothing.
-const QUARANTINE_FROM: usize = 20;
+/// Where more than this share of a commit's records cannot be kept, something is wrong with all of them.
+const HALF_PERCENT: usize = 50;
+/// Fewer records than this prove nothing about that.
+const HALF_FROM: usize = 20;
+/// Of fewer records than this, the object's own share proves nothing.
+const SHARE_FROM: usize = 200;
 
 /// Turns pages into rows.
 pub async fn prepare(
@@ -91,19 +118,18 @@ pub async fn prepare(
     let read_at = pages.first().map_or(now, |page| page.read_at);
     let count = i32::try_from(pages.len()).unwrap_or(i32::MAX);
     let planned = Arc::clone(plan);
-    let parsed = blocking(move || {
-        let mut parsed = Parsed::new(&planned.transform);
+    let (parsed, read) = blocking(move || {
+        let (mut parsed, mut read) = (Parsed::new(&planned.transform), 0);
         // Each page's body is let go as soon as its records are in their canonical form.
         for page in pages {
-            let before = parsed.set_aside();
             let records = page.records();
             parsed.add(&planned.transform, &records, page.read_at)?;
-            check_share(&planned, parsed.set_aside() - before, records.len())?;
+            read += records.len();
         }
-        Ok(parsed)
+        Ok((parsed, read))
     })
     .await?;
-    built(context, plan, parsed, count, read_at).await
+    built(context, plan, (parsed, read), count, read_at).await
 }
 
 /// Turns rows of a Bulk job's results into rows to store; they were read when the job was made.
@@ -115,14 +141,38 @@ pub async fn prepare_rows(
     read_at: Timestamp,
 ) -> Result<Prepared, JobError> {
     let (planned, columns) = (Arc::clone(plan), Arc::clone(columns));
-    let parsed = blocking(move || {
+    let (parsed, read) = blocking(move || {
         let mut parsed = Parsed::new(&planned.transform);
         let read = parsed.add_rows(&planned.transform, &columns, &part, read_at)?;
-        check_share(&planned, parsed.set_aside(), read)?;
-        Ok(parsed)
+        Ok((parsed, read))
     })
     .await?;
-    built(context, plan, parsed, 1, read_at).await
+    built(context, plan, (parsed, read), 1, read_at).await
+}
+
+/// Tries records again that were set aside: those that can be kept now become rows to store.
+pub async fn prepare_again(
+    context: &Context,
+    plan: &Arc<ReadPlan>,
+    records: Vec<SetAsideRecord>,
+) -> Result<Prepared, JobError> {
+    let now = context.clock.now();
+    let planned = Arc::clone(plan);
+    let (parsed, retried) = blocking(move || {
+        let (mut parsed, mut retried) = (Parsed::new(&planned.transform), Retried::default());
+        for record in records {
+            let is_kept = parsed.add_again(&planned.transform, &record).unwrap_or(false);
+            let outcome = if is_kept { &mut retried.healed } else { &mut retried.failed };
+            outcome.push((record.key, record.read_at));
+        }
+        Ok((parsed, retried))
+    })
+    .await?;
+    let mut prepared = built(context, plan, (parsed, 0), 0, now).await?;
+    // They were counted when they were read: each that is kept now ended otherwise after all.
+    prepared.transformed.counts.quarantined -= i64::try_from(retried.healed.len()).unwrap_or(i64::MAX);
+    prepared.retried = retried;
+    Ok(prepared)
 }
 
 /// What is stored already is looked up, then how the tickets stand to which old records belong, and only what is new and
@@ -130,7 +180,7 @@ pub async fn prepare_rows(
 async fn built(
     context: &Context,
     plan: &Arc<ReadPlan>,
-    parsed: Parsed,
+    (parsed, read): (Parsed, usize),
     pages: i32,
     read_at: Timestamp,
 ) -> Result<Prepared, JobError> {
@@ -144,8 +194,10 @@ async fn built(
             .await
             .map_err(|error| JobError::of(Step::Transform, &error, now))?
     };
+    let count_aside = parsed.set_aside();
     let set_aside = parsed.quarantined.iter().filter_map(|row| SalesforceId::parse(&row.record_id).ok());
     let ids = parsed.heads.iter().map(|head| head.id).chain(set_aside).collect();
+    let kept = parsed.heads.iter().map(|head| (head.id, head.order.read_at)).collect();
     let planned = Arc::clone(plan);
     let drafts = blocking(move || Ok(draft(&planned.transform, parsed, &known))).await?;
     let asked = drafts.asks(&plan.transform, &plan.parents);
@@ -158,7 +210,8 @@ async fn built(
     };
     let planned = Arc::clone(plan);
     let transformed = blocking(move || build(&planned.transform, drafts, &standings)).await?;
-    Ok(Prepared { transformed, pages, read_at, ids })
+    let retried = Retried::default();
+    Ok(Prepared { transformed, pages, read_at, ids, kept, read, set_aside: count_aside, retried })
 }
 
 /// Runs CPU work where it does not hold up other jobs' I/O; slots bound how much of it runs at once.
@@ -175,16 +228,25 @@ pub async fn blocking<T: Send + 'static>(
     })
 }
 
+/// Whether so many of so many records cannot be kept that a person must look, by the object's own share in percent.
+fn is_too_much(set_aside: usize, records: usize, percent: u8) -> bool {
+    let above = |percent: usize| set_aside * 100 > records * percent;
+    (records >= HALF_FROM && above(HALF_PERCENT.max(percent.into())))
+        || (records >= SHARE_FROM && above(percent.into()))
+}
+
+/// Parks the object, when what was committed is too much set aside: the rest of it is here, and so are the samples.
+///
+/// A crash between the two leaves the object going on: the next commit judges its own records.
 fn check_share(plan: &ReadPlan, set_aside: usize, records: usize) -> Result<(), JobError> {
-    let (part, whole) = QUARANTINE_SHARE;
-    if records < QUARANTINE_FROM || set_aside * whole <= records * part {
+    if !is_too_much(set_aside, records, plan.quarantine_percent) {
         return Ok(());
     }
     let ask = refrain_shared::error::UserMessage::new(
         "TOO_MANY_QUARANTINED",
-        format!("{set_aside} of {records} records of {} in one page could not be read.", plan.api_name),
+        format!("{set_aside} of {records} records of {}, read together, could not be kept.", plan.api_name),
         "Their values do not have the types that Salesforce describes.",
-        "Look at the object's quarantine, then start its sync again.",
+        "Look at the object's quarantine and mend it in Salesforce, or let more of them pass by quarantine_percent in the object's settings; then press Sync now. It goes on after them, and what is set aside is tried again when the types are others.",
     );
     Err(JobError {
         step: Step::Transform,
@@ -210,7 +272,7 @@ pub async fn commit(
     let now = context.clock.now();
     let failed = |error: &refrain_shared::storage::StoreError| JobError::of(Step::Load, error, now);
     let mut counts = prepared.transformed.counts;
-    counts.api_calls = plan.lane.attempts_taken();
+    counts.api_calls = plan.lane.as_ref().map_or(0, |lane| lane.attempts_taken());
     tally.calls += counts.api_calls;
     tally.calls_counted += counts.api_calls;
     tally.pages += prepared.pages;
@@ -226,7 +288,9 @@ pub async fn commit(
             field_set: plan.transform.fields.id,
             parents: &plan.parents,
             rows: prepared.transformed.rows,
+            kept: prepared.kept,
             quarantined: prepared.transformed.quarantined,
+            retried: prepared.retried,
             read_at: prepared.read_at,
             counts,
             moves,
@@ -243,5 +307,28 @@ pub async fn commit(
         metrics::counter!(names::RECORDS, "outcome" => outcome)
             .increment(u64::try_from(records).unwrap_or(0));
     }
-    Ok(())
+    check_share(plan, prepared.set_aside, prepared.read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_much;
+
+    #[test]
+    fn few_records_prove_nothing_and_many_by_their_share() {
+        for (set_aside, records, percent, parks) in [
+            (19, 19, 5, false),
+            (10, 20, 5, false),
+            (11, 20, 5, true),
+            (99, 199, 5, false),
+            (10, 200, 5, false),
+            (11, 200, 5, true),
+            (1, 200, 0, true),
+            (0, 2_000, 0, false),
+            (150, 200, 80, false),
+            (200, 200, 100, false),
+        ] {
+            assert_eq!(is_too_much(set_aside, records, percent), parks, "{set_aside} of {records}");
+        }
+    }
 }

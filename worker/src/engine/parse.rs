@@ -7,10 +7,13 @@ use std::collections::hash_map::Entry;
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::{ContentHash, CryptoError};
 use refrain_shared::ids::SalesforceId;
+use refrain_shared::record::shape::shape_at;
 use refrain_shared::record::{
     Columns, PageRecords, ReadOrder, RecordProblem, RecordState, StateReason, canonicalize, canonicalize_row,
+    canonicalize_texts,
 };
 use refrain_shared::salesforce::results;
+use refrain_shared::storage::content::retried::SetAsideRecord;
 use refrain_shared::storage::page_commit::QuarantineRow;
 use refrain_shared::storage::records::payload_row_key;
 use serde_json::value::RawValue;
@@ -99,6 +102,27 @@ impl Parsed {
         Ok(count)
     }
 
+    /// Adds a record that was set aside before, if it can be kept now; gives whether.
+    pub fn add_again(
+        &mut self,
+        plan: &TransformPlan,
+        set_aside: &SetAsideRecord,
+    ) -> Result<bool, serde_json::Error> {
+        // A field that is read since then it does not have: what is read back brings the record with it.
+        let has =
+            |path: &str| set_aside.fields.iter().any(|fields| fields.iter().any(|field| field.path == path));
+        if !plan.fields.fields().iter().all(|field| has(&field.path)) {
+            return Ok(false);
+        }
+        let read = match serde_json::from_slice::<HashMap<String, Option<String>>>(&set_aside.raw) {
+            // A row of results is texts alone; a record of an answer holds its attributes.
+            Ok(texts) => canonicalize_texts(&texts, &plan.fields, &mut self.records),
+            Err(_) => canonicalize(serde_json::from_slice(&set_aside.raw)?, &plan.fields, &mut self.records),
+        };
+        let kept = read.and_then(|()| head(plan, &self.records, self.records.len() - 1, set_aside.read_at));
+        Ok(kept.map(|head| self.keep(head)).is_ok())
+    }
+
     fn add_one<'a>(
         &mut self,
         plan: &TransformPlan,
@@ -183,6 +207,7 @@ fn set_aside(plan: &TransformPlan, raw: &str, problem: &RecordProblem) -> Result
         reason: problem.code(),
         field: problem.field().map(str::to_owned),
         payload,
+        sample: problem.field().and_then(|path| shape_at(raw, path)),
     })
 }
 

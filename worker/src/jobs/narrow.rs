@@ -47,7 +47,8 @@ pub async fn narrow(
         | Kind::Expire
         | Kind::Reproject
         | Kind::Follow
-        | Kind::Refresh => {}
+        | Kind::Refresh
+        | Kind::Retry => {}
     }
     let scope = TenantScope::leased(lease.tenant);
     let inputs = plan_inputs(&context.db, &scope, lease.object).await?;
@@ -86,7 +87,8 @@ pub async fn narrow(
                 | Kind::Expire
                 | Kind::Reproject
                 | Kind::Follow
-                | Kind::Refresh => {
+                | Kind::Refresh
+                | Kind::Retry => {
                     let progress = Progress { cut: true, ..progress };
                     job_touch(tx.sql(), lease, Some(&stored(&progress))).await?;
                     job_end(tx.sql(), lease, &JobEnd::More, report).await?;
@@ -127,7 +129,8 @@ fn window(
         | Kind::Expire
         | Kind::Reproject
         | Kind::Follow
-        | Kind::Refresh => None,
+        | Kind::Refresh
+        | Kind::Retry => None,
         // A part that ends at the watermark or before it would not bring the watermark on.
         Kind::Incremental => next_window(&inputs.checkpoint, &inputs.settings, context.clock.now())
             .zip(inputs.checkpoint.watermark)

@@ -21,6 +21,7 @@ mod grants;
 mod known_defects;
 mod linked_paths;
 mod narrowing;
+mod quarantine;
 mod reproject;
 mod resync;
 mod retention;

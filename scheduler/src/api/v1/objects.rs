@@ -292,6 +292,10 @@ fn checked_settings(settings: Option<ObjectSettings>) -> Result<Option<ObjectSet
             "settings.refresh_hours is not between 1 and 720.",
             "Give a number of hours from 1 to 720, or leave it out for 24.",
         )),
+        Some(settings) if settings.quarantine_percent > 100 => Err(ApiError::invalid(
+            "settings.quarantine_percent is above 100.",
+            "Give a share from 0 to 100, or leave it out for 5.",
+        )),
         settings => Ok(settings),
     }
 }

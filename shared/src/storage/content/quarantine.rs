@@ -20,6 +20,12 @@ pub struct SetAside {
     pub field: Option<String>,
     /// When it was read.
     pub read_at: Timestamp,
+    /// The shape of the value at fault.
+    pub sample: Option<String>,
+    /// How often it was tried again.
+    pub tries: i32,
+    /// When it was tried last.
+    pub tried_at: Option<Timestamp>,
 }
 
 /// In the order of their keys, after the cursor.
@@ -30,7 +36,7 @@ pub async fn quarantine_list(
     limit: u16,
 ) -> Result<Vec<SetAside>, StoreError> {
     const SQL: &str = "-- quarantine_list
-        SELECT connection_id, object_id, record_id, reason, field, read_at FROM quarantine
+        SELECT connection_id, object_id, record_id, reason, field, read_at, sample, tries, tried_at FROM quarantine
          WHERE tenant_id = $1
            AND ($2::uuid IS NULL OR (connection_id, object_id, record_id) > ($2, $3::int, $4::text))
          ORDER BY connection_id, object_id, record_id LIMIT $5";
@@ -60,6 +66,9 @@ pub async fn quarantine_list(
             reason: row.get(3),
             field: row.get(4),
             read_at: row.get(5),
+            sample: row.get(6),
+            tries: row.get(7),
+            tried_at: row.get(8),
         })
         .collect())
 }

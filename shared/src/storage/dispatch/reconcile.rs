@@ -3,7 +3,7 @@
 //! once its history is here two more, which find what was deleted; any other has no job. Once it is described it has one
 //! that reads it again for values that are not its own, and its connection one that follows the parents of such values.
 //! Objects of tickets have one that lets tickets go, as long as any may be here. Files are judged anew where their policy
-//! changed, and what is here is projected anew where its mapping did. Takes no input; comparing once more changes nothing.
+//! changed, what is here is projected anew where its mapping did, and what was set aside is tried again by another build. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -17,7 +17,8 @@ use crate::retention;
 pub struct Reconciled {
     /// Checkpoints made.
     pub checkpoints: u64,
-    /// Standing jobs made, and jobs that judge files by another policy or project by another mapping.
+    /// Standing jobs made, jobs that judge files by another policy or project by another mapping, and those that try again
+    /// under another build what was set aside.
     pub jobs: u64,
     /// Jobs removed: their object sync is disabled or gone.
     pub removed: u64,
@@ -99,6 +100,14 @@ const DERIVED: &str = "-- derived_jobs_reconcile
      ORDER BY w.unique_key, w.object_id
     ON CONFLICT (unique_key) DO NOTHING";
 
+// Another build may keep what the one that tried last could not. While workers of that one still run it may be theirs again.
+const OTHER_BUILD: &str = "-- retry_jobs_reconcile
+    UPDATE jobs j SET available_at = now(), params = params || jsonb_build_object('wanted', now()), updated_at = now()
+     WHERE j.kind = $1 AND j.state = 0 AND j.available_at > now() AND j.progress->>'version' <> ''
+       AND EXISTS (SELECT FROM workers w WHERE w.seen_at > now() - interval '30 seconds')
+       AND NOT EXISTS (SELECT FROM workers w WHERE w.seen_at > now() - interval '30 seconds'
+                          AND w.version = j.progress->>'version')";
+
 const REMOVED: &str = "-- jobs_remove_unwanted
     DELETE FROM jobs j
      WHERE j.state <> 2 AND j.object_id IS NOT NULL
@@ -171,13 +180,17 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
         .execute(DERIVED, &[&Kind::Follow.word(), &Kind::Refresh.word(), &Class::Derived.number()])
         .await
         .map_err(StoreError::at("derived_jobs_reconcile"))?;
+    let retried = client
+        .execute(OTHER_BUILD, &[&Kind::Retry.word()])
+        .await
+        .map_err(StoreError::at("retry_jobs_reconcile"))?;
     let removed = client
         .execute(REMOVED, &[&Kind::local_words()])
         .await
         .map_err(StoreError::at("jobs_remove_unwanted"))?;
     Ok(Reconciled {
         checkpoints,
-        jobs: jobs + following + judged + reprojected + expiring + derived,
+        jobs: jobs + following + judged + reprojected + expiring + derived + retried,
         removed,
         orgs,
     })
