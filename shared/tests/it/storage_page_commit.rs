@@ -65,11 +65,17 @@ async fn a_page_commit_makes_rows_checkpoint_job_and_feed_last_together() {
         json!({"records_read": 6, "written": 2, "unchanged": 2, "superseded": 1, "quarantined": 1, "suppressed": 0,
                "late": 1, "api_calls": 3, "watermark": at(30).timestamp()})
     );
-    let job =
-        "SELECT state, reason, lease_until, available_at > now() + interval '50 minutes' AS later FROM jobs";
+    let job = "SELECT state, reason, lease_until, available_at > now() + interval '50 minutes' AS later FROM jobs WHERE kind <> 'retry'";
     assert_eq!(
         acme.look_one(job).await,
         json!({"state": 0, "reason": "cadence", "lease_until": null, "later": true})
+    );
+    let again =
+        "SELECT state, available_at > now() + interval '23 hours' AS later FROM jobs WHERE kind = 'retry'";
+    assert_eq!(
+        acme.look_one(again).await,
+        json!({"state": 0, "later": true}),
+        "what was set aside has a job"
     );
     assert_eq!(
         acme.look_one("SELECT outcome, pages, written FROM job_attempts").await,

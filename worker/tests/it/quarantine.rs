@@ -68,6 +68,10 @@ async fn balances(world: &World) {
     let amiss = "SELECT count(*) FROM checkpoints c WHERE quarantined < (SELECT count(*) FROM quarantine q WHERE q.object_id = c.object_id)
                      OR records_read <> written + unchanged + superseded + quarantined + suppressed + expired";
     assert_eq!(world.value(amiss).await, "0");
+    // Counted twice, apart: by the page commits, and by the attempts of whatever kind of job.
+    let read =
+        "SELECT (SELECT sum(records_read) FROM checkpoints) - (SELECT sum(records_read) FROM job_attempts)";
+    assert_eq!(world.value(read).await, "0");
 }
 
 #[tokio::test]
