@@ -24,8 +24,11 @@ fn shape(value: &Value) -> String {
     }
 }
 
+/// Whether a character is of a kind.
+type Is = fn(char) -> bool;
+
 fn text_shape(text: &str) -> String {
-    let kinds: [(&str, fn(char) -> bool); 5] = [
+    let kinds: [(&str, Is); 5] = [
         ("letters", char::is_alphabetic),
         ("digits", char::is_numeric),
         ("spaces", |c| c.is_whitespace()),

@@ -60,7 +60,7 @@ pub async fn set_aside_next(
             let id: String = row.get(0);
             let raw = keys.open("quarantine.payload", &payload_row_key(key, &id), row.get(3))?;
             let fields = row.get::<_, Option<i32>>(2).and_then(|set| sets.get(&set)).cloned();
-            Ok(SetAsideRecord { key: id, read_at: row.get(1), fields, raw: raw.to_vec() })
+            Ok(SetAsideRecord { key: id, read_at: row.get(1), fields, raw })
         })
         .collect()
 }
