@@ -185,6 +185,8 @@ pub struct Checkpoint {
     pub scope_from: Option<Timestamp>,
     /// Windows are read in the order of ids: the cursor bounds them and cannot order them.
     pub by_id: bool,
+    /// A person called the rest of history off when `history_days` was this; 0 for all of it.
+    pub called_off: Option<u32>,
 }
 
 /// From where history is wanted now; `None` for all of it.
@@ -194,7 +196,8 @@ pub fn wanted_from(settings: &ObjectSettings, now: Timestamp) -> Option<Timestam
 }
 
 /// Whether more of history is wanted than was planned for: from where on, if so. What was asked for in days moves on
-/// with the clock and never asks for more by itself.
+/// with the clock and never asks for more by itself. What a person called off is not wanted until somebody asks for another
+/// part of history.
 #[must_use]
 pub fn wanted_further_back(
     checkpoint: &Checkpoint,
@@ -202,6 +205,9 @@ pub fn wanted_further_back(
     now: Timestamp,
 ) -> Option<Option<Timestamp>> {
     let planned = checkpoint.scope_from?;
+    if checkpoint.called_off == Some(settings.history_days.unwrap_or(0)) {
+        return None;
+    }
     match wanted_from(settings, now) {
         Some(wanted) if wanted >= planned => None,
         wanted => Some(wanted),

@@ -20,6 +20,7 @@ fn checkpoint(watermark: Option<i64>) -> Checkpoint {
         position: None,
         scope_from: None,
         by_id: false,
+        called_off: None,
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Asked {
 pub struct RefreshProgress {
     /// When everything was last read again, by the moment at which that began.
     pub last: Option<Timestamp>,
+    /// A person called it off then: what was asked for before is not done, and the schedule counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<Timestamp>,
     /// So many ids are asked for at once, where fewer than usual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub each: Option<usize>,
@@ -84,10 +87,11 @@ impl RefreshProgress {
         loaded_at: Option<Timestamp>,
         asked: Asked,
     ) -> Option<Timestamp> {
-        let asked = asked.wanted.filter(|wanted| self.last.is_none_or(|last| last < *wanted));
+        let done = self.last.max(self.put_off);
+        let asked = asked.wanted.filter(|wanted| done.is_none_or(|done| done < *wanted));
         let every = every.and_then(|every| TimeDelta::from_std(every).ok());
         // While it is being loaded there is nothing to be done.
-        let by_schedule = every.zip(self.last.max(loaded_at)).map(|(every, last)| last + every);
+        let by_schedule = every.zip(self.last.max(loaded_at)).map(|(every, last)| self.put_off.map_or(last, |off| last.max(off)) + every);
         asked.or(by_schedule)
     }
 

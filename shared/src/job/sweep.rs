@@ -52,6 +52,17 @@ pub struct SweepProgress {
     pub looks: u32,
     /// It was decided that they go, for a reason that is stored by its number.
     pub removes: Option<i16>,
+    /// A person called it off: what it set down is cleared, and the next one begins in its time.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cancelled: bool,
+    /// It begins when the first load is done.
+    #[serde(skip_serializing_if = "is_false")]
+    pub after_load: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives fields by reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Default for SweepProgress {
@@ -71,6 +82,8 @@ impl Default for SweepProgress {
             missing_at: None,
             looks: 0,
             removes: None,
+            cancelled: false,
+            after_load: false,
         }
     }
 }
@@ -80,6 +93,12 @@ impl SweepProgress {
     #[must_use]
     pub fn over(&self) -> Self {
         Self { last: self.began.or(self.last), ..Self::default() }
+    }
+
+    /// After it was called off.
+    #[must_use]
+    pub fn called_off(&self) -> Self {
+        Self { last: self.last, after_load: self.after_load, ..Self::default() }
     }
 
     /// The reason for which the missing are being removed.

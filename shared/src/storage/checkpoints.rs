@@ -60,6 +60,8 @@ pub struct PlanInputs {
     pub described_at: Option<Timestamp>,
     /// A person wants what is stamped since then to be read once more; only where nothing else of history is being read.
     pub resync_from: Option<Timestamp>,
+    /// History begins later than it was to, and what belongs to the tickets that are here is to be read from before.
+    pub closes: bool,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -93,7 +95,8 @@ pub async fn plan_inputs(
                (SELECT NOT (x->>'sortable')::bool FROM jsonb_array_elements(d.body->'fields') x
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
                c.org_checked_at,
-               CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END
+               CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END,
+               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close'
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -142,11 +145,13 @@ pub async fn plan_inputs(
             position: position(row.get(17), row.get(18)),
             scope_from: row.get(23),
             by_id: row.get::<_, Option<bool>>(24).unwrap_or(false),
+            called_off: row.get::<_, Option<i32>>(28).and_then(|days| u32::try_from(days).ok()),
         },
         field_set: field_set_id.zip(fields).map(|(id, fields)| FieldSet::new(id, fields.0)),
         described_for: described_for.map(|linked| linked.0),
         described_at: row.get(25),
         resync_from: row.get(27),
+        closes: row.get::<_, Option<bool>>(29).unwrap_or(false),
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
 }
@@ -243,6 +248,8 @@ pub async fn describe_store(
             .await
             .map_err(StoreError::at("tenant_gate_raise_kinds"))?;
     }
+    // Whoever lost the job plans nothing any more: the object may have begun anew meanwhile.
+    job_touch(tx.sql(), lease, None).await?;
     tx.sql()
         .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
         .await
@@ -348,9 +355,11 @@ pub async fn history_again(
 /// covered stay: to readers nothing changes but what is repaired.
 pub async fn resync_begin(tx: &TenantTx<'_>, lease: &Lease, slices: &[SliceJob]) -> Result<(), StoreError> {
     // Not where more of history came to be read meanwhile: its own slices must not be lost, and the wish waits for them.
+    // Nor where it was called off.
     const SQL: &str = "-- checkpoint_resync
         UPDATE checkpoints SET generation = generation + 1, open_slices = $2, wish = NULL, updated_at = now()
-         WHERE object_id = $1 AND state = 'current' AND open_slices = '[]' RETURNING generation";
+         WHERE object_id = $1 AND state = 'current' AND open_slices = '[]' AND wish->>'what' = 'resync' RETURNING generation";
+    job_touch(tx.sql(), lease, None).await?;
     let row = tx
         .sql()
         .query_opt(SQL, &[&lease.object.0, &Json(open_slices(slices))])
@@ -360,7 +369,8 @@ pub async fn resync_begin(tx: &TenantTx<'_>, lease: &Lease, slices: &[SliceJob])
     slice_jobs_insert(tx, lease, row.get(0), slices).await
 }
 
-/// Lets history reach further back: more open slices, and one job for each.
+/// Lets history reach further back: more open slices, and one job for each. What a person called off stays so beyond what
+/// a resync asks for.
 pub async fn scope_extend(
     tx: &TenantTx<'_>,
     lease: &Lease,
@@ -371,16 +381,32 @@ pub async fn scope_extend(
     const SQL: &str = "-- checkpoint_scope_extend
         UPDATE checkpoints
            SET scope_from = coalesce($2::timestamptz, '-infinity'), open_slices = open_slices || $3::jsonb, expected = expected + $4,
+               called_off = CASE WHEN wish IS NOT NULL THEN called_off END,
                state = CASE WHEN $3::jsonb = '[]'::jsonb THEN state ELSE 'loading' END,
                covered_from = CASE WHEN open_slices || $3::jsonb = '[]'::jsonb THEN coalesce($2::timestamptz, '-infinity') ELSE covered_from END,
                updated_at = now()
          WHERE object_id = $1 RETURNING generation";
+    job_touch(tx.sql(), lease, None).await?;
     let row = tx
         .sql()
         .query_one(SQL, &[&lease.object.0, &scope_from, &Json(open_slices(slices)), &expected])
         .await
         .map_err(StoreError::at("checkpoint_scope_extend"))?;
     slice_jobs_insert(tx, lease, row.get(0), slices).await
+}
+
+/// Reads, of what belongs to tickets that are here, what is from before where history begins now: once, after a load that
+/// was called off.
+pub async fn history_close(
+    tx: &TenantTx<'_>,
+    lease: &Lease,
+    parents: &ParentObjects,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- checkpoint_close
+        UPDATE checkpoints SET wish = NULL, updated_at = now() WHERE object_id = $1 AND wish->>'what' = 'close'";
+    job_touch(tx.sql(), lease, None).await?;
+    let closed = tx.sql().execute(SQL, &[&lease.object.0]).await.map_err(StoreError::at("checkpoint_close"))?;
+    if closed == 1 { related_at_first_plan(tx, lease, parents).await } else { Ok(()) }
 }
 
 /// Lets the window that is being read end earlier; what it leaves out is read after it.

@@ -69,7 +69,10 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     };
     let turn = Turn { job: &job, plan: Arc::new(plan), slice, rows };
     if !progress.loaded && !slice_is_open(&job.context.db, job.lease, &turn.slice).await.map_err(failed)? {
-        // History was cut anew meanwhile.
+        // History was cut anew meanwhile, or called off.
+        if let Some(since) = progress.making_since {
+            remove_unheard(&job, since).await?;
+        }
         if let Some(address) = progress.running.as_ref().and_then(address_of) {
             put_away(&job, address).await?;
         }

@@ -19,8 +19,8 @@ use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, resync_begin,
-    scope_extend,
+    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, history_close,
+    resync_begin, scope_extend,
 };
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
@@ -217,6 +217,27 @@ pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<()
     tx.commit().await.map_err(failed)?;
     tracing::info!(object = %job.inputs.api_name, rows, slices = slices.len(), "history reaches further back");
     Ok(())
+}
+
+/// A resync from before what was called off brings that back, as far as history is wanted.
+pub async fn beyond_called_off(job: &Job<'_>, from: Timestamp) -> Result<(), JobError> {
+    let checkpoint = &job.inputs.checkpoint;
+    let wanted = wanted_from(&job.inputs.settings, job.context.clock.now());
+    let from = wanted.map_or(from, |wanted| wanted.max(from));
+    if checkpoint.called_off.is_some() && checkpoint.scope_from.is_some_and(|begins| from < begins) {
+        further_back(job, Some(from)).await?;
+    }
+    Ok(())
+}
+
+/// Reads what belongs to the tickets that are here, from before where history begins since it was called off.
+pub async fn close(job: &Job<'_>) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let scope = TenantScope::leased(job.lease.tenant);
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    history_close(&tx, job.lease, &job.inputs.parents).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)
 }
 
 /// Plans what is stamped since `from`, up to the watermark, to be read once more beside all that goes on.

@@ -46,7 +46,11 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
     if let Some(wanted) = wanted_further_back(checkpoint, settings, job.context.clock.now()) {
         first_plan::further_back(&job, wanted).await?;
     }
+    if job.inputs.closes {
+        first_plan::close(&job).await?;
+    }
     if let Some(from) = job.inputs.resync_from {
+        first_plan::beyond_called_off(&job, from).await?;
         first_plan::resync(&job, from).await?;
     }
     match pass(&job, tally).await {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use refrain_shared::clock::Timestamp;
+use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{Class, JobEnd, Kind};
 use refrain_shared::job::related::Related;
 use refrain_shared::job::removal::{Found, Log, Removal, decide};
@@ -42,6 +43,9 @@ use crate::engine::{ReadPlan, Tally};
 use crate::error::{JobError, Step};
 use look::Looked;
 
+/// A sweep that is to come after a load looks this often whether that is done.
+const LOADING: Duration = Duration::from_secs(60);
+
 /// A sweep under way.
 struct Sweep<'a> {
     job: &'a Job<'a>,
@@ -59,11 +63,14 @@ struct Sweep<'a> {
 /// Sweeps on from where the last commit left off.
 pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
-    if let Some(end) = not_ready(job.inputs.checkpoint.state) {
-        return Ok(Left::Open(end));
-    }
+    let state = job.inputs.checkpoint.state;
     let made: Swept = read(&job.lease.params, "when an object was wanted").map_err(failed)?;
     let progress: SweepProgress = read(&job.lease.progress, "a job's progress").map_err(failed)?;
+    let loads = progress.after_load && matches!(state, SyncState::New | SyncState::Loading);
+    let rests = if loads { Some(wait(LOADING, "loading")) } else { not_ready(state) };
+    if let Some(end) = rests.clone().filter(|_| !progress.cancelled) {
+        return Ok(Left::Open(end));
+    }
     let Some(plan) = ReadPlan::new(job.lease, &job.lane, job.view.clone(), &job.inputs) else {
         return Err(not_described(&job));
     };
@@ -77,7 +84,14 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
         taken: 0,
         started: Instant::now(),
     };
-    let end = sweep.go_on(tally).await;
+    let end = match (sweep.progress.cancelled, rests) {
+        (true, rests) => {
+            let next = wait(every(&job.inputs.settings), "cadence");
+            let after_load = sweep.progress.after_load.then_some(JobEnd::More);
+            sweep.call_off().await.map(|()| rests.or(after_load).unwrap_or(next))
+        }
+        (false, _) => sweep.go_on(tally).await,
+    };
     sweep.count_calls();
     tally.calls += sweep.taken;
     let end = end?;
@@ -138,12 +152,25 @@ impl Sweep<'_> {
         }
     }
 
+    /// Puts its Bulk job away and clears what it set down.
+    async fn call_off(&mut self) -> Result<(), JobError> {
+        self.put_scan_away().await?;
+        let mut client = self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
+        let tx = TenantTx::begin(&mut client, &self.scope).await.map_err(|e| self.failed(&e))?;
+        missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
+        scanned_clear(&tx, self.key, (None, None), &[]).await.map_err(|e| self.failed(&e))?;
+        self.progress = self.progress.called_off();
+        tracing::info!(object = %self.plan.api_name, "a sweep was called off");
+        self.commit(tx).await
+    }
+
     async fn begin(&mut self) -> Result<(), JobError> {
         let scan = self.new_scan().await?;
         let mut client = self.job.context.db.tenant().await.map_err(|e| self.failed(&e))?;
         let tx = TenantTx::begin(&mut client, &self.scope).await.map_err(|e| self.failed(&e))?;
         missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
         scanned_clear(&tx, self.key, (None, None), &[]).await.map_err(|e| self.failed(&e))?;
+        self.progress.after_load = false;
         self.progress.began = Some(self.job.context.clock.now());
         self.progress.scan = scan;
         self.commit(tx).await

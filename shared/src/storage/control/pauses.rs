@@ -45,6 +45,15 @@ impl Level {
         .text()
     }
 
+    /// The connection, or the object, that a statement is bound to; neither for all of the tenant.
+    pub(in crate::storage) fn columns(self) -> (Option<String>, Option<i32>) {
+        match self {
+            Self::Tenant => (None, None),
+            Self::Connection(id) => (Some(id.0.to_string()), None),
+            Self::Object(id) => (None, Some(id.0)),
+        }
+    }
+
     /// The event of something done at this level.
     #[must_use]
     pub fn event(self, scope: &TenantScope, action: Action) -> Event {

@@ -56,12 +56,7 @@ pub async fn resync_wish(
             UPDATE checkpoints c SET wish = jsonb_build_object('what', 'resync', 'from', $4::timestamptz), updated_at = now()
               FROM seen s WHERE c.object_id = s.object_id AND s.why IS NULL RETURNING c.object_id)
         SELECT s.object_id, s.why FROM seen s LEFT JOIN wished w USING (object_id) ORDER BY s.object_id";
-    let (connection, object) = match level {
-        Level::Tenant => (None, None),
-        Level::Connection(id) => (Some(id.0.to_string()), None),
-        Level::Object(id) => (None, Some(id.0)),
-    };
-    let tenant = scope.tenant().0;
+    let (tenant, (connection, object)) = (scope.tenant().0, level.columns());
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     // Jobs before checkpoints, as every commit locks them. One that is due for nothing asks nothing twice.

@@ -1,5 +1,7 @@
 //! A person's "sync now": the standing jobs that follow changes and deletions become due, or run once more after this run.
 
+use serde_json::json;
+
 use super::super::audit::audit_write;
 use super::super::error::StoreError;
 use super::super::pool::Database;
@@ -46,9 +48,12 @@ pub async fn object_trigger(
          WHERE tenant_id = $1 AND object_id = $2
            AND (state = 3 OR kind IN ('incremental', 'deleted') OR (kind = 'sweep' AND $3::bool) OR (kind = 'refresh' AND $4::bool))
         RETURNING kind = 'incremental', state = 2";
+    // As it was: a part that is read once more is here, what is covered reaches back as far as is wanted all the while.
     const CHECKPOINT: &str = "-- checkpoint_unpark
         UPDATE checkpoints SET ask = NULL, updated_at = now(),
-               state = CASE WHEN loaded_at IS NOT NULL THEN 'current' WHEN watermark_at IS NOT NULL THEN 'loading' ELSE 'new' END
+               state = CASE WHEN watermark_at IS NULL THEN 'new'
+                            WHEN open_slices <> '[]' AND (loaded_at IS NULL OR covered_from > scope_from) THEN 'loading'
+                            WHEN loaded_at IS NOT NULL THEN 'current' ELSE 'loading' END
          WHERE tenant_id = $1 AND object_id = $2 AND state IN ('parked', 'absent')";
     let tenant = scope.tenant().0;
     let mut client = db.control().await?;
@@ -60,7 +65,8 @@ pub async fn object_trigger(
         .map_err(StoreError::at("object_trigger"))?;
     tx.execute(CHECKPOINT, &[&tenant, &object.0]).await.map_err(StoreError::at("checkpoint_unpark"))?;
     let action = if also.sweep { Action::SyncVerify } else { Action::SyncNow };
-    audit_write(&tx, scope.tenant(), &Event::of(scope, action).object(object)).await?;
+    let event = Event::of(scope, action).object(object).details(json!({ "refresh": also.refresh }));
+    audit_write(&tx, scope.tenant(), &event).await?;
     tx.commit().await.map_err(StoreError::at("commit"))?;
     Ok(match rows.iter().find(|row| row.get::<_, bool>(0)) {
         None => Trigger::NotYet,

@@ -66,6 +66,18 @@ impl Sweep<'_> {
         }
     }
 
+    /// Takes away at Salesforce what a scan that is not wanted any more has there.
+    pub(super) async fn put_scan_away(&self) -> Result<(), JobError> {
+        let bulk = self.bulk();
+        if let Some(since) = bulk.making_since {
+            remove_unheard(self.job, since).await?;
+        }
+        match bulk.running.as_ref().and_then(address_of) {
+            Some(address) => put_away(self.job, address).await,
+            None => Ok(()),
+        }
+    }
+
     fn bulk(&self) -> BulkProgress {
         self.progress.scan.as_ref().map(|scan| scan.bulk.clone()).unwrap_or_default()
     }
