@@ -91,7 +91,9 @@ impl RefreshProgress {
         let asked = asked.wanted.filter(|wanted| done.is_none_or(|done| done < *wanted));
         let every = every.and_then(|every| TimeDelta::from_std(every).ok());
         // While it is being loaded there is nothing to be done.
-        let by_schedule = every.zip(self.last.max(loaded_at)).map(|(every, last)| self.put_off.map_or(last, |off| last.max(off)) + every);
+        let by_schedule = every
+            .zip(self.last.max(loaded_at))
+            .map(|(every, last)| self.put_off.map_or(last, |off| last.max(off)) + every);
         asked.or(by_schedule)
     }
 

@@ -5,8 +5,10 @@ use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
+use super::related::related_at_first_plan;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
 use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
@@ -405,7 +407,8 @@ pub async fn history_close(
     const SQL: &str = "-- checkpoint_close
         UPDATE checkpoints SET wish = NULL, updated_at = now() WHERE object_id = $1 AND wish->>'what' = 'close'";
     job_touch(tx.sql(), lease, None).await?;
-    let closed = tx.sql().execute(SQL, &[&lease.object.0]).await.map_err(StoreError::at("checkpoint_close"))?;
+    let closed =
+        tx.sql().execute(SQL, &[&lease.object.0]).await.map_err(StoreError::at("checkpoint_close"))?;
     if closed == 1 { related_at_first_plan(tx, lease, parents).await } else { Ok(()) }
 }
 

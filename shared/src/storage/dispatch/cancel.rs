@@ -98,7 +98,8 @@ pub async fn work_cancel(
         rows.iter().filter_map(|row| cancelled(row.get(0), row.get(1))).collect();
     cancelled.sort_unstable();
     if !cancelled.is_empty() {
-        let words: Vec<&str> = WHATS.into_iter().filter(|word| cancelled.iter().any(|one| one.what == *word)).collect();
+        let words: Vec<&str> =
+            WHATS.into_iter().filter(|word| cancelled.iter().any(|one| one.what == *word)).collect();
         let details = json!({ "level": level.word(), "cancelled": cancelled.len(), "what": words });
         let event = level.event(scope, Action::ControlCancel).details(details);
         audit_write(&tx, scope.tenant(), &event).await?;

@@ -29,11 +29,7 @@ pub enum Reset {
 }
 
 /// Lets an object, which the caller knows to be the tenant's, begin anew. An audit event tells of it, unless it is refused.
-pub async fn object_reset(
-    db: &Database,
-    scope: &TenantScope,
-    object: ObjectId,
-) -> Result<Reset, StoreError> {
+pub async fn object_reset(db: &Database, scope: &TenantScope, object: ObjectId) -> Result<Reset, StoreError> {
     // What is read of single records goes on: nothing else would lead to them again. So does the log of deletions.
     let jobs = format!(
         "-- jobs_reset
@@ -77,14 +73,15 @@ pub async fn object_reset(
     // Jobs before checkpoints, as every commit locks them.
     tx.execute(&jobs, &[&tenant, &object.0]).await.map_err(StoreError::at("jobs_reset"))?;
     let row = tx.query_opt(CHECKPOINT, &[&tenant, &object.0]).await;
-    let refused = match row.map_err(StoreError::at("checkpoint_reset"))?.map(|row| row.get::<_, Option<String>>(0)) {
-        None => Some(Reset::NotBegun),
-        Some(why) => match why.as_deref() {
-            None => None,
-            Some("disabled") => Some(Reset::Disabled),
-            Some(_) => Some(Reset::FoundByOthers),
-        },
-    };
+    let refused =
+        match row.map_err(StoreError::at("checkpoint_reset"))?.map(|row| row.get::<_, Option<String>>(0)) {
+            None => Some(Reset::NotBegun),
+            Some(why) => match why.as_deref() {
+                None => None,
+                Some("disabled") => Some(Reset::Disabled),
+                Some(_) => Some(Reset::FoundByOthers),
+            },
+        };
     if let Some(refused) = refused {
         tx.rollback().await.map_err(StoreError::at("rollback"))?;
         return Ok(refused);
