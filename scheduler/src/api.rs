@@ -66,8 +66,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        audit, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine, records,
-        resyncs, retention, status, tenants, tickets, verifications,
+        audit, cancels, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine,
+        records, resyncs, retention, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -117,6 +117,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/resync", post(resyncs::tenant))
         .route("/v1/tenants/{tenant}/connections/{connection}/resync", post(resyncs::connection))
         .route("/v1/tenants/{tenant}/objects/{object}/resync", post(resyncs::object))
+        .route("/v1/tenants/{tenant}/cancel", post(cancels::tenant))
+        .route("/v1/tenants/{tenant}/connections/{connection}/cancel", post(cancels::connection))
+        .route("/v1/tenants/{tenant}/objects/{object}/cancel", post(cancels::object))
+        .route("/v1/tenants/{tenant}/objects/{object}/reset", post(cancels::reset))
         .route("/v1/tenants/{tenant}/audit", get(audit::list))
         .route("/v1/tenants/{tenant}/audit/verify", get(audit::verify))
         .fallback(async || ApiError::no_such_operation())

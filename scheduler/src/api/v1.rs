@@ -1,6 +1,7 @@
 //! Version 1: one file a resource. Changes to it are additions only.
 
 pub mod audit;
+pub mod cancels;
 pub mod changes;
 pub mod connections;
 pub mod files;

@@ -171,6 +171,19 @@ pub(super) enum SyncCommand {
         #[arg(long)]
         from: String,
     },
+    /// Call off what is being read beside changes: first loads, more of history, resyncs, sweeps, reading again.
+    Cancel {
+        #[command(flatten)]
+        at: control::At,
+    },
+    /// Let one object begin anew: its first load is planned again, and what is here stays readable.
+    Reset {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// The object sync (obj_…).
+        object: String,
+    },
     /// Read one record now, with everything that belongs to it.
     Record {
         /// The tenant (ten_…).
@@ -333,6 +346,8 @@ pub(super) async fn sync(api: &ApiArguments, command: SyncCommand) -> Result<(),
             print(api, &answer, std::slice::from_ref(&answer), &[("OUTCOME", "outcome")]);
         }
         SyncCommand::Resync { at, from } => control::resync(api, &at, &from).await?,
+        SyncCommand::Cancel { at } => control::cancel(api, &at).await?,
+        SyncCommand::Reset { tenant, object } => control::reset(api, &tenant, &object).await?,
         SyncCommand::Record { tenant, connection, record } => {
             let path = format!("/v1/tenants/{tenant}/connections/{connection}/records/sync");
             let answer = ask(api, Method::POST, &path, Some(&json!({ "record": record }))).await?;

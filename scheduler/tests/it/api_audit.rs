@@ -68,6 +68,12 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
         world.sql("UPDATE checkpoints SET state = 'current', watermark_at = now(), covered_from = '-infinity', scope_from = '-infinity', wish = NULL").await;
         done(Method::POST, &path, json!({ "from": "2026-01-01T00:00:00Z" }), "control.resync").await;
     }
+    let slice = r#"[{"lo": "2026-01-01T00:00:00Z", "hi": "2026-02-01T00:00:00Z"}]"#;
+    for path in ["/cancel".to_owned(), format!("{connection}/cancel"), format!("/objects/{object}/cancel")] {
+        world.sql(&format!("UPDATE checkpoints SET open_slices = '{slice}'")).await;
+        done(Method::POST, &path, json!({}), "control.cancel").await;
+    }
+    done(Method::POST, &format!("/objects/{object}/reset"), json!({}), "control.reset").await;
     let reader = json!({ "name": "Bob", "role": "tenant_reader" });
     let reader = done(Method::POST, "/keys", reader, "key.create").await;
     let gone = format!("/keys/{}", reader["id"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! Pause, resume and resync through the API: at each level, told in the status and the log, out of reach of others.
+//! Pause, resume, resync, cancel and reset through the API: at each level, told in the status and the log, out of reach of others.
 
 use refrain_shared::storage::dispatch::jobs_reconcile;
 use reqwest::{Method, StatusCode};
@@ -135,4 +135,95 @@ async fn a_resync_is_asked_for_at_each_level_and_says_what_it_leaves_out() {
     for path in [format!("/connections/{theirs}/resync"), format!("/objects/{object}/resync")] {
         assert_eq!(ask(&path, from).await.status, StatusCode::NOT_FOUND);
     }
+}
+
+/// As while an object's history is read for the first time, down to a moment.
+const LOADING: &str = r#"UPDATE checkpoints SET state = 'loading', watermark_at = now(), covered_from = '2026-06-01T00:00:00Z',
+    scope_from = '-infinity', loaded_at = NULL, called_off = NULL, wish = NULL,
+    open_slices = '[{"lo": "2026-01-01T00:00:00Z", "hi": "2026-06-01T00:00:00Z"}]'"#;
+
+#[tokio::test]
+async fn what_runs_is_cancelled_at_each_level_and_only_there() {
+    let world = World::new("control_cancel").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let case = world.object(&scope, connection, "Case").await;
+    let other = world.tenant("b").await;
+    let theirs = world.connection(&other).await;
+    let foreign = world.object(&other, theirs, "Case").await;
+    jobs_reconcile(&world.db).await.unwrap();
+    let key = served.tenant_key(&scope, "tenant_admin").await;
+    let tenant = format!("/v1/tenants/{}", scope.tenant());
+    let ask = async |path: &str| {
+        let answer = served.ask(Method::POST, &format!("{tenant}{path}"), Some(&key), None).await;
+        (answer.status, answer.body)
+    };
+    assert_eq!(ask("/cancel").await.1, json!({ "level": "tenant", "cancelled": 0, "objects": [] }));
+
+    for (level, path) in [
+        ("tenant", "/cancel".to_owned()),
+        ("connection", format!("/connections/{connection}/cancel")),
+        ("object", format!("/objects/{case}/cancel")),
+    ] {
+        world.sql(LOADING).await;
+        let (status, body) = ask(&path).await;
+        let told =
+            json!({ "level": level, "cancelled": 1, "objects": [{ "id": case, "what": "first_load" }] });
+        assert_eq!((status, body), (StatusCode::OK, told));
+        let states = "SELECT string_agg(state, ' ' ORDER BY object_id) FROM checkpoints";
+        assert_eq!(world.value(states).await, "current loading", "the other tenant's goes on");
+        let status = served.ask(Method::GET, &format!("{tenant}/status"), Some(&key), None).await.body;
+        let says = status["connections"][0]["objects"][0]["freshness"].as_str().unwrap().to_owned();
+        assert!(says.starts_with("Cases are complete from 1 Jun "), "{says}");
+        assert_eq!(ask(&path).await.1["cancelled"], json!(0), "twice");
+    }
+    let all = "SELECT string_agg(c::text, ',' ORDER BY object_id) FROM checkpoints c";
+    let before = world.value(all).await;
+    for path in [
+        format!("/connections/{theirs}/cancel"),
+        format!("/objects/{foreign}/cancel"),
+        format!("/objects/{foreign}/reset"),
+    ] {
+        assert_eq!(ask(&path).await.0, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(world.value(all).await, before);
+    let told = "SELECT string_agg(details->>'level', ' ' ORDER BY seq) FROM audit_events WHERE action = 'control.cancel'";
+    assert_eq!(world.value(told).await, "tenant connection object", "what changes nothing is not told");
+}
+
+#[tokio::test]
+async fn a_reset_is_told_and_refused_where_it_means_nothing() {
+    let world = World::new("control_reset").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let case = world.object(&scope, connection, "Case").await;
+    let key = served.tenant_key(&scope, "tenant_admin").await;
+    let path = format!("/v1/tenants/{}/objects/{case}/reset", scope.tenant());
+    let ask = async || served.ask(Method::POST, &path, Some(&key), None).await;
+    assert_eq!(ask().await.status, StatusCode::CONFLICT, "nothing was read yet");
+    jobs_reconcile(&world.db).await.unwrap();
+    world.sql(LOADING).await;
+    let done = ask().await;
+    assert_eq!((done.status, done.body), (StatusCode::ACCEPTED, json!({ "id": case, "state": "new" })));
+    let stands =
+        "SELECT concat_ws(' ', state, generation, open_slices, watermark_at, covered_from) FROM checkpoints";
+    assert_eq!(world.value(stands).await, "new 2 []");
+    let after = "SELECT progress->>'after_load' FROM jobs WHERE kind = 'sweep'";
+    assert_eq!(world.value(after).await, "true");
+    let told = "SELECT count(*) FROM audit_events WHERE action = 'control.reset'";
+    for refusal in [
+        "UPDATE checkpoints SET scope_from = 'infinity'",
+        "UPDATE object_syncs SET enabled = false; UPDATE checkpoints SET scope_from = '-infinity'",
+    ] {
+        world.sql(refusal).await;
+        let refused = ask().await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (StatusCode::CONFLICT, &json!("nothing_to_reset"))
+        );
+        assert_eq!(world.value(stands).await, "new 2 []");
+    }
+    assert_eq!(world.value(told).await, "1");
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// What is claimed of the object while nothing new happens, but for its watermark.
 const CLAIM: &str = "SELECT state || ' ' || covered_from FROM checkpoints";
-const CONTENT: &str =
+pub(crate) const CONTENT: &str =
     "SELECT md5(string_agg(concat_ws(' ', record_id, modstamp, state, encode(content_hash, 'hex')), ','
                                              ORDER BY record_id)) FROM records";
 

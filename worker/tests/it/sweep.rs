@@ -17,7 +17,7 @@ async fn records(world: &World, object: ObjectId, state: &str) -> String {
 }
 
 /// Lets the next look come now.
-async fn later(world: &World) {
+pub(crate) async fn later(world: &World) {
     world.sql("UPDATE jobs SET progress = progress - 'not_before' WHERE kind = 'sweep'").await;
     world.pass().await;
 }
@@ -31,7 +31,7 @@ async fn log_denies(world: &World) {
 }
 
 /// Cases in the order of their ids.
-fn cases(world: &World) -> Vec<String> {
+pub(crate) fn cases(world: &World) -> Vec<String> {
     let org = world.org();
     let store = org.records();
     let table = store.table("Case");
@@ -42,7 +42,7 @@ fn cases(world: &World) -> Vec<String> {
 }
 
 /// Takes cases away without a trace.
-fn purge(world: &World, ids: &[String]) {
+pub(crate) fn purge(world: &World, ids: &[String]) {
     let org = world.org();
     let when = When::at(org.clock.now_ms(), org.identity.user_id);
     let mut store = org.records_mut();
@@ -54,7 +54,7 @@ fn purge(world: &World, ids: &[String]) {
     }
 }
 
-async fn clear_log(world: &World) {
+pub(crate) async fn clear_log(world: &World) {
     let at = salesforce_sim::time::rfc3339(world.org().clock.now_ms() + 60_000);
     world.post("replication", json!({"purged_before": at})).await;
 }
