@@ -4,9 +4,11 @@ use std::net::TcpListener;
 
 use harness::process::{Program, Running};
 use harness::{TestBed, wait};
+use refrain_shared::storage::dispatch::jobs_reconcile;
+use serde_json::json;
 use tokio_postgres::NoTls;
 
-use crate::world::{DEADLINE, Folder};
+use crate::world::{DEADLINE, Folder, World};
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
@@ -133,4 +135,52 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
         TcpListener::bind(("127.0.0.1", port)).ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn reading_is_steered_from_the_command_line() {
+    let world = World::new("programs_steer").await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let case = world.object(&scope, connection, "Case").await;
+    jobs_reconcile(&world.db).await.unwrap();
+    world
+        .sql("UPDATE checkpoints SET state = 'current', watermark_at = now(), covered_from = '-infinity', loaded_at = now()")
+        .await;
+    let port = free_port();
+    let api = format!("http://127.0.0.1:{port}");
+    let serve = scheduler(&world.bed, &world.directory, port).arg("serve").spawn("programs_steer").unwrap();
+    serve.wait_ready(&format!("{api}/readyz"), DEADLINE).await.unwrap();
+    let key_file = world.directory.join("operator.key");
+    let (tenant, object) = (scope.tenant().to_string(), case.to_string());
+    let told = async |words: &[&str], expected: &[&str]| {
+        let program = Program::new("scheduler").arg("--api").arg(&api).arg("--key-file").arg(&key_file);
+        let run = words.iter().fold(program, Program::arg).arg("--tenant").arg(&tenant);
+        let run = run.spawn("programs_steer").unwrap();
+        assert_eq!(code(&run).await, 0, "{words:?}: {}", run.logs());
+        let logs = run.logs();
+        assert!(expected.iter().all(|word| logs.contains(word)), "{words:?}: {logs}");
+    };
+    told(&["sync", "now", "--refresh", &object], &["due"]).await;
+    let from = ["sync", "resync", "--from", "2026-01-01T00:00:00Z", "--object", &object];
+    told(&from, &["LEFT OUT", &object]).await;
+    told(&["sync", "cancel"], &[&object, "resync", "1 cancelled"]).await;
+    told(&["sync", "cancel", "--connection", &connection.to_string()], &["0 cancelled"]).await;
+    told(&["sync", "reset", &object], &[&object, "new"]).await;
+    let events = "SELECT string_agg(action || ' ' || details, '; ' ORDER BY seq) FROM audit_events
+                   WHERE action ~ '^(sync|control)'";
+    let details = [
+        ("sync.now", json!({ "refresh": true })),
+        ("control.resync", json!({ "from": "2026-01-01T00:00:00Z", "level": "object", "objects": 1 })),
+        ("control.cancel", json!({ "cancelled": 1, "level": "tenant", "what": ["resync"] })),
+        ("control.reset", json!({ "level": "object" })),
+    ];
+    let told = world.value(events).await;
+    let told: Vec<(&str, serde_json::Value)> = told
+        .split("; ")
+        .map(|event| event.split_once(' ').unwrap())
+        .map(|(action, details)| (action, serde_json::from_str(details).unwrap()))
+        .collect();
+    assert_eq!(told, details);
+    assert!(serve.terminate(DEADLINE).await.unwrap().success());
 }

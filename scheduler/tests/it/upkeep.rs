@@ -147,3 +147,31 @@ async fn sync_now_tries_parked_work_again() {
     assert_eq!(world.value("SELECT state || ',' || crashes || ',' || attempt FROM jobs").await, "0,0,0");
     assert_eq!(world.value("SELECT state FROM checkpoints").await, "new");
 }
+
+#[tokio::test]
+async fn an_object_that_was_parked_is_afterwards_what_it_was() {
+    let world = World::new("trigger_was").await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let case = world.object(&scope, connection, "Case").await;
+    jobs_reconcile(&world.db).await.unwrap();
+    let (open, none) = (r#"[{"lo": "2026-01-01T00:00:00Z", "hi": "2026-02-01T00:00:00Z"}]"#, "[]");
+    for (was, watermark, loaded, slices, covered_from) in [
+        ("new", "NULL", "NULL", none, "NULL"),
+        ("loading", "now()", "NULL", open, "'2026-02-01'"),
+        // Its history is read again, and then a part of it once more.
+        ("loading", "now()", "now()", open, "'2026-02-01'"),
+        ("current", "now()", "now()", open, "'-infinity'"),
+        ("current", "now()", "now()", none, "'-infinity'"),
+    ] {
+        world
+            .sql(&format!(
+                "UPDATE checkpoints SET state = 'parked', ask = '{{}}', watermark_at = {watermark}, loaded_at = {loaded},
+                        open_slices = '{slices}', covered_from = {covered_from}, scope_from = '-infinity'"
+            ))
+            .await;
+        object_trigger(&world.db, &scope, case, Also::default()).await.unwrap();
+        let stands = world.value("SELECT state FROM checkpoints").await;
+        assert_eq!(stands, was, "{watermark} {loaded} {slices} {covered_from}");
+    }
+}

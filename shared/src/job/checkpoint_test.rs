@@ -65,6 +65,19 @@ fn an_unfinished_window_keeps_its_end_and_goes_on_from_its_last_row() {
 }
 
 #[test]
+fn what_a_person_called_off_is_wanted_again_only_when_another_part_is() {
+    let called_off =
+        |days| Checkpoint { scope_from: Some(at(1000)), called_off: days, ..checkpoint(Some(5000)) };
+    let wants = |days| ObjectSettings { history_days: days, ..ObjectSettings::default() };
+    let now = at(100 * 86_400);
+    assert_eq!(wanted_further_back(&called_off(None), &wants(None), now), Some(None));
+    assert_eq!(wanted_further_back(&called_off(Some(0)), &wants(None), now), None);
+    let all_but_little = wanted_further_back(&called_off(Some(0)), &wants(Some(100)), now);
+    assert_eq!(all_but_little, Some(Some(at(0))));
+    assert_eq!(wanted_further_back(&called_off(Some(100)), &wants(Some(100)), now), None);
+}
+
+#[test]
 fn a_clock_that_runs_ahead_cannot_move_the_watermark_past_salesforces() {
     assert_eq!(clamp_watermark(at(9000), at(2000), 60), at(1940));
     assert_eq!(clamp_watermark(at(1000), at(2000), 60), at(1000));

@@ -105,13 +105,13 @@ async fn a_resync_by_bulk_that_is_cancelled_leaves_no_job_here_or_at_salesforce(
 /// Where older history begins of which nothing is here yet, the rest of a first load being done.
 async fn half_loaded(world: &World, object: &str) -> String {
     world.turn().await;
+    world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind <> 'backfill'").await;
     // Refused once, the only slice becomes two.
     world.refuse(&format!("FROM {object} WHERE"), 1, 400, "QUERY_TIMEOUT");
     world.turn().await;
     world
         .sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE job_id = (SELECT max(job_id) FROM jobs WHERE kind = 'backfill')")
         .await;
-    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'backfill' AND reason = 'replan'").await;
     while world.turn().await {}
     assert_eq!(
         world.value("SELECT concat_ws(' ', state, jsonb_array_length(open_slices)) FROM checkpoints").await,

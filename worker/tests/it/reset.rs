@@ -21,7 +21,8 @@ async fn live(world: &World) -> usize {
 
 #[tokio::test]
 async fn after_a_reset_readers_see_all_of_it_until_a_sweep_finds_what_is_gone() {
-    let world = World::with_cases("reset_gone", 60).await;
+    let mut world = World::with_cases("reset_gone", 60).await;
+    world.run_ahead();
     let case = world.object("Case", by_rest()).await;
     world.run_until_quiet().await;
     world.settle().await;
@@ -36,13 +37,17 @@ async fn after_a_reset_readers_see_all_of_it_until_a_sweep_finds_what_is_gone() 
     let before = world.value("SELECT count(*) FROM verifications").await;
     while world.turn().await {
         assert!(live(&world).await >= all);
+        let begun = "SELECT progress->>'began' IS NOT NULL FROM jobs WHERE kind = 'sweep'";
+        assert_eq!(world.value(begun).await, "f", "the sweep waits for the load");
     }
     assert_eq!(world.value("SELECT state FROM checkpoints").await, "current");
     assert_eq!(live(&world).await, all + 1, "what is new is here, what is gone still");
-    // The sweep waited for the load.
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'sweep' AND reason = 'loading'").await;
     world.run_until_quiet().await;
-    later(&world).await;
+    // What is missing is looked for once more, later, before it is believed.
+    for _ in 0..2 {
+        later(&world).await;
+    }
     assert_ne!(world.value("SELECT count(*) FROM verifications").await, before);
     is_whole(&world, "Case").await;
     assert_eq!(live(&world).await, all - 1);
@@ -70,6 +75,16 @@ async fn a_reset_in_the_middle_of_a_window_or_a_load_lets_nothing_of_before_move
     let stands = "SELECT concat_ws(' ', state, generation, watermark_at, window_hi, covered_from, loaded_at) FROM checkpoints";
     assert_eq!(world.value(stands).await, "new 2");
 
+    // Nor does a plan that was under way.
+    plant(&world, "GET", "/describe", 1, Fault::Hold { gate: "plan".to_owned() });
+    let meanwhile = async {
+        until("a plan is on its way", async || world.sim.world.gates.waiting("plan") > 0).await;
+        reset(&world, case).await;
+        world.sim.world.gates.open("plan");
+    };
+    tokio::join!(world.turn(), meanwhile);
+    assert_eq!(world.value(stands).await, "new 3");
+
     // Half of the load is read when it is reset once more, and a page of it on its way.
     world.post("limits", json!({"page_rows": 10})).await;
     world.turn().await;
@@ -81,7 +96,7 @@ async fn a_reset_in_the_middle_of_a_window_or_a_load_lets_nothing_of_before_move
         world.sim.world.gates.open("load");
     };
     tokio::join!(world.turn(), meanwhile);
-    assert_eq!(world.value(stands).await, "new 3");
+    assert_eq!(world.value(stands).await, "new 4");
     assert_eq!(world.value("SELECT count(*) FROM jobs WHERE kind = 'backfill'").await, "0");
     world.run_until_quiet().await;
     is_whole(&world, "Case").await;

@@ -30,6 +30,13 @@ async fn a_worker_killed_at_any_named_place_of_a_later_pass_changes_nothing_but_
     join_all(CrashPoint::ALL.map(during_a_later_pass)).await;
 }
 
+#[tokio::test]
+async fn a_worker_killed_at_any_named_place_of_a_resync_leaves_nothing_of_it_undone() {
+    programs::with_crash_points().await;
+    let points = CrashPoint::ALL.into_iter().filter(|point| point.comes_with_a_page());
+    join_all(points.flat_map(|point| ["rest", "bulk"].map(|way| during_a_resync(point, way)))).await;
+}
+
 async fn running(name: &str, workers: usize) -> Stack {
     let mut stack = Stack::running(name, 0).await;
     stack.set("worker", &format!("commit_rows = {ROWS_AGAIN}"));
@@ -60,6 +67,33 @@ async fn during_a_later_pass(point: CrashPoint) {
     tenant.sync_all(&stack).await;
     kill_at(&mut stack, point, 4).await;
     ends_well(stack, tenant, before).await;
+}
+
+async fn during_a_resync(point: CrashPoint, way: &str) {
+    let mut stack = running(&format!("crash_resync_{way}_{}", point.word()), 1).await;
+    let mut tenant = Tenant::without_objects(&stack, SHAPE).await;
+    tenant.ask_for(&stack, |name| name == "Case").await;
+    tenant.caught_up(&stack).await;
+    tenant.at_rest(&stack).await;
+    stack.stop_worker(0).await;
+    stack.sql(&format!("UPDATE object_syncs SET settings = settings || '{{\"read_by\": \"{way}\"}}'")).await;
+    stack
+        .sql("UPDATE records SET content_hash = '\\x00112233445566778899aabbccddeeff' WHERE state = 0")
+        .await;
+    let from = serde_json::json!({"from": "2000-01-01T00:00:00Z"});
+    let _: serde_json::Value = stack.api().post(&tenant.id, "resync", &from).await.unwrap();
+    // The standing job's window may be a page too, and a Bulk job comes to the first place when it is made.
+    kill_at(&mut stack, point, 2).await;
+    stack.start_worker().await;
+    eventually(DEADLINE, "the resync to be done", async || {
+        let left = "SELECT 1 FROM checkpoints WHERE wish IS NOT NULL OR open_slices <> '[]'";
+        stack.sql(left).await.is_empty().then_some(())
+    })
+    .await;
+    let spoilt = "SELECT 1 FROM records WHERE content_hash = '\\x00112233445566778899aabbccddeeff'";
+    assert!(stack.sql(spoilt).await.is_empty(), "all of it is repaired");
+    tenant.assert_catches_up(&stack).await;
+    stack.finish(&[&tenant], &[LEASE_RAN_OUT]).await;
 }
 
 /// A worker that takes one job at a time, killed when it comes to that place for the `nth` time.
