@@ -7,6 +7,7 @@ pub mod field_set;
 pub mod files;
 pub mod linked;
 pub mod registry;
+pub mod schema_change;
 mod standard;
 pub mod transcript;
 

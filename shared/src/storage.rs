@@ -35,6 +35,7 @@ pub mod read_again;
 pub mod records;
 pub mod related;
 pub mod reproject;
+pub mod schema_changes;
 pub mod slices;
 pub mod standings;
 pub mod sweeps;

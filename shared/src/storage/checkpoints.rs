@@ -9,6 +9,7 @@ use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use super::related::related_at_first_plan;
+use super::schema_changes::schema_compare;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
 use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
@@ -252,6 +253,7 @@ pub async fn describe_store(
     }
     // Whoever lost the job plans nothing any more: the object may have begun anew meanwhile.
     job_touch(tx.sql(), lease, None).await?;
+    schema_compare(tx, lease, seen).await?;
     tx.sql()
         .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
         .await

@@ -23,12 +23,16 @@ use refrain_shared::storage::checkpoints::{
     resync_begin, scope_extend,
 };
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
+use refrain_shared::storage::schema_changes::schema_object_lost;
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
 use super::Job;
 use crate::error::{JobError, Step};
+
+/// The object is there, and the user may not read it.
+const NOT_READABLE: &str = "object_not_readable";
 
 /// Whether what is remembered of parents may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,19 @@ pub fn found_of(job: &Job<'_>) -> Found {
 /// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
 /// are read back: all of history once more, and what is here from before it. An object that cannot be seen any more waits for a person.
 pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
-    let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
+    let describe = match describe(job).await {
+        Ok(Some(describe)) => describe,
+        Ok(None) => {
+            note_lost(job).await?;
+            return Err(not_readable(&job.inputs.api_name));
+        }
+        Err(error) => {
+            if error.code == NOT_READABLE {
+                note_lost(job).await?;
+            }
+            return Err(error);
+        }
+    };
     let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
     let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
@@ -412,10 +428,21 @@ async fn stop_absent(job: &Job<'_>) -> Result<Planned, JobError> {
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    schema_object_lost(&tx, job.lease).await.map_err(failed)?;
     checkpoint_stop(&tx, job.lease.object, None).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     tracing::info!(object = %job.inputs.api_name, "the org has no such object, or no licence for it");
     Ok(Planned::Absent)
+}
+
+/// The log of schema changes tells that the object went.
+async fn note_lost(job: &Job<'_>) -> Result<(), JobError> {
+    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
+    let scope = TenantScope::leased(job.lease.tenant);
+    let mut client = job.context.db.tenant().await.map_err(failed)?;
+    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
+    schema_object_lost(&tx, job.lease).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)
 }
 
 fn object_name(job: &Job<'_>) -> Result<ObjectName, JobError> {
@@ -433,7 +460,7 @@ fn not_readable(object: &str) -> JobError {
         format!("The integration user lacks Read on {object}."),
         format!("Grant Read on {object} in the user's permission set, then start the sync again."),
     );
-    park(ask, "object_not_readable")
+    park(ask, NOT_READABLE)
 }
 
 fn park(ask: UserMessage, code: &'static str) -> JobError {
