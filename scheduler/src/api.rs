@@ -67,7 +67,7 @@ const LARGEST_BODY: usize = 256 * 1024;
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
         audit, cancels, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine,
-        records, resyncs, retention, status, tenants, tickets, verifications,
+        records, resyncs, retention, schema_changes, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -105,6 +105,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/quarantine", get(quarantine::list))
         .route("/v1/tenants/{tenant}/quarantine/retry", post(quarantine::retry))
         .route("/v1/tenants/{tenant}/verifications", get(verifications::list))
+        .route("/v1/tenants/{tenant}/schema-changes", get(schema_changes::list))
         .route("/v1/tenants/{tenant}/pause", put(pauses::pause_tenant).delete(pauses::resume_tenant))
         .route(
             "/v1/tenants/{tenant}/connections/{connection}/pause",

@@ -10,6 +10,7 @@ mod control;
 mod own;
 mod quarantine;
 mod retention;
+mod schema;
 mod table;
 mod verbs;
 
@@ -114,6 +115,15 @@ enum Command {
         #[arg(long)]
         object: Option<String>,
     },
+    /// Fields, paths and objects that came, went or changed their shape in Salesforce, the newest first.
+    SchemaChanges {
+        /// The tenant (ten_…).
+        #[arg(long, short)]
+        tenant: String,
+        /// Of this object sync alone (obj_…).
+        #[arg(long)]
+        object: Option<String>,
+    },
 }
 
 /// Runs a command; gives the process's exit code.
@@ -135,6 +145,7 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Verifications { tenant, object } => {
             verbs::verifications(&arguments.api, &tenant, object).await
         }
+        Command::SchemaChanges { tenant, object } => schema::changes(&arguments.api, &tenant, object).await,
     };
     match outcome {
         Ok(()) => 0,

@@ -39,3 +39,4 @@ pub use fault::{ApiFault, FaultKind};
 pub use http::{Http, HttpSettings, HttpSetupError};
 pub use limits::ApiUsage;
 pub use pace::Pacer;
+pub use remedy::object_refused;

@@ -49,6 +49,7 @@ use super::v1;
         v1::quarantine::list,
         v1::quarantine::retry,
         v1::verifications::list,
+        v1::schema_changes::list,
         v1::pauses::pause_tenant,
         v1::pauses::resume_tenant,
         v1::pauses::pause_connection,

@@ -15,6 +15,7 @@ pub mod quarantine;
 pub mod records;
 pub mod resyncs;
 pub mod retention;
+pub mod schema_changes;
 pub mod status;
 pub mod tenants;
 pub mod tickets;

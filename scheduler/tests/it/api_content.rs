@@ -296,6 +296,19 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         content.connection.0
     );
     world.sql(&verified).await;
+    let shape =
+        |filterable| json!({"type": "string", "length": 80, "filterable": filterable, "formula": false});
+    let changed = format!(
+        "INSERT INTO schema_changes (tenant_id, connection_id, object_id, kind, path, before, after)
+         SELECT '{1}', '{2}', {0}, kind, path, before::jsonb, after::jsonb
+           FROM (VALUES ('lost', 'Name', '{3}', NULL), ('changed', 'Title', '{3}', '{4}')) AS c (kind, path, before, after)",
+        contact.0,
+        content.scope.tenant().0,
+        content.connection.0,
+        shape(true),
+        shape(false)
+    );
+    world.sql(&changed).await;
     let served = world.serve(FakeProbe::Works).await;
     let customers = served.get(&content.path("customers")).await;
     assert_eq!(customers.body["people"][0]["name"], "Cleo Customer", "{customers:?}");
@@ -338,6 +351,23 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     );
     let all = served.get(&content.path("verifications")).await;
     assert_eq!(all.body["verifications"].as_array().unwrap().len(), 3);
+
+    let of = format!("{}?limit=1&object={contact}", content.path("schema-changes"));
+    let first = served.get(&of).await;
+    let shown = &first.body["schema_changes"][0];
+    assert_eq!(
+        (&shown["kind"], &shown["path"]),
+        (&json!("changed"), &json!("Title")),
+        "the newest: {first:?}"
+    );
+    assert_eq!(
+        (&shown["before"]["filterable"], &shown["after"]["filterable"]),
+        (&json!(true), &json!(false))
+    );
+    let second = served.get(&format!("{of}&cursor={}", first.body["next"].as_str().unwrap())).await;
+    assert_eq!(second.body["schema_changes"][0]["path"], "Name");
+    let other = served.get(&format!("{}?object=obj_999999", content.path("schema-changes"))).await;
+    assert_eq!(other.body["schema_changes"], json!([]), "{other:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::describe::{FieldDescribe, ObjectDescribe};
 use super::field_set::Field;
+use super::registry::{Projection, Role};
 use crate::job::ObjectSettings;
 
 /// What happened to a field, a linked path or an object.
@@ -146,20 +147,22 @@ pub fn schema_changes(before: &Look<'_>, after: &Look<'_>) -> Vec<SchemaChange> 
     changes
 }
 
-/// What people set up that reads a path: without it, that stays empty.
+/// What is made of a path, by what people set up or by default: where the path is lost, that stays empty.
 #[must_use]
-pub fn used_by(settings: &ObjectSettings, path: &str) -> Vec<String> {
+pub fn used_by(api_name: &str, role: Role, settings: &ObjectSettings, path: &str) -> Vec<String> {
     let facets = settings.facets.iter().filter(|facet| facet.path == path);
     let mut found: Vec<String> = facets.map(|facet| format!("facet {}", facet.name)).collect();
-    let reads = |paths: &mut dyn Iterator<Item = &String>| paths.any(|one| one == path);
-    if reads(&mut settings.linked.iter()) {
+    if settings.linked.iter().any(|one| one == path) {
         found.push("linked".to_owned());
     }
-    if reads(&mut settings.ticket.iter().flat_map(super::TicketFields::paths)) {
-        found.push("ticket".to_owned());
-    }
-    if reads(&mut settings.message.iter().flat_map(super::MessageFields::paths)) {
-        found.push("message".to_owned());
+    match Projection::of(api_name, role, settings) {
+        Projection::Ticket(fields) if fields.paths().any(|one| one == path) => {
+            found.push("ticket".to_owned())
+        }
+        Projection::Message(fields) if fields.paths().any(|one| one == path) => {
+            found.push("message".to_owned());
+        }
+        _ => {}
     }
     found
 }
@@ -246,8 +249,14 @@ mod tests {
             linked: vec!["Owner.Name".to_owned()],
             ..ObjectSettings::default()
         };
-        assert_eq!(used_by(&settings, "Owner.Name"), ["facet owner", "linked"]);
-        assert_eq!(used_by(&settings, "Origin"), ["facet origin"]);
-        assert_eq!(used_by(&settings, "Subject"), [""; 0]);
+        let uses = |path| used_by("Case", Role::Ticket, &settings, path);
+        assert_eq!(uses("Owner.Name"), ["facet owner", "linked"]);
+        assert_eq!(uses("Origin"), ["facet origin", "ticket"]);
+        assert_eq!(uses("Subject"), ["ticket"], "by default");
+        assert_eq!(uses("Plan__c"), [""; 0]);
+        assert_eq!(
+            used_by("EmailMessage", Role::Message, &ObjectSettings::default(), "TextBody"),
+            ["message"]
+        );
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn for_fault(fault: &ApiFault) -> Option<UserMessage> {
             "Ask Salesforce to unlock the org, or disconnect it here.",
         )),
         FaultKind::FeatureDisabled | FaultKind::AccessDenied => Some(access_refused(fault)),
-        FaultKind::UnknownObject => Some(unknown_object(fault)),
+        FaultKind::UnknownObject => Some(object_refused(object(fault))),
         FaultKind::NotQueryable => Some(UserMessage::new(
             code,
             format!("Salesforce cannot list the records of {}.", object(fault)),
@@ -102,10 +102,11 @@ fn object(fault: &ApiFault) -> &str {
     fault.object.as_deref().unwrap_or("this object")
 }
 
-fn unknown_object(fault: &ApiFault) -> UserMessage {
-    let object = object(fault);
+/// An object that the integration user may not read, or that the org does not have: Salesforce says the same of both.
+#[must_use]
+pub fn object_refused(object: &str) -> UserMessage {
     UserMessage::new(
-        fault.kind.code(),
+        FaultKind::UnknownObject.code(),
         format!("Salesforce refused access to {object}."),
         format!("The integration user lacks Read on {object}, or the org does not have it."),
         format!(

@@ -9,7 +9,7 @@ use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use super::related::related_at_first_plan;
-use super::schema_changes::schema_compare;
+use super::schema_changes::{schema_compare, schema_object_lost};
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
 use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
@@ -17,6 +17,7 @@ use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
 use crate::job::checkpoint::{Checkpoint, ObjectSettings, Position, SyncState};
 use crate::job::lease::{Kind, Lease};
+use crate::salesforce::FaultKind;
 use crate::tenant::TenantScope;
 
 /// How a connection signs in; its secrets are read apart.
@@ -439,5 +440,8 @@ pub async fn checkpoint_stop(
         tx.sql().execute(LOOK, &[&object.0]).await.map_err(StoreError::at("describe_is_old"))?;
     }
     tx.sql().execute(SQL, &[&object.0, &ask.map(Json)]).await.map_err(StoreError::at("checkpoint_stop"))?;
+    if ask.is_none_or(|ask| ask.code == FaultKind::UnknownObject.code()) {
+        schema_object_lost(tx, object).await?;
+    }
     Ok(())
 }

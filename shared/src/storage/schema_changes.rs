@@ -6,7 +6,7 @@ use super::checkpoints::SeenObject;
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
 use crate::catalog::schema_change::{ChangeKind, Look, SchemaChange, Shape, schema_changes, used_by};
-use crate::catalog::{Field, ObjectDescribe};
+use crate::catalog::{Field, ObjectDescribe, Role};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ObjectId};
 use crate::job::ObjectSettings;
@@ -44,26 +44,36 @@ pub(super) async fn schema_compare(
     if row.get(3) {
         changes.insert(0, SchemaChange::of_object(ChangeKind::New));
     }
-    schema_note(tx, lease, &changes).await
+    schema_note(tx, (lease.connection, lease.object), &changes).await
 }
 
-/// Writes down that an object cannot be seen any more; once, however often it is looked for.
-pub async fn schema_object_lost(tx: &TenantTx<'_>, lease: &Lease) -> Result<(), StoreError> {
+/// Writes down that an object that was seen cannot be seen any more; once, however often it is looked for.
+pub(super) async fn schema_object_lost(tx: &TenantTx<'_>, object: ObjectId) -> Result<(), StoreError> {
     const KNOWN: &str = "-- schema_object_known
-        SELECT kind FROM schema_changes WHERE tenant_id = $1 AND object_id = $2 AND path IS NULL
-         ORDER BY change_id DESC LIMIT 1";
+        SELECT o.connection_id, coalesce((SELECT s.kind FROM schema_changes s
+                                           WHERE s.tenant_id = $1 AND s.object_id = $2 AND s.path IS NULL
+                                           ORDER BY s.change_id DESC LIMIT 1), '')
+          FROM object_syncs o JOIN describes d USING (object_id)
+         WHERE o.tenant_id = $1 AND o.object_id = $2";
     let row = tx
         .sql()
-        .query_opt(KNOWN, &[&tx.scope().tenant().0, &lease.object.0])
+        .query_opt(KNOWN, &[&tx.scope().tenant().0, &object.0])
         .await
         .map_err(StoreError::at("schema_object_known"))?;
-    if row.is_some_and(|row| row.get::<_, &str>(0) == ChangeKind::Lost.word()) {
-        return Ok(());
+    match row {
+        Some(row) if row.get::<_, &str>(1) != ChangeKind::Lost.word() => {
+            let lost = SchemaChange::of_object(ChangeKind::Lost);
+            schema_note(tx, (ConnectionId(row.get(0)), object), &[lost]).await
+        }
+        _ => Ok(()),
     }
-    schema_note(tx, lease, &[SchemaChange::of_object(ChangeKind::Lost)]).await
 }
 
-async fn schema_note(tx: &TenantTx<'_>, lease: &Lease, changes: &[SchemaChange]) -> Result<(), StoreError> {
+async fn schema_note(
+    tx: &TenantTx<'_>,
+    (connection, object): (ConnectionId, ObjectId),
+    changes: &[SchemaChange],
+) -> Result<(), StoreError> {
     const NOTE: &str = "-- schema_note
         INSERT INTO schema_changes (tenant_id, connection_id, object_id, kind, path, before, after, perhaps)
         SELECT $1, $2, $3, i.kind, i.path, i.before, i.after, i.perhaps
@@ -82,10 +92,7 @@ async fn schema_note(tx: &TenantTx<'_>, lease: &Lease, changes: &[SchemaChange])
     let after: Vec<_> = changes.iter().map(|change| change.after.as_ref().map(Json)).collect();
     let perhaps: Vec<Option<&str>> = changes.iter().map(|change| change.perhaps.as_deref()).collect();
     tx.sql()
-        .execute(
-            NOTE,
-            &[&tenant, &lease.connection.0, &lease.object.0, &kinds, &paths, &before, &after, &perhaps],
-        )
+        .execute(NOTE, &[&tenant, &connection.0, &object.0, &kinds, &paths, &before, &after, &perhaps])
         .await
         .map_err(StoreError::at("schema_note"))?;
     tx.sql().execute(FORGET, &[&tenant, &KEPT_DAYS]).await.map_err(StoreError::at("schema_forget"))?;
@@ -129,7 +136,7 @@ pub async fn schema_changes_list(
 ) -> Result<Vec<NotedChange>, StoreError> {
     const SQL: &str = "-- schema_changes_list
         SELECT s.change_id, s.connection_id, s.object_id, o.api_name, s.seen_at, s.kind, s.path, s.before, s.after,
-               s.perhaps, o.settings
+               s.perhaps, o.settings, o.role
           FROM schema_changes s JOIN object_syncs o USING (tenant_id, object_id)
          WHERE s.tenant_id = $1 AND ($2::int IS NULL OR s.object_id = $2)
            AND ($3::bigint IS NULL OR s.change_id < $3)
@@ -152,17 +159,21 @@ pub async fn schema_changes_list(
             let settings: Json<ObjectSettings> =
                 row.try_get(10).map_err(|_| StoreError::Unreadable("object_syncs.settings"))?;
             let path: Option<String> = row.get(6);
+            let role = Role::from_word(row.get(11));
+            let role = role.ok_or(StoreError::Unreadable("object_syncs.role"))?;
+            let api_name: String = row.get(3);
+            let uses = |path: &str| used_by(&api_name, role, &settings.0, path);
             Ok(NotedChange {
                 id: row.get(0),
                 connection: ConnectionId(row.get(1)),
                 object: ObjectId(row.get(2)),
-                api_name: row.get(3),
                 seen_at: row.get(4),
                 kind: row.get(5),
                 before: shape(7)?,
                 after: shape(8)?,
                 perhaps: row.get(9),
-                used_by: path.as_deref().map(|path| used_by(&settings.0, path)).unwrap_or_default(),
+                used_by: path.as_deref().map(uses).unwrap_or_default(),
+                api_name,
                 path,
             })
         })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Store, Tenant, state_of};
 
 /// A tenant's content and its audit log: its own role only.
-const CONTENT: [&str; 19] = [
+const CONTENT: [&str; 20] = [
     "agents",
     "audit_events",
     "audit_heads",
@@ -25,6 +25,7 @@ const CONTENT: [&str; 19] = [
     "quarantine",
     "records",
     "scanned_records",
+    "schema_changes",
     "stale_links",
     "suppressions",
     "ticket_facets",
@@ -92,6 +93,7 @@ async fn filled(store: &Store) -> Tenant {
             "INSERT INTO verifications (tenant_id, connection_id, object_id, began_at, way, calls, balance, unexplained)
              VALUES ('{id}', '{connection}', {object}, now(), 'rest', 1, '{{}}', 0)"
         ),
+        format!("INSERT INTO schema_changes (tenant_id, connection_id, object_id, kind) VALUES ('{id}', '{connection}', {object}, 'lost')"),
         format!("INSERT INTO followed_parents (tenant_id, connection_id, api_name, watermark_at) VALUES ('{id}', '{connection}', 'User', now())"),
         format!("INSERT INTO parents_seen VALUES ('{id}', '{connection}', '005', '')"),
         format!("INSERT INTO stale_links VALUES ('{id}', '{connection}', {object}, 'OwnerId', '005', now())"),

@@ -14,25 +14,21 @@ use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage}
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::job::checkpoint::{clamp_watermark, wanted_from};
 use refrain_shared::job::price::{History, Quote, cut_history, may_be_bulk, page_rows};
-use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
+use refrain_shared::salesforce::{SalesforceError, object_refused};
 use refrain_shared::storage::checkpoints::{
     FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, history_close,
     resync_begin, scope_extend,
 };
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
-use refrain_shared::storage::schema_changes::schema_object_lost;
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
 
 use super::Job;
 use crate::error::{JobError, Step};
-
-/// The object is there, and the user may not read it.
-const NOT_READABLE: &str = "object_not_readable";
 
 /// Whether what is remembered of parents may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,19 +74,7 @@ pub fn found_of(job: &Job<'_>) -> Found {
 /// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
 /// are read back: all of history once more, and what is here from before it. An object that cannot be seen any more waits for a person.
 pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
-    let describe = match describe(job).await {
-        Ok(Some(describe)) => describe,
-        Ok(None) => {
-            note_lost(job).await?;
-            return Err(not_readable(&job.inputs.api_name));
-        }
-        Err(error) => {
-            if error.code == NOT_READABLE {
-                note_lost(job).await?;
-            }
-            return Err(error);
-        }
-    };
+    let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
     let cursor = cursor_of(&describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
     let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
@@ -428,21 +412,10 @@ async fn stop_absent(job: &Job<'_>) -> Result<Planned, JobError> {
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    schema_object_lost(&tx, job.lease).await.map_err(failed)?;
     checkpoint_stop(&tx, job.lease.object, None).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     tracing::info!(object = %job.inputs.api_name, "the org has no such object, or no licence for it");
     Ok(Planned::Absent)
-}
-
-/// The log of schema changes tells that the object went.
-async fn note_lost(job: &Job<'_>) -> Result<(), JobError> {
-    let failed = |error: StoreError| JobError::of(Step::Load, &error, job.context.clock.now());
-    let scope = TenantScope::leased(job.lease.tenant);
-    let mut client = job.context.db.tenant().await.map_err(failed)?;
-    let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    schema_object_lost(&tx, job.lease).await.map_err(failed)?;
-    tx.commit().await.map_err(failed)
 }
 
 fn object_name(job: &Job<'_>) -> Result<ObjectName, JobError> {
@@ -454,13 +427,7 @@ fn extract_failed(job: &Job<'_>, error: &SalesforceError) -> JobError {
 }
 
 fn not_readable(object: &str) -> JobError {
-    let ask = UserMessage::new(
-        "SF_OBJECT_NO_READ",
-        format!("Salesforce does not let {object} be read."),
-        format!("The integration user lacks Read on {object}."),
-        format!("Grant Read on {object} in the user's permission set, then start the sync again."),
-    );
-    park(ask, NOT_READABLE)
+    park(object_refused(object), "object_not_readable")
 }
 
 fn park(ask: UserMessage, code: &'static str) -> JobError {

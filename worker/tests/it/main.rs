@@ -27,6 +27,7 @@ mod reproject;
 mod reset;
 mod resync;
 mod retention;
+mod schema_changes;
 mod sweep;
 mod tracing_links;
 mod transcripts;

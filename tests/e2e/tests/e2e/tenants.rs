@@ -112,6 +112,7 @@ async fn nothing_of(holder: &Holder, own: &Tenant, other: &Tenant, tickets: &[St
         "/customers",
         "/quarantine",
         "/verifications",
+        "/schema-changes",
         "/connections",
     ] {
         let (status, text) = holder.get(&other.id, path).await;
