@@ -296,19 +296,6 @@ async fn people_and_quarantine_are_listed_without_payloads() {
         content.connection.0
     );
     world.sql(&verified).await;
-    let shape =
-        |filterable| json!({"type": "string", "length": 80, "filterable": filterable, "formula": false});
-    let changed = format!(
-        "INSERT INTO schema_changes (tenant_id, connection_id, object_id, kind, path, before, after)
-         SELECT '{1}', '{2}', {0}, kind, path, before::jsonb, after::jsonb
-           FROM (VALUES ('lost', 'Name', '{3}', NULL), ('changed', 'Title', '{3}', '{4}')) AS c (kind, path, before, after)",
-        contact.0,
-        content.scope.tenant().0,
-        content.connection.0,
-        shape(true),
-        shape(false)
-    );
-    world.sql(&changed).await;
     let served = world.serve(FakeProbe::Works).await;
     let customers = served.get(&content.path("customers")).await;
     assert_eq!(customers.body["people"][0]["name"], "Cleo Customer", "{customers:?}");
@@ -351,23 +338,6 @@ async fn people_and_quarantine_are_listed_without_payloads() {
     );
     let all = served.get(&content.path("verifications")).await;
     assert_eq!(all.body["verifications"].as_array().unwrap().len(), 3);
-
-    let of = format!("{}?limit=1&object={contact}", content.path("schema-changes"));
-    let first = served.get(&of).await;
-    let shown = &first.body["schema_changes"][0];
-    assert_eq!(
-        (&shown["kind"], &shown["path"]),
-        (&json!("changed"), &json!("Title")),
-        "the newest: {first:?}"
-    );
-    assert_eq!(
-        (&shown["before"]["filterable"], &shown["after"]["filterable"]),
-        (&json!(true), &json!(false))
-    );
-    let second = served.get(&format!("{of}&cursor={}", first.body["next"].as_str().unwrap())).await;
-    assert_eq!(second.body["schema_changes"][0]["path"], "Name");
-    let other = served.get(&format!("{}?object=obj_999999", content.path("schema-changes"))).await;
-    assert_eq!(other.body["schema_changes"], json!([]), "{other:?}");
 }
 
 #[tokio::test]
@@ -405,4 +375,42 @@ async fn the_status_tells_how_old_linked_values_may_be() {
         ))
         .await;
     assert_eq!(told().await, "2026-11-20T09:00:00Z", "a change that is known and not yet shown");
+}
+
+#[tokio::test]
+async fn changes_of_the_schema_are_listed_the_newest_first() {
+    let world = World::new("schema_list").await;
+    let content = Content::new(&world).await;
+    let contact = content.object("Contact", &["Email", "Name"]).await;
+    let shape =
+        |filterable| json!({"type": "string", "length": 80, "filterable": filterable, "formula": false});
+    let changed = format!(
+        "INSERT INTO schema_changes (tenant_id, connection_id, object_id, kind, path, before, after)
+         SELECT '{1}', '{2}', {0}, kind, path, before::jsonb, after::jsonb
+           FROM (VALUES ('lost', 'Name', '{3}', NULL), ('changed', 'Title', '{3}', '{4}')) AS c (kind, path, before, after)",
+        contact.0,
+        content.scope.tenant().0,
+        content.connection.0,
+        shape(true),
+        shape(false)
+    );
+    world.sql(&changed).await;
+    let served = world.serve(FakeProbe::Works).await;
+    let of = format!("{}?limit=1&object={contact}", content.path("schema-changes"));
+    let first = served.get(&of).await;
+    let shown = &first.body["schema_changes"][0];
+    assert_eq!(
+        (&shown["kind"], &shown["path"]),
+        (&json!("changed"), &json!("Title")),
+        "the newest: {first:?}"
+    );
+    assert_eq!(
+        (&shown["before"]["filterable"], &shown["after"]["filterable"]),
+        (&json!(true), &json!(false))
+    );
+    let second = served.get(&format!("{of}&cursor={}", first.body["next"].as_str().unwrap())).await;
+    assert_eq!(second.body["schema_changes"][0]["path"], "Name");
+    let nothing = content.object("Account", &["Name"]).await;
+    let other = served.get(&format!("{}?object={nothing}", content.path("schema-changes"))).await;
+    assert_eq!(other.body, json!({"schema_changes": [], "next": null}));
 }

@@ -157,7 +157,7 @@ pub fn used_by(api_name: &str, role: Role, settings: &ObjectSettings, path: &str
     }
     match Projection::of(api_name, role, settings) {
         Projection::Ticket(fields) if fields.paths().any(|one| one == path) => {
-            found.push("ticket".to_owned())
+            found.push("ticket".to_owned());
         }
         Projection::Message(fields) if fields.paths().any(|one| one == path) => {
             found.push("message".to_owned());

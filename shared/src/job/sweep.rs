@@ -22,6 +22,7 @@ pub type Swept = super::deleted::Followed;
 /// Where a sweep stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is over, or a wish, as it is stored")]
 pub struct SweepProgress {
     /// When the sweep before this one began; what was deleted since is in question.
     pub last: Option<Timestamp>,

@@ -18,8 +18,8 @@ async fn told(world: &World) -> Vec<String> {
     let line = |one: &NotedChange| {
         let path = one.path.as_deref().map(|path| format!(".{path}")).unwrap_or_default();
         let perhaps = one.perhaps.as_deref().map(|name| format!(" ({name}?)")).unwrap_or_default();
-        let uses: String = one.used_by.iter().map(|part| format!(", {part}")).collect();
-        format!("{} {}{path}{perhaps}{uses}", one.kind, one.api_name)
+        let what = format!("{} {}{path}{perhaps}", one.kind, one.api_name);
+        std::iter::once(what).chain(one.used_by.clone()).collect::<Vec<_>>().join(", ")
     };
     found.iter().rev().map(line).collect()
 }

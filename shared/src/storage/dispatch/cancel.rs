@@ -37,6 +37,27 @@ pub async fn work_cancel(
     scope: &TenantScope,
     level: Level,
 ) -> Result<Vec<Cancelled>, StoreError> {
+    // What is here stays, and is all that is wanted of history by now; what belongs to tickets that are here comes all the same.
+    const HISTORY: &str = "-- checkpoint_cancel
+        WITH seen AS (
+            SELECT c.object_id, coalesce((o.settings->>'history_days')::int, 0) AS days,
+                   CASE WHEN c.open_slices <> '[]' AND c.loaded_at IS NULL THEN 'first_load'
+                        WHEN c.open_slices <> '[]' AND c.covered_from > c.scope_from THEN 'history'
+                        WHEN c.open_slices <> '[]' OR c.wish->>'what' = 'resync' THEN 'resync' END AS what
+              FROM object_syncs o JOIN checkpoints c USING (object_id)
+             WHERE o.tenant_id = $1 AND ($2::text IS NULL OR o.connection_id::text = $2)
+               AND ($3::int IS NULL OR o.object_id = $3)
+             ORDER BY c.object_id FOR UPDATE OF c),
+        ended AS (
+            UPDATE checkpoints c
+               SET generation = c.generation + 1, open_slices = '[]', loaded_at = coalesce(c.loaded_at, now()),
+                   state = CASE WHEN c.state = 'loading' THEN 'current' ELSE c.state END,
+                   scope_from = CASE WHEN s.what = 'resync' THEN c.scope_from ELSE c.covered_from END,
+                   called_off = CASE WHEN s.what = 'resync' THEN c.called_off ELSE s.days END,
+                   wish = CASE WHEN s.what = 'first_load' OR c.wish->>'what' = 'close' THEN '{\"what\": \"close\"}'::jsonb END,
+                   updated_at = now()
+              FROM seen s WHERE c.object_id = s.object_id AND s.what IS NOT NULL)
+        SELECT object_id, what FROM seen WHERE what IS NOT NULL";
     // What is called off of standing work stays off until its next time comes.
     let jobs = format!(
         "-- jobs_cancel
@@ -65,27 +86,6 @@ pub async fn work_cancel(
                    FROM found f WHERE j.job_id = f.job_id AND (f.held OR f.runs) RETURNING j.object_id, j.kind)
         SELECT object_id, kind FROM back WHERE kind IN ('sweep', 'refresh')"
     );
-    // What is here stays, and is all that is wanted of history by now; what belongs to tickets that are here comes all the same.
-    const HISTORY: &str = "-- checkpoint_cancel
-        WITH seen AS (
-            SELECT c.object_id, coalesce((o.settings->>'history_days')::int, 0) AS days,
-                   CASE WHEN c.open_slices <> '[]' AND c.loaded_at IS NULL THEN 'first_load'
-                        WHEN c.open_slices <> '[]' AND c.covered_from > c.scope_from THEN 'history'
-                        WHEN c.open_slices <> '[]' OR c.wish->>'what' = 'resync' THEN 'resync' END AS what
-              FROM object_syncs o JOIN checkpoints c USING (object_id)
-             WHERE o.tenant_id = $1 AND ($2::text IS NULL OR o.connection_id::text = $2)
-               AND ($3::int IS NULL OR o.object_id = $3)
-             ORDER BY c.object_id FOR UPDATE OF c),
-        ended AS (
-            UPDATE checkpoints c
-               SET generation = c.generation + 1, open_slices = '[]', loaded_at = coalesce(c.loaded_at, now()),
-                   state = CASE WHEN c.state = 'loading' THEN 'current' ELSE c.state END,
-                   scope_from = CASE WHEN s.what = 'resync' THEN c.scope_from ELSE c.covered_from END,
-                   called_off = CASE WHEN s.what = 'resync' THEN c.called_off ELSE s.days END,
-                   wish = CASE WHEN s.what = 'first_load' OR c.wish->>'what' = 'close' THEN '{\"what\": \"close\"}'::jsonb END,
-                   updated_at = now()
-              FROM seen s WHERE c.object_id = s.object_id AND s.what IS NOT NULL)
-        SELECT object_id, what FROM seen WHERE what IS NOT NULL";
     let (tenant, (connection, object)) = (scope.tenant().0, level.columns());
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;

@@ -30,22 +30,6 @@ pub enum Reset {
 
 /// Lets an object, which the caller knows to be the tenant's, begin anew. An audit event tells of it, unless it is refused.
 pub async fn object_reset(db: &Database, scope: &TenantScope, object: ObjectId) -> Result<Reset, StoreError> {
-    // What is read of single records goes on: nothing else would lead to them again. So does the log of deletions.
-    let jobs = format!(
-        "-- jobs_reset
-        WITH found AS (
-            SELECT job_id, kind, {BULK_IS_THERE} AS held FROM jobs
-             WHERE tenant_id = $1 AND object_id = $2 AND kind IN ('incremental', 'backfill', 'bulk', 'sweep', 'refresh')
-             ORDER BY job_id FOR UPDATE),
-        gone AS (DELETE FROM jobs j USING found f
-                  WHERE j.job_id = f.job_id AND f.kind IN ('backfill', 'bulk') AND NOT f.held)
-        UPDATE jobs j SET state = 0, lease_until = NULL, worker_id = NULL, ask = NULL, reason = NULL, attempt = 0, crashes = 0,
-               rerun_requested = false, available_at = now(), updated_at = now(),
-               progress = CASE j.kind WHEN 'incremental' THEN '{{}}'
-                                      WHEN 'sweep' THEN j.progress || '{{\"cancelled\": true, \"after_load\": true}}'
-                                      WHEN 'refresh' THEN j.progress - 'walk' - 'batch' ELSE j.progress END
-          FROM found f WHERE j.job_id = f.job_id AND (f.held OR f.kind IN ('incremental', 'sweep', 'refresh'))"
-    );
     const CHECKPOINT: &str = "-- checkpoint_reset
         WITH seen AS (
             SELECT c.object_id, CASE WHEN NOT o.enabled THEN 'disabled' WHEN c.scope_from = 'infinity' THEN 'found_by_others'
@@ -67,6 +51,22 @@ pub async fn object_reset(db: &Database, scope: &TenantScope, object: ObjectId) 
           FROM object_syncs o JOIN connections c USING (connection_id)
          WHERE o.tenant_id = $1 AND o.object_id = $2 AND c.state = 'active'
         ON CONFLICT (unique_key) DO NOTHING";
+    // What is read of single records goes on: nothing else would lead to them again. So does the log of deletions.
+    let jobs = format!(
+        "-- jobs_reset
+        WITH found AS (
+            SELECT job_id, kind, {BULK_IS_THERE} AS held FROM jobs
+             WHERE tenant_id = $1 AND object_id = $2 AND kind IN ('incremental', 'backfill', 'bulk', 'sweep', 'refresh')
+             ORDER BY job_id FOR UPDATE),
+        gone AS (DELETE FROM jobs j USING found f
+                  WHERE j.job_id = f.job_id AND f.kind IN ('backfill', 'bulk') AND NOT f.held)
+        UPDATE jobs j SET state = 0, lease_until = NULL, worker_id = NULL, ask = NULL, reason = NULL, attempt = 0, crashes = 0,
+               rerun_requested = false, available_at = now(), updated_at = now(),
+               progress = CASE j.kind WHEN 'incremental' THEN '{{}}'
+                                      WHEN 'sweep' THEN j.progress || '{{\"cancelled\": true, \"after_load\": true}}'
+                                      WHEN 'refresh' THEN j.progress - 'walk' - 'batch' ELSE j.progress END
+          FROM found f WHERE j.job_id = f.job_id AND (f.held OR f.kind IN ('incremental', 'sweep', 'refresh'))"
+    );
     let tenant = scope.tenant().0;
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
