@@ -18,6 +18,7 @@ pub mod connection_secrets;
 pub mod content;
 pub mod control;
 mod departures;
+pub mod describes;
 pub mod dispatch;
 pub mod error;
 pub mod expiry;

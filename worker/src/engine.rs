@@ -90,7 +90,8 @@ impl ReadPlan {
                     ticket_kinds: ticket_kinds(inputs.parents.tickets.keys()),
                     facets: inputs.settings.facets.clone(),
                     files: inputs.settings.files.clone(),
-                },
+                }
+                .without(&inputs.lost),
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
                 anew: lease.kind == Kind::Related && (lease.class == Class::Interactive || is_unstamped),

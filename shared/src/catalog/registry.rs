@@ -112,6 +112,14 @@ impl TicketFields {
         let Self { number, subject, body, status, priority, channel, closed_at, contact } = self;
         [number, subject, body, status, priority, channel, closed_at, contact].into_iter().flatten()
     }
+
+    /// Lets go of the paths that are not to be kept.
+    pub fn retain(&mut self, is_kept: impl Fn(&String) -> bool) {
+        let Self { number, subject, body, status, priority, channel, closed_at, contact } = self;
+        for path in [number, subject, body, status, priority, channel, closed_at, contact] {
+            path.take_if(|path| !is_kept(path));
+        }
+    }
 }
 
 /// Which paths of a message or event object feed a row of the conversation.

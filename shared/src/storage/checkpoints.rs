@@ -1,5 +1,7 @@
 //! What a job needs to plan, and the moves of a checkpoint that are not part of a page.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 use tokio_postgres::types::Json;
@@ -9,9 +11,9 @@ use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use super::related::related_at_first_plan;
-use super::schema_changes::{schema_compare, schema_object_lost};
+use super::schema_changes::schema_object_lost;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
-use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
+use crate::catalog::{Field, FieldSet, Found, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -66,6 +68,8 @@ pub struct PlanInputs {
     pub resync_from: Option<Timestamp>,
     /// History begins later than it was to, and what belongs to the tickets that are here is to be read from before.
     pub closes: bool,
+    /// Paths that were read of its records once, and that the integration user may see no more.
+    pub lost: BTreeSet<String>,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -100,7 +104,7 @@ pub async fn plan_inputs(
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
                c.org_checked_at,
                CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END,
-               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close'
+               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.lost
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -156,6 +160,7 @@ pub async fn plan_inputs(
         described_at: row.get(25),
         resync_from: row.get(27),
         closes: row.get::<_, Option<bool>>(29).unwrap_or(false),
+        lost: row.get::<_, Json<BTreeSet<String>>>(30).0,
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
 }
@@ -193,89 +198,6 @@ pub(super) fn parents(objects: Vec<ParentObject>) -> ParentObjects {
 
 fn position(stamp: Option<Timestamp>, id: Option<String>) -> Option<Position> {
     Some(Position { stamp: stamp?, id: id? })
-}
-
-/// An object as the integration user sees it, and what is read of it therefore.
-#[derive(Debug)]
-pub struct SeenObject<'a> {
-    /// Its describe.
-    pub describe: &'a ObjectDescribe,
-    /// The paths that people want read along.
-    pub linked: &'a [String],
-    /// What is read.
-    pub fields: &'a [Field],
-    /// Paths to read along that the user cannot see.
-    pub dropped: &'a [String],
-    /// What the ids of its records begin with.
-    pub key_prefix: Option<&'a str>,
-}
-
-/// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
-///
-/// Comes first in its transaction: what the ids of a tenant's own ticket object begin with decides to which record its
-/// messages belong, so that pages in flight are planned again, and the gate's lock comes before all others.
-pub async fn describe_store(
-    tx: &TenantTx<'_>,
-    lease: &Lease,
-    seen: &SeenObject<'_>,
-) -> Result<FieldSetId, StoreError> {
-    const DESCRIBE: &str = "-- describe_store
-        INSERT INTO describes (object_id, tenant_id, body, linked, fetched_at) VALUES ($1, $2, $3, $4, now())
-        ON CONFLICT (object_id) DO UPDATE
-           SET body = excluded.body, linked = excluded.linked, fetched_at = excluded.fetched_at";
-    // The same list keeps its set: a new one would make every stored row look older than it is.
-    const SET: &str = "-- field_set_store
-        WITH newest AS (SELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1 AND object_id = $2
-                         ORDER BY field_set_id DESC LIMIT 1),
-             made AS (INSERT INTO field_sets (tenant_id, object_id, fields, dropped)
-                      SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM newest WHERE fields = $3)
-                      RETURNING field_set_id)
-        SELECT field_set_id FROM made UNION ALL SELECT field_set_id FROM newest ORDER BY field_set_id DESC LIMIT 1";
-    const KINDS: &str = "-- tenant_gate_raise_kinds
-        UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-         WHERE tenant_id = $1
-           AND EXISTS (SELECT FROM checkpoints c JOIN object_syncs o USING (object_id)
-                        WHERE c.object_id = $2 AND o.role = $3 AND c.key_prefix IS DISTINCT FROM $4)";
-    // What was set aside may have the types that are described now.
-    const AGAIN: &str = "-- retry_with_other_fields
-        UPDATE jobs SET rerun_requested = rerun_requested OR state = 2, params = params || jsonb_build_object('wanted', now()),
-               available_at = CASE WHEN state = 0 THEN least(available_at, now()) ELSE available_at END, updated_at = now()
-         WHERE unique_key = $1
-           AND EXISTS (SELECT FROM checkpoints WHERE object_id = $2 AND field_set_id IS DISTINCT FROM $3)";
-    const POINT: &str = "-- checkpoint_describe
-        UPDATE checkpoints SET field_set_id = $2, cursor_field = $3, key_prefix = $4, updated_at = now()
-         WHERE object_id = $1";
-    let (tenant, object) = (tx.scope().tenant().0, lease.object.0);
-    if StandardObject::find(&seen.describe.name).is_none() {
-        tx.sql()
-            .execute(KINDS, &[&tenant, &object, &Role::Ticket.word(), &seen.key_prefix])
-            .await
-            .map_err(StoreError::at("tenant_gate_raise_kinds"))?;
-    }
-    // Whoever lost the job plans nothing any more: the object may have begun anew meanwhile.
-    job_touch(tx.sql(), lease, None).await?;
-    schema_compare(tx, lease, seen).await?;
-    tx.sql()
-        .execute(DESCRIBE, &[&object, &tenant, &Json(seen.describe), &Json(seen.linked)])
-        .await
-        .map_err(StoreError::at("describe_store"))?;
-    // In canonical order, so that equal sets are equal JSON.
-    let canonical = FieldSet::new(FieldSetId(0), seen.fields.to_vec());
-    let row = tx
-        .sql()
-        .query_one(SET, &[&tenant, &object, &Json(canonical.fields()), &Json(seen.dropped)])
-        .await
-        .map_err(StoreError::at("field_set_store"))?;
-    let set = FieldSetId(row.get(0));
-    tx.sql()
-        .execute(AGAIN, &[&Kind::Retry.standing_key(lease.object), &object, &set.0])
-        .await
-        .map_err(StoreError::at("retry_with_other_fields"))?;
-    tx.sql()
-        .execute(POINT, &[&object, &set.0, &seen.describe.cursor_field(), &seen.key_prefix])
-        .await
-        .map_err(StoreError::at("checkpoint_describe"))?;
-    Ok(set)
 }
 
 /// What the first plan of an object decides: where changes start, and which slices of history to read.

@@ -12,7 +12,7 @@
 pub mod next;
 pub mod stored;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 use tokio_postgres::types::Json;
@@ -31,10 +31,12 @@ use crate::tenant::TenantScope;
 use crate::ticket::ProjectionPlan;
 
 /// The mapping of the object sync `o`, with the beginnings of ids of standard ticket objects as a parameter: those are
-/// known before the object is, the tenant's own are not.
-pub(in crate::storage) fn mapping_sql(standard: &str) -> String {
+/// known before the object is, the tenant's own are not. `lost` are the paths of its checkpoint that may not be seen any
+/// more.
+pub(in crate::storage) fn mapping_sql(standard: &str, lost: &str) -> String {
     format!(
-        "jsonb_build_object(
+        "CASE WHEN o.role = 'ticket' AND {lost} <> '[]' THEN jsonb_build_object('lost', {lost}) ELSE '{{}}' END
+         || jsonb_build_object(
             'role', o.role, 'ticket', o.settings->'ticket', 'facets', o.settings->'facets', 'message', o.settings->'message',
             'kinds', CASE WHEN o.role IN ('message', 'event', 'file') THEN (
                 SELECT coalesce(jsonb_agg(k.key_prefix ORDER BY k.key_prefix), '[]')
@@ -68,6 +70,8 @@ pub struct MappedObject {
     pub projected: Option<Value>,
     /// Live records here.
     pub live: i64,
+    /// The paths of which tickets are made.
+    pub uses: BTreeSet<String>,
 }
 
 impl MappedObject {
@@ -77,11 +81,13 @@ impl MappedObject {
         self.role != self.was
     }
 
-    /// Whether another mapping makes nothing else of its records: it differs in what they may belong to alone, and each of
-    /// them names one record at most.
+    /// Whether another mapping makes nothing else of its records: of what was lost nothing is made of them; or it differs in
+    /// what they may belong to alone, and each of them names one record at most.
     #[must_use]
     pub fn is_as_before(&self) -> bool {
-        let others = |mapping: &Value| {
+        let Some(projected) = &self.projected else { return false };
+        let (before, now) = (self.made_of(projected), self.made_of(&self.mapping));
+        let without_kinds = |mapping: &Value| {
             let mut mapping = mapping.clone();
             mapping["kinds"] = Value::Null;
             mapping
@@ -90,7 +96,15 @@ impl MappedObject {
             Projection::Message(fields) => fields.parents.len() < 2,
             Projection::Ticket(_) | Projection::Agent | Projection::Customer | Projection::None => false,
         };
-        names_one && self.projected.as_ref().is_some_and(|before| others(before) == others(&self.mapping))
+        before == now || (names_one && without_kinds(&before) == without_kinds(&now))
+    }
+
+    /// A mapping with only those lost paths of which something is made.
+    fn made_of(&self, mapping: &Value) -> Value {
+        let mut mapping = mapping.clone();
+        let lost = mapping["lost"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        mapping["lost"] = lost.filter(|path| self.uses.contains(*path)).collect();
+        mapping
     }
 
     /// Whether its records are items of conversations, or were.
@@ -147,10 +161,10 @@ pub async fn mapped_load(db: &Database, lease: &Lease) -> Result<Mapped, StoreEr
         SELECT field_set_id, fields FROM field_sets WHERE tenant_id = $1 AND object_id = ANY ($2)";
     let sql = format!(
         "-- reproject_objects
-        SELECT o.object_id, o.api_name, o.role, o.settings, p.key_prefix, p.projected, {} AS mapping, p.live
+        SELECT o.object_id, o.api_name, o.role, o.settings, p.key_prefix, p.projected, {} AS mapping, p.live, p.lost
           FROM object_syncs o JOIN checkpoints p USING (object_id)
          WHERE o.tenant_id = $1 AND o.connection_id = $2",
-        mapping_sql("$3")
+        mapping_sql("$3", "p.lost")
     );
     let scope = TenantScope::leased(lease.tenant);
     let mut client = db.tenant().await?;
@@ -182,10 +196,15 @@ pub async fn mapped_load(db: &Database, lease: &Lease) -> Result<Mapped, StoreEr
             facets: settings.facets,
             files: settings.files,
         };
+        let uses = plan.ticket_paths().cloned().collect();
+        let plan = plan.without(&row.get::<_, Json<BTreeSet<String>>>(8).0);
         let projected = projected.map(|projected| projected.0);
         let is_stale = projected.as_ref().is_none_or(|projected| *projected != mapping);
         let live = row.get(7);
-        (ObjectId(row.get(0)), MappedObject { api_name, plan, is_stale, role, was, mapping, projected, live })
+        (
+            ObjectId(row.get(0)),
+            MappedObject { api_name, plan, is_stale, role, was, mapping, projected, live, uses },
+        )
     });
     Ok(Mapped {
         version,

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Json;
 
-use super::checkpoints::SeenObject;
+use super::describes::SeenObject;
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
 use crate::catalog::schema_change::{ChangeKind, Look, SchemaChange, Shape, schema_changes, used_by};

@@ -1,7 +1,7 @@
 //! The projection of one record. What it gives depends on the record alone, so that any order of pages gives
 //! the same tickets; what depends on others (aggregates) is computed in the page commit.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::catalog::{Condition, FilePolicy, LeftOut, MessageFields, MessageKind, Projection, TicketFields};
 use crate::clock::Timestamp;
@@ -25,6 +25,27 @@ pub struct ProjectionPlan {
     pub facets: Vec<Facet>,
     /// Which bodies of files are kept.
     pub files: FilePolicy,
+}
+
+impl ProjectionPlan {
+    /// The paths of which a ticket's columns and facets are made; none of anything else.
+    pub fn ticket_paths(&self) -> impl Iterator<Item = &String> {
+        let fields = if let Projection::Ticket(fields) = &self.projection { Some(fields) } else { None };
+        let facets = fields.map(|_| self.facets.iter().map(|facet| &facet.path));
+        fields.into_iter().flat_map(TicketFields::paths).chain(facets.into_iter().flatten())
+    }
+
+    /// The plan that makes nothing of paths which the integration user may see no more, though records are here that were
+    /// read with them: a ticket's columns and facets stay empty. Items of conversations keep their places, and what of them
+    /// is shown is masked as it is opened.
+    #[must_use]
+    pub fn without(mut self, lost: &BTreeSet<String>) -> Self {
+        if let Projection::Ticket(fields) = &mut self.projection {
+            fields.retain(|path| !lost.contains(path));
+            self.facets.retain(|facet| !lost.contains(&facet.path));
+        }
+        self
+    }
 }
 
 /// What a record became.

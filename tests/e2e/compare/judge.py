@@ -318,6 +318,8 @@ class Judge:
             path = paths.get(name, "")
             if self.is_lost(path, truth["fields"]):
                 self.report.counts["masked"] += 1
+                if name in ours:
+                    self.report.note("stale", truth["Id"], f"found by {name}, which is out of sight")
                 continue
             if there.get(name) != ours.get(name) and not (ours and self.drifted(truth, path, "." in path)):
                 self.report.note("undead" if truth["deleted"] else "stale", truth["Id"], f"found by another {name}")

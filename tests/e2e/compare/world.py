@@ -48,6 +48,8 @@ SETS = {
     6: {10: [Field("ContentDocument.Title", "text"), Field("ContentDocumentId", "text"),
              Field("LinkedEntityId", "text"), Field("SystemModstamp", "datetime")]},
 }  # fmt: skip
+# What cases are read with now; the rows here were read before.
+NOW = 11
 FIRST, SECOND, SAID = "500000000000001AAA", "500000000000002AAA", "00a000000000001AAA"
 FILE, OTHER, PERSON, SESSION = "00P000000000001AAA", "00P000000000002AAA", "003000000000001AAA", "0Mw000000000001AAA"
 DOCUMENT, SHARED = "069000000000001AAA", "06A000000000001AAA"
@@ -193,6 +195,8 @@ class World:
     are_fresh: bool = False
     document_stamp: str = STAMP
     over: dict[str, bool | None] = field(default_factory=dict)
+    # Fields of cases that the integration user may see no more.
+    hidden: tuple[str, ...] = ()
 
     def compared(self) -> Report:
         """All differences in one report."""
@@ -203,8 +207,10 @@ class World:
         parents.add(
             "ContentDocument", {"Id": DOCUMENT, "stamp": self.document_stamp, "deleted": False, "fields": fields}
         )
+        now = [one for one in SETS[CASE.object_id][5] if one.path not in self.hidden]
+        sets = {**SETS, CASE.object_id: {**SETS[CASE.object_id], NOW: now}}
         sides = [
-            (CASE, self.org_cases, Here(self.cases, (), self.tickets, (), self.facets)),
+            (CASE._replace(field_set=NOW), self.org_cases, Here(self.cases, (), self.tickets, (), self.facets)),
             (COMMENT, self.org_comments, Here(self.comments, self.messages)),
             (SPOKEN, self.org_entries, Here(self.entries, self.spoken)),
             (ATTACHMENT, self.org_attachments, Here(self.attachments, self.named)),
@@ -213,7 +219,7 @@ class World:
         ]
         both = Report("both")
         judges = [
-            Judge(sync, KEYS[OURS], CONNECTION, SETS[sync.object_id], parents, AT, self.over) for sync, _, _ in sides
+            Judge(sync, KEYS[OURS], CONNECTION, sets[sync.object_id], parents, AT, self.over) for sync, _, _ in sides
         ]
         said = judges[0].said
         # The session is not kept here; what it belongs to is known all the same.
@@ -228,6 +234,13 @@ class World:
         for verdict, one, what in (*judge_tickets(said), *found):
             both.note(verdict, one, what)
         return both
+
+
+def hide(world: World, path: str) -> None:
+    """A field of cases goes out of sight there, and is read no more."""
+    world.hidden += (path,)
+    for case in world.org_cases:
+        del case["fields"][path]
 
 
 def in_bin(world: World, master: str | None = None) -> None:

@@ -19,9 +19,9 @@ use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
 use refrain_shared::salesforce::{SalesforceError, object_refused};
 use refrain_shared::storage::checkpoints::{
-    FirstPlan, SeenObject, checkpoint_stop, describe_store, first_plan_store, history_again, history_close,
-    resync_begin, scope_extend,
+    FirstPlan, checkpoint_stop, first_plan_store, history_again, history_close, resync_begin, scope_extend,
 };
+use refrain_shared::storage::describes::{SeenObject, describe_store};
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};

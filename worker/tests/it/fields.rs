@@ -235,3 +235,47 @@ async fn what_may_not_be_seen_any_more_is_shown_to_nobody_and_comes_back_with_th
     a_day_later(&world).await;
     assert_eq!(shown().await, before);
 }
+
+#[tokio::test]
+async fn tickets_are_found_by_nothing_that_may_not_be_seen_any_more() {
+    let world = World::new("fields_lost_facets").await;
+    let facet = |path: &str| Facet { name: path.to_owned(), path: path.to_owned(), kind: FacetKind::Text };
+    let facets = vec![facet("Order_Number__c"), facet("Origin")];
+    world.object_as("Case", Role::Ticket, ObjectSettings { facets, ..by_rest() }).await;
+    world.run_until_quiet().await;
+    let shown = async || {
+        let facets = "SELECT facet || ' ' || count(*) FROM ticket_facets GROUP BY facet ORDER BY facet";
+        let columns = "SELECT count(priority) || ' ' || count(status) FROM tickets";
+        (world.sql(facets).await, world.value(columns).await)
+    };
+    let before = shown().await;
+    assert_eq!(before.0.len(), 2, "{before:?}");
+    let versions = "SELECT string_agg(DISTINCT mapping_epoch::text, ' ') FROM tickets";
+    let made = world.value(versions).await;
+
+    // Nothing is made of this one: tickets stay as they are.
+    world.hide(&[], &["Case.Reason"]);
+    a_day_later(&world).await;
+    world.settle().await;
+    assert_eq!((shown().await, world.value(versions).await), (before.clone(), made.clone()));
+
+    world.hide(&[], &["Case.Reason", "Case.Priority", "Case.Order_Number__c"]);
+    a_day_later(&world).await;
+    let head = world.value("SELECT head FROM tenant_feed").await;
+    world.settle().await;
+    let masked = shown().await;
+    assert!(
+        masked.1.starts_with("0 ") && masked.1.ends_with(before.1.rsplit(' ').next().unwrap()),
+        "{masked:?}"
+    );
+    assert_eq!(masked.0, before.0[1..], "the other one stays");
+    assert_ne!(world.value("SELECT head FROM tenant_feed").await, head, "the feed tells of it");
+    let own = "SELECT count(*) FROM jobs WHERE kind = 'reproject'";
+    assert_eq!(world.value(own).await, "0", "it is done once");
+
+    world.hide(&[], &[]);
+    a_day_later(&world).await;
+    world.settle().await;
+    assert_eq!(shown().await, before);
+    is_whole(&world, "Case").await;
+}

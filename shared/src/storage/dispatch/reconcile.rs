@@ -116,11 +116,11 @@ const REMOVED: &str = "-- jobs_remove_unwanted
 
 /// Compares and repairs. Leased jobs are left alone: the next round finds them.
 pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
-    let mapping = mapping_sql("$1");
+    let (mapping, first) = (mapping_sql("$1", "p.lost"), mapping_sql("$1", "'[]'::jsonb"));
     let new_checkpoints = format!(
         "-- checkpoints_reconcile
         INSERT INTO checkpoints (object_id, tenant_id, connection_id, files_policy, projected)
-        SELECT o.object_id, o.tenant_id, o.connection_id, o.settings->'files', {mapping} FROM object_syncs o
+        SELECT o.object_id, o.tenant_id, o.connection_id, o.settings->'files', {first} FROM object_syncs o
          WHERE o.enabled AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.object_id = o.object_id)
         ON CONFLICT DO NOTHING"
     );
