@@ -296,11 +296,24 @@ async fn events_in_either_order_make_the_same_shell() {
 }
 
 #[tokio::test]
-async fn a_comment_first_seen_deleted_makes_a_shell_of_the_time_it_was_said() {
+async fn a_shell_lasts_as_long_as_an_item_of_it_lives() {
     let store = Store::open("tickets_dead_shell").await;
     let acme = Tenant::make(&store).await;
+    let state = async || acme.look("SELECT state, reason FROM tickets WHERE record_id LIKE '%1AA_'").await;
     acme.store(acme.comment, vec![gone(acme.comment_row(1, 1, 20), 60)]).await;
-    assert_eq!(ticket(&acme, 1).await, seen(1, 0, None, 20));
+    assert_eq!(state().await, [json!(null); 0], "nobody is told of one that never was");
+    acme.store(acme.comment, vec![acme.comment_row(2, 1, 70), acme.comment_row(3, 1, 80)]).await;
+    acme.store(acme.comment, vec![gone(acme.comment_row(2, 1, 70), 90)]).await;
+    assert_eq!(ticket(&acme, 1).await, seen(1, 1, Some(80), 80));
+    acme.store(acme.comment, vec![gone(acme.comment_row(3, 1, 80), 91)]).await;
+    assert_eq!(state().await, [json!({"state": 2, "reason": 21})]);
+    assert_eq!(
+        acme.look_one("SELECT tickets, shells FROM tenant_feed").await,
+        json!({"tickets": 0, "shells": 0})
+    );
+    // Out of the recycle bin again.
+    acme.store(acme.comment, vec![acme.comment_row(3, 1, 95)]).await;
+    assert_eq!(ticket(&acme, 1).await, seen(1, 1, Some(95), 95));
 }
 
 type Outcome = tokio::task::JoinHandle<Result<i64, StoreError>>;

@@ -1,6 +1,7 @@
 //! The standing job that tries again what was set aside of an object, from the sealed bytes: once a day, when other fields
 //! are read or another build reads them, and when a person asks. What can be kept now is committed like a page; where
-//! Salesforce told something newer since, that stays. Salesforce is asked for nothing.
+//! Salesforce told something newer since, that stays. Salesforce is asked for nothing. Bytes that are older than tickets get
+//! are forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use refrain_shared::clock::Timestamp;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::checkpoints::PlanInputs;
-use refrain_shared::storage::content::retried::set_aside_next;
+use refrain_shared::storage::content::retried::{set_aside_forget, set_aside_next};
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,7 @@ pub async fn run(
     if healed > 0 {
         tracing::info!(object = %inputs.api_name, records = healed, "records left the quarantine");
     }
+    set_aside_forget(&context.db, lease.tenant, plan.transform.key).await.map_err(failed)?;
     // The next round begins anew.
     progress.after.clear();
     let client = context.db.control().await.map_err(failed)?;

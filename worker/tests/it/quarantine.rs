@@ -179,6 +179,25 @@ async fn a_record_that_is_read_as_it_is_here_leaves_the_quarantine_and_an_older_
 }
 
 #[tokio::test]
+async fn bytes_that_were_set_aside_are_kept_no_longer_than_tickets() {
+    let (world, _, id) = one_set_aside("quarantine_forget").await;
+    let bytes = "SELECT payload IS NOT NULL FROM quarantine";
+    for (days, kept) in [(29, "t"), (31, "f")] {
+        world.sql("UPDATE tenant_gates SET ticket_days = 30").await;
+        world.sql(&format!("UPDATE quarantine SET read_at = now() - interval '{days} days'")).await;
+        try_again(&world, None).await;
+        assert_eq!(world.value(bytes).await, kept, "after {days} days");
+    }
+    assert!(is_set_aside(&world, &id).await, "that it was set aside stays known");
+    // A read that can be kept takes it out all the same.
+    look_again(&world).await;
+    world.change("Contact", &id, json!({"Title": "Lead"})).await;
+    world.sql("UPDATE checkpoints SET watermark_at = watermark_at - interval '5 minutes'").await;
+    world.pass().await;
+    assert!(is_live(&world, &id).await && !is_set_aside(&world, &id).await);
+}
+
+#[tokio::test]
 async fn another_build_tries_again_and_neither_a_pause_nor_a_parked_object_holds_that_up() {
     let (world, object, id) = one_set_aside("aside_build").await;
     try_again(&world, None).await;

@@ -64,3 +64,23 @@ pub async fn set_aside_next(
         })
         .collect()
 }
+
+/// Forgets the bytes of what was set aside longer ago than tickets are kept: nothing tells whether it belongs to one that is
+/// still wanted. That it was set aside stays known, and so does why; should it change, or be read once more, it is tried as it
+/// is then. Gives how many they were.
+pub async fn set_aside_forget(db: &Database, tenant: TenantId, key: ObjectKey) -> Result<u64, StoreError> {
+    const SQL: &str = "-- quarantine_forget
+        UPDATE quarantine SET payload = NULL
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND payload IS NOT NULL
+           AND read_at < now() - (SELECT ticket_days FROM tenant_gates WHERE tenant_id = $1) * interval '1 day'";
+    let scope = TenantScope::leased(tenant);
+    let mut client = db.tenant().await?;
+    let tx = TenantTx::begin(&mut client, &scope).await?;
+    let forgotten = tx
+        .sql()
+        .execute(SQL, &[&tenant.0, &key.connection.0, &key.object.0])
+        .await
+        .map_err(StoreError::at("quarantine_forget"))?;
+    tx.commit().await?;
+    Ok(forgotten)
+}

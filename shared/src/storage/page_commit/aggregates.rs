@@ -11,7 +11,8 @@ use crate::ids::ObjectId;
 use crate::record::StateReason;
 use crate::retention::CutOffs;
 
-/// Why a shell is a tombstone: its last item went to another ticket, or to none, before its own record ever came.
+/// Why a shell is a tombstone: its last item was deleted, or went to another ticket or to none, before its own record ever
+/// came.
 /// Stored; beside the reasons of records, which are smaller.
 const EMPTIED: i16 = 21;
 
@@ -19,8 +20,9 @@ const EMPTIED: i16 = 21;
 /// lock gives the same numbers in any commit order and survives moved, deleted and repeated messages, which
 /// adding and subtracting would not.
 ///
-/// A ticket whose record never came is a shell as long as it has an item, and a tombstone once the last one moved
-/// away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again.
+/// A ticket whose record never came is a shell as long as it has a live item, and a tombstone once the last one is deleted
+/// or moved away: whoever follows the feed learns that it is gone. An item that comes later makes it a shell again, and one
+/// that was never seen alive makes none.
 ///
 /// What was said in a session of the ticket counts as the ticket's. Items that announce others are events, which are
 /// not counted; nor are files, and nothing else belongs to an e-mail. Of a session that two objects tell of, the entries
@@ -54,8 +56,8 @@ pub(super) async fn aggregate(
             INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, messages,
                                       customer_messages, last_message_at, last_activity_at, mapping_epoch, feed_seq,
                                       expired)
-            SELECT $1, $2, k.object_id, k.record_id, CASE WHEN a.last_item_at IS NULL THEN 2 ELSE 1 END,
-                   CASE WHEN a.last_item_at IS NULL THEN $7::int2 END, a.messages, a.inbound, a.last_message_at,
+            SELECT $1, $2, k.object_id, k.record_id, CASE WHEN a.here = 0 THEN 2 ELSE 1 END,
+                   CASE WHEN a.here = 0 THEN $7::int2 END, a.messages, a.inbound, a.last_message_at,
                    coalesce(a.last_message_at, a.last_item_at, now()), $3, $4 + k.n - 1, k.was IS NOT NULL AND a.here = 0
               FROM touched k
              CROSS JOIN LATERAL (
@@ -79,6 +81,7 @@ pub(super) async fn aggregate(
                                        WHERE t.connection_id IS NOT DISTINCT FROM $2
                                          AND t.ticket_record_id = s.record_id AND t.kind = 'entry'
                                          AND t.characters > 0 AND t.object_id <> i.object_id AND t.state = 0))) m) a
+             WHERE a.here > 0 OR k.was IS NOT NULL
             ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
                SET state = CASE WHEN t.state = 1 OR t.reason = $7 OR (t.reason = $8 AND excluded.last_message_at >= CASE WHEN t.held THEN $10 ELSE $9 END)
                                 THEN excluded.state ELSE t.state END,
