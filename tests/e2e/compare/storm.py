@@ -45,7 +45,6 @@ FACETS = [
 OTHERWISE = {"read_by": "bulk", "files": {"most_mb": 1, "never": [".png", "image/*"]}}
 # Transcripts in an hour; the comparison reads them too.
 TRANSCRIPTS_PER_HOUR = 10_000_000
-LOOK_S, ASK_S = 1.0, 3.0
 TELL_S = 10.0
 PATIENCE_S = 1_800
 
@@ -64,6 +63,8 @@ class Tenant:
 class Storm:
     """A run over all phases."""
 
+    # Seconds between looks at where objects stand, and between passes that are asked for.
+    look_s, ask_s = 1.0, 3.0
     # The orgs are years old, and everything of them is compared.
     retention = {"ticket_days": 3650, "held_days": 3650, "attachment_days": 3650}
 
@@ -106,11 +107,11 @@ class Storm:
             self._killed = now
             self._calm *= slower
             self.stack.kill_worker(self.random.randrange(len(self.stack.workers)))
-        if now - self._looked > LOOK_S:
+        if now - self._looked > self.look_s:
             self._looked = now
             for tenant in self.tenants:
                 self.look(tenant)
-        if now - self._asked > ASK_S * (self._patient if kills else 1.0):
+        if now - self._asked > self.ask_s * (self._patient if kills else 1.0):
             self._asked = now
             self._patient *= slower
             for tenant in self.tenants:

@@ -100,6 +100,8 @@ class Day(Life):
 class Year(Storm):
     """Days, one after the other."""
 
+    # A day has little to read, and there are many of them.
+    look_s, ask_s = 0.4, 1.0
     retention = {"ticket_days": 200, "held_days": 365, "attachment_days": 3650}
 
     def __init__(self, stack: Stack, given: argparse.Namespace, clock: Clock) -> None:
