@@ -3,5 +3,5 @@
 pub mod project;
 
 pub use project::{
-    FacetValue, FileRow, MessageRow, PersonRow, Projected, ProjectionPlan, TicketRow, project,
+    FacetValue, FileRow, MessageRow, PersonRow, Projected, ProjectionPlan, TicketRow, project, ticket_paths,
 };

@@ -1,7 +1,8 @@
 //! How an object looks to the integration user, stored with what follows from it: which fields are read, and which that are
 //! here may not be seen any more.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
@@ -25,6 +26,8 @@ pub struct SeenObject<'a> {
     pub dropped: &'a [String],
     /// What the ids of its records begin with.
     pub key_prefix: Option<&'a str>,
+    /// The paths of which tickets are made.
+    pub shown: &'a BTreeSet<String>,
 }
 
 /// Stores an object's describe and, when the fields to read changed, a new field set; gives the set in force.
@@ -56,7 +59,7 @@ pub async fn describe_store(
     // Pages that are on their way must not bring back what may not be seen any more.
     const MASKED: &str = "-- tenant_gate_raise_lost
         UPDATE tenant_gates SET mapping_epoch = mapping_epoch + 1
-         WHERE tenant_id = $1 AND EXISTS (SELECT FROM object_syncs WHERE object_id = $2 AND role = $3)";
+         WHERE tenant_id = $1";
     // What was set aside may have the types that are described now.
     const AGAIN: &str = "-- retry_with_other_fields
         UPDATE jobs SET rerun_requested = rerun_requested OR state = 2, params = params || jsonb_build_object('wanted', now()),
@@ -86,12 +89,9 @@ pub async fn describe_store(
         .query_one(LOST, &[&tenant, &object, &Json(canonical.fields())])
         .await
         .map_err(StoreError::at("lost_fields"))?;
-    let (lost, was): (Value, Value) = (row.get(0), row.get(1));
-    if lost != was {
-        tx.sql()
-            .execute(MASKED, &[&tenant, &object, &Role::Ticket.word()])
-            .await
-            .map_err(StoreError::at("tenant_gate_raise_lost"))?;
+    let (lost, was): (Json<BTreeSet<String>>, Json<BTreeSet<String>>) = (row.get(0), row.get(1));
+    if lost.0.symmetric_difference(&was.0).any(|path| seen.shown.contains(path)) {
+        tx.sql().execute(MASKED, &[&tenant]).await.map_err(StoreError::at("tenant_gate_raise_lost"))?;
     }
     // Whoever lost the job plans nothing any more: the object may have begun anew meanwhile.
     job_touch(tx.sql(), lease, None).await?;

@@ -28,7 +28,7 @@ use crate::ids::{FieldSetId, ObjectId};
 use crate::job::ObjectSettings;
 use crate::job::lease::Lease;
 use crate::tenant::TenantScope;
-use crate::ticket::ProjectionPlan;
+use crate::ticket::{ProjectionPlan, ticket_paths};
 
 /// The mapping of the object sync `o`, with the beginnings of ids of standard ticket objects as a parameter: those are
 /// known before the object is, the tenant's own are not. `lost` are the paths of its checkpoint that may not be seen any
@@ -196,7 +196,7 @@ pub async fn mapped_load(db: &Database, lease: &Lease) -> Result<Mapped, StoreEr
             facets: settings.facets,
             files: settings.files,
         };
-        let uses = plan.ticket_paths().cloned().collect();
+        let uses = ticket_paths(&plan.projection, &plan.facets);
         let plan = plan.without(&row.get::<_, Json<BTreeSet<String>>>(8).0);
         let projected = projected.map(|projected| projected.0);
         let is_stale = projected.as_ref().is_none_or(|projected| *projected != mapping);

@@ -27,14 +27,14 @@ pub struct ProjectionPlan {
     pub files: FilePolicy,
 }
 
-impl ProjectionPlan {
-    /// The paths of which a ticket's columns and facets are made; none of anything else.
-    pub fn ticket_paths(&self) -> impl Iterator<Item = &String> {
-        let fields = if let Projection::Ticket(fields) = &self.projection { Some(fields) } else { None };
-        let facets = fields.map(|_| self.facets.iter().map(|facet| &facet.path));
-        fields.into_iter().flat_map(TicketFields::paths).chain(facets.into_iter().flatten())
-    }
+/// The paths of which a ticket's columns and facets are made; none of anything else.
+#[must_use]
+pub fn ticket_paths(projection: &Projection, facets: &[Facet]) -> BTreeSet<String> {
+    let Projection::Ticket(fields) = projection else { return BTreeSet::new() };
+    fields.paths().chain(facets.iter().map(|facet| &facet.path)).cloned().collect()
+}
 
+impl ProjectionPlan {
     /// The plan that makes nothing of paths which the integration user may see no more, though records are here that were
     /// read with them: a ticket's columns and facets stay empty. Items of conversations keep their places, and what of them
     /// is shown is masked as it is opened.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
 use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
-    Found, MessageFields, ObjectDescribe, Parents, StandardObject, TicketFields, Walk, walk,
+    Found, MessageFields, ObjectDescribe, Parents, Projection, Role, StandardObject, TicketFields, Walk, walk,
 };
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
@@ -26,6 +26,7 @@ use refrain_shared::storage::related::{beyond_history_again, related_at_first_pl
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::tenant::TenantScope;
+use refrain_shared::ticket::ticket_paths;
 
 use super::Job;
 use crate::error::{JobError, Step};
@@ -378,7 +379,17 @@ async fn store(
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    let seen = SeenObject { describe, linked: &linked, fields: &fields, dropped: &dropped, key_prefix };
+    let settings = &job.inputs.settings;
+    let role = job.inputs.role.unwrap_or(Role::Reference);
+    let shown = ticket_paths(&Projection::of(&job.inputs.api_name, role, settings), &settings.facets);
+    let seen = SeenObject {
+        describe,
+        linked: &linked,
+        fields: &fields,
+        dropped: &dropped,
+        key_prefix,
+        shown: &shown,
+    };
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
     match then {
         Then::Begin(plan) => {

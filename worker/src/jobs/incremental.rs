@@ -72,10 +72,12 @@ fn is_to_be_looked_at(job: &Job<'_>) -> bool {
 
 async fn look_again(job: &mut Job<'_>) -> Result<(), JobError> {
     first_plan::describe_again(job).await?;
-    let scope = TenantScope::leased(job.lease.tenant);
-    job.inputs = plan_inputs(&job.context.db, &scope, job.lease.object)
-        .await
-        .map_err(|error| JobError::of(Step::Plan, &error, job.context.clock.now()))?;
+    let (context, scope) = (job.context, TenantScope::leased(job.lease.tenant));
+    let failed = |error: StoreError| JobError::of(Step::Plan, &error, context.clock.now());
+    // What is seen no more moves the gate. The gate comes first: what the plan rests on is never older than it.
+    context.tenants.forget(job.lease.tenant);
+    job.view = context.tenants.view(&context.db, &context.ring, &scope).await.map_err(failed)?;
+    job.inputs = plan_inputs(&context.db, &scope, job.lease.object).await.map_err(failed)?;
     Ok(())
 }
 
