@@ -24,6 +24,7 @@ mod linked_paths;
 mod narrowing;
 mod quarantine;
 mod reproject;
+mod reproject_large;
 mod reset;
 mod resync;
 mod retention;

@@ -14,9 +14,9 @@ use serde_json::json;
 use crate::world::World;
 
 /// An object with its role and its settings.
-type Wanted = (&'static str, Role, ObjectSettings);
+pub(crate) type Wanted = (&'static str, Role, ObjectSettings);
 
-fn settled() -> ObjectSettings {
+pub(crate) fn settled() -> ObjectSettings {
     ObjectSettings { settle_s: 1, ..ObjectSettings::default() }
 }
 
@@ -24,7 +24,7 @@ fn facets(facets: serde_json::Value) -> ObjectSettings {
     ObjectSettings { facets: serde_json::from_value(facets).unwrap(), ..settled() }
 }
 
-fn message(fields: serde_json::Value) -> ObjectSettings {
+pub(crate) fn message(fields: serde_json::Value) -> ObjectSettings {
     let message: MessageFields = serde_json::from_value(fields).unwrap();
     ObjectSettings { message: Some(message), ..settled() }
 }
@@ -62,14 +62,14 @@ async fn create(
     ids
 }
 
-async fn load(world: &World, wanted: &[Wanted]) -> Vec<ObjectId> {
+pub(crate) async fn load(world: &World, wanted: &[Wanted]) -> Vec<ObjectId> {
     let ids = create(world, &world.scope, world.connection, wanted).await;
     world.settle().await;
     ids
 }
 
 /// Changes role and settings, and makes the jobs that follow from it.
-async fn change(world: &World, object: ObjectId, role: Option<Role>, settings: ObjectSettings) {
+pub(crate) async fn change(world: &World, object: ObjectId, role: Option<Role>, settings: ObjectSettings) {
     let patch = ObjectSyncPatch {
         role: role.map(|role| role.word().to_owned()),
         settings: Some(settings),
@@ -102,7 +102,7 @@ async fn projection(world: &World, scope: &TenantScope) -> Vec<String> {
 }
 
 /// Nothing is left to do, and what is counted is what is here.
-async fn is_settled(world: &World) {
+pub(crate) async fn is_settled(world: &World) {
     assert_eq!(world.value("SELECT count(*) FROM jobs WHERE kind = 'reproject'").await, "0");
     let counts = "SELECT (SELECT sum(items) FROM checkpoints) || '/' || (SELECT sum(tickets) || '/' || sum(shells) FROM tenant_feed)";
     let here = "SELECT (SELECT count(*) FROM messages WHERE state = 0) || '/' ||
