@@ -61,11 +61,13 @@ def _die_with_parent() -> None:
 class Process:
     """A child that ends when its owner does. Start it from the main thread: its life hangs on the thread's."""
 
-    def __init__(self, folder: Path, name: str, command: list[str]) -> None:
+    def __init__(self, folder: Path, name: str, command: list[str], stdin: int | None = None) -> None:
         self.name = name
         self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
         with self.out.open("wb") as out, self.log.open("wb") as log:
-            self.child = subprocess.Popen(command, stdout=out, stderr=log, preexec_fn=_die_with_parent)  # noqa: PLW1509
+            self.child = subprocess.Popen(  # noqa: PLW1509
+                command, stdin=stdin, stdout=out, stderr=log, preexec_fn=_die_with_parent
+            )
 
     def lines(self, file: Path) -> list[dict[str, Any]]:
         """The JSON lines of a file that is being written."""
@@ -107,6 +109,9 @@ class Process:
 class Api:
     """Our HTTP API, with the operator's key."""
 
+    # So long a busy server is asked again, and one that does not answer waited for.
+    busy_s, wait_s = BUSY_S, 60
+
     def __init__(self, address: str, key: str) -> None:
         self.base, self.key = f"http://{address}/v1", key.strip()
 
@@ -115,10 +120,10 @@ class Api:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}/{path}", data, headers, method=method)
-        deadline = time.monotonic() + BUSY_S
+        deadline = time.monotonic() + self.busy_s
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=self.wait_s) as answer:
                     return json.loads(answer.read() or b"null")
             except urllib.error.HTTPError as error:
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
@@ -136,7 +141,7 @@ class Stack:
         self.workers: list[Process] = []
         self.kills = self._started = 0
         folder.mkdir(parents=True, exist_ok=True)
-        servers = self._start("servers", ["run", "compare"])
+        servers = self._start("servers", ["run", "compare"], stdin=subprocess.PIPE)
         self.simulator = self._start("salesforce-sim", ["serve", "--dir", str(folder / "salesforce"), *simulator])
         self.servers = servers.ready()
         self.ready = self.simulator.ready()
@@ -178,8 +183,8 @@ class Stack:
         with psycopg.connect(self.servers["database_url"], autocommit=True) as db:
             db.execute(sql.SQL(statement).format(sql.Identifier(self.database_name)))
 
-    def _start(self, program: str, arguments: list[str], name: str = "") -> Process:
-        process = Process(self.folder, name or program, [str(self.programs / program), *arguments])
+    def _start(self, program: str, arguments: list[str], name: str = "", stdin: int | None = None) -> Process:
+        process = Process(self.folder, name or program, [str(self.programs / program), *arguments], stdin)
         self.processes.append(process)
         return process
 
