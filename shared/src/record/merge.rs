@@ -103,8 +103,7 @@ impl RecordState {
 
 /// The order of reads: the stamp first, then the moment of reading as the response's Date tells it.
 ///
-/// The storage layer's guard is this same comparison written in SQL; `merge_guard` in its tests holds the
-/// two together.
+/// The storage layer's guard is [`takes_place`] written in SQL; `merge_guard` in its tests holds the two together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOrder {
     /// The record's cursor stamp.
@@ -128,6 +127,22 @@ impl ReadOrder {
     #[must_use]
     pub fn is_close_to(self, other: Self) -> bool {
         self.stamp == other.stamp && (self.read_at - other.read_at).abs() <= UNSETTLED
+    }
+}
+
+/// Whether a read takes the place of what is stored: by the order of reads; but of one deletion that is told twice, the
+/// read stays that knows into what the record was merged. The log of deletions does not, whenever it is read.
+#[must_use]
+pub fn takes_place((now, state): (ReadOrder, RecordState), (stored, was): (ReadOrder, RecordState)) -> bool {
+    use StateReason::{Deleted, Merged};
+    match (state, was) {
+        (RecordState::Tombstone(Deleted), RecordState::Tombstone(Merged)) if now.stamp == stored.stamp => {
+            false
+        }
+        (RecordState::Tombstone(Merged), RecordState::Tombstone(Deleted)) if now.stamp == stored.stamp => {
+            now.field_set >= stored.field_set
+        }
+        _ => now.replaces(stored),
     }
 }
 
@@ -165,6 +180,16 @@ mod tests {
     fn a_read_with_fewer_fields_never_replaces_one_with_more() {
         assert!(!order(11, 40, 1).replaces(order(10, 19, 2)));
         assert!(order(10, 40, 3).replaces(order(10, 19, 2)));
+    }
+
+    #[test]
+    fn of_a_deletion_that_is_told_twice_the_merge_is_known() {
+        let gone = |stamp, read_at, reason| (order(stamp, read_at, 1), RecordState::Tombstone(reason));
+        let (merged, deleted) = (StateReason::Merged, StateReason::Deleted);
+        assert!(!takes_place(gone(10, 30, deleted), gone(10, 20, merged)), "the log came later");
+        assert!(takes_place(gone(10, 20, merged), gone(10, 30, deleted)), "the record came later");
+        assert!(takes_place(gone(11, 30, deleted), gone(10, 20, merged)), "back, and deleted");
+        assert!(!takes_place(gone(9, 40, merged), gone(10, 30, deleted)));
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub async fn records_known(
         .collect()
 }
 
-/// The guard is `ReadOrder::replaces` in SQL. Rows are taken in key order, so that two pages never wait for
+/// The guard is `record::merge::takes_place` in SQL. Rows are taken in key order, so that two pages never wait for
 /// each other in a circle. Returns the ids that were written, whether each is a live row more, less or neither, and
 /// what it was: an upsert does not tell what it replaced, so the row keeps the state that it had before, and 16 is added
 /// where both reads are too close to tell which was last (`ReadOrder::is_close_to`). What is gone may come without the
@@ -119,7 +119,11 @@ const UPSERT: &str = "-- records_upsert
            was = r.state + CASE WHEN r.modstamp = excluded.modstamp AND r.read_at >= excluded.read_at - interval '120 seconds'
                                 THEN 16 ELSE 0 END
      WHERE excluded.field_set_id >= r.field_set_id
-       AND (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at)
+       AND CASE WHEN excluded.modstamp = r.modstamp AND excluded.state = 2 AND r.state = 2 AND excluded.reason = 11 AND r.reason = 12
+                THEN false
+                WHEN excluded.modstamp = r.modstamp AND excluded.state = 2 AND r.state = 2 AND excluded.reason = 12 AND r.reason = 11
+                THEN true
+                ELSE (excluded.modstamp, excluded.read_at) >= (r.modstamp, r.read_at) END
     RETURNING record_id, (state = 0)::int - (was & 15 IS NOT DISTINCT FROM 0)::int, (was & 15)::int2, was >= 16";
 
 /// What an upsert did.

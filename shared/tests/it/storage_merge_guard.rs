@@ -1,7 +1,8 @@
-//! Which of two reads wins: the statement's guard and `ReadOrder::replaces` are one rule.
+//! Which of two reads wins: the statement's guard and `takes_place` are one rule.
 
 use refrain_shared::ids::FieldSetId;
-use refrain_shared::record::ReadOrder;
+use refrain_shared::record::merge::takes_place;
+use refrain_shared::record::{ReadOrder, RecordState, StateReason};
 use refrain_shared::storage::page_commit::{PageCommit, PageCounts};
 use refrain_shared::storage::records::records_known;
 use serde_json::json;
@@ -21,18 +22,30 @@ fn orders(first_set: FieldSetId) -> Vec<ReadOrder> {
     all
 }
 
+const STATES: [RecordState; 3] = [
+    RecordState::Live,
+    RecordState::Tombstone(StateReason::Deleted),
+    RecordState::Tombstone(StateReason::Merged),
+];
+
+/// What is read, and in which state.
+type Read = (ReadOrder, RecordState);
+
 #[tokio::test]
 async fn the_upsert_lets_in_exactly_what_the_read_order_says() {
     let store = Store::open("merge_guard_grid").await;
     let acme = Tenant::make(&store).await;
     let lease = acme.lease(acme.case).await;
     let orders = orders(acme.case.field_set);
-    let pairs: Vec<(ReadOrder, ReadOrder)> =
-        orders.iter().flat_map(|stored| orders.iter().map(|incoming| (*stored, *incoming))).collect();
-    let page = |pick: fn(&(ReadOrder, ReadOrder)) -> ReadOrder| {
+    let reads: Vec<Read> =
+        orders.iter().flat_map(|order| STATES.iter().map(|state| (*order, *state))).collect();
+    let pairs: Vec<(Read, Read)> =
+        reads.iter().flat_map(|stored| reads.iter().map(|incoming| (*stored, *incoming))).collect();
+    let page = |pick: fn(&(Read, Read)) -> Read| {
         let rows = pairs.iter().enumerate().map(|(n, pair)| {
             let mut row = acme.bare(acme.case, n, 0);
-            row.record.order = pick(pair);
+            (row.record.order, row.record.state) = pick(pair);
+            row.record.sealed = row.record.sealed.filter(|_| row.record.state == RecordState::Live);
             row
         });
         acme.page(&lease, rows.collect())
@@ -40,16 +53,23 @@ async fn the_upsert_lets_in_exactly_what_the_read_order_says() {
     let all = i64::try_from(pairs.len()).unwrap();
     assert_eq!(acme.commit(page(|(stored, _)| *stored)).await.unwrap(), all);
 
-    let winners = pairs.iter().filter(|(stored, incoming)| incoming.replaces(*stored)).count();
-    let winners = i64::try_from(winners).unwrap();
+    let wins = |(stored, incoming): &(Read, Read)| takes_place(*incoming, *stored);
+    let winners = i64::try_from(pairs.iter().filter(|pair| wins(pair)).count()).unwrap();
     assert_eq!(acme.commit(page(|(_, incoming)| *incoming)).await.unwrap(), winners);
 
     let ids: Vec<String> = (0..pairs.len()).map(|n| id("500", n).to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let known = records_known(&acme.db, &acme.scope, acme.key(acme.case), &ids).await.unwrap();
-    for (n, (stored, incoming)) in pairs.iter().enumerate() {
-        let expected = if incoming.replaces(*stored) { incoming } else { stored };
-        assert_eq!(known[&id("500", n)].order, *expected, "stored {stored:?}, incoming {incoming:?}");
+    for (n, pair) in pairs.iter().enumerate() {
+        let (order, state) = if wins(pair) { pair.1 } else { pair.0 };
+        let found = &known[&id("500", n)];
+        assert_eq!(
+            (found.order, found.state),
+            (order, Some(state)),
+            "stored {:?}, incoming {:?}",
+            pair.0,
+            pair.1
+        );
     }
     let checkpoint = acme.checkpoint(acme.case).await;
     assert_eq!(checkpoint["written"], json!(all + winners));

@@ -25,7 +25,7 @@ from stack import NotReady, Stack
 from storm import Storm, Tenant
 from values import moment
 
-DAY_S, MINUTES_S, PART_S = 86_400, 180, 3_600
+DAY_S, MINUTES_S, PART_S = 86_400, 180, 21_600
 FAKETIME = "faketime/libfaketimeMT.so.1"
 # What the org is changed by, on which day of so many; the rest of the script is chance.
 MONTH, WEEK, BIN_DAYS = 30, 7, 15
@@ -159,7 +159,13 @@ class Year(Storm):
 
     def live(self, day: int) -> None:
         """One day: the clock, the edits, every pass, every sweep, and the two verdicts."""
-        started = time.monotonic()
+        started = last = time.monotonic()
+        parts: dict[str, float] = {}
+
+        def part(name: str) -> None:
+            nonlocal last
+            parts[name], last = round(time.monotonic() - last, 1), time.monotonic()
+
         self._calm = self._patient = 1.0
         if day:
             self.clock.next_day()
@@ -181,17 +187,22 @@ class Year(Storm):
         for life in lives:
             life.end()
             self.edits += life.done
+        part("lived")
         ends = {tenant.id: moment(tenant.org.now()) for tenant in self.tenants}
         waiting = time.monotonic()
         while not self.all_are(lambda one: one["state"] == "current") or self.behind(ends):
             self.turn()
             self.patience(waiting, "every object to be past the last edit")
+        part("read")
         # The log of deletions tells whole minutes, after some.
         self.clock.advance(MINUTES_S)
         self.purged(ends, waiting)
+        part("deletions")
         self.linked(ends, waiting)
         self.rest(waiting)
+        part("linked")
         verified = [self.verify(tenant) for tenant in self.tenants]
+        part("verified")
         for number, tenant in enumerate(self.tenants):
             before = len(self.found)
             self.compare(f"day-{day}", number, tenant, fresh=True)
@@ -203,8 +214,9 @@ class Year(Storm):
             # Retention goes on.
             if records > before[0] or (read_at and read_at > before[1]):
                 self.disagreed.append(f"day {day}: something was taken in of another org")
+        part("compared")
         took = round(time.monotonic() - started, 1)
-        print(f"day {day}: {took} s, {self.stack.kills} kills so far, amiss {verified}", flush=True)
+        print(f"day {day}: {took} s {parts}, {self.stack.kills} kills so far, amiss {verified}", flush=True)
 
     def linked(self, ends: dict[str, Any], since: float) -> None:
         """Waits until every change of a parent shows in its children."""

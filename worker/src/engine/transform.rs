@@ -9,6 +9,7 @@ use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
 use refrain_shared::privacy::identities_of;
+use refrain_shared::record::merge::takes_place;
 use refrain_shared::record::{CanonicalRecord, ReadOrder, RecordState, StateReason};
 use refrain_shared::storage::page_commit::{PageCounts, PageRow, QuarantineRow};
 use refrain_shared::storage::records::{Known, ObjectKey, RecordRow, payload_row_key};
@@ -158,12 +159,20 @@ fn verdict(head: &Head, known: Option<&Known>) -> Verdict {
     };
     if same {
         Verdict::Unchanged
-    } else if head.order.replaces(known.order) || disagree(head, known) {
+    } else if may_be_written(head, known) || disagree(head, known) {
         // Where they disagree the commit keeps it out all the same, and asks for another look.
         Verdict::Write
     } else {
         Verdict::Superseded
     }
+}
+
+/// Whether this read takes the place of what is known.
+fn may_be_written(head: &Head, known: &Known) -> bool {
+    known.state.map_or_else(
+        || head.order.replaces(known.order),
+        |state| takes_place((head.order, head.state), (known.order, state)),
+    )
 }
 
 /// Whether two reads too close to tell which was last differ in whether the record is there.
