@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::rand;
@@ -41,12 +41,19 @@ struct Entry {
     material: Secret<String>,
 }
 
+/// Whether more may read a file, or change it, than should. One of root's may be read by its group: so clusters hand secrets
+/// to programs that are not root, and PostgreSQL takes such a key as well.
+fn is_open(mode: u32, owner: u32) -> bool {
+    mode & if owner == 0 { 0o037 } else { 0o077 } != 0
+}
+
 impl KeyRing {
     /// Reads the ring; a file that others may read is refused.
     pub fn load(path: &Path) -> Result<Self, CryptoError> {
         let fail = |why: String| CryptoError::KeyRing { path: path.display().to_string(), why };
-        let mode = fs::metadata(path).map_err(|e| fail(e.to_string()))?.permissions().mode();
-        if mode & 0o077 != 0 {
+        let metadata = fs::metadata(path).map_err(|e| fail(e.to_string()))?;
+        let mode = metadata.permissions().mode();
+        if is_open(mode, metadata.uid()) {
             return Err(fail(format!("others may read it (mode {:o}); run chmod 600 on it", mode & 0o777)));
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| fail(e.to_string()))?);
@@ -151,6 +158,11 @@ mod tests {
         assert!(again.unwrap("kek-9", tenant, KeyPurpose::Data, &wrapped).is_err());
         assert!(!format!("{again:?}").contains("material"));
 
+        for (mode, owner, open) in
+            [(0o600, 7, false), (0o440, 7, true), (0o440, 0, false), (0o460, 0, true), (0o444, 0, true)]
+        {
+            assert_eq!(is_open(mode, owner), open, "{mode:o} of {owner}");
+        }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(KeyRing::load(&path).unwrap_err().to_string().contains("chmod 600"));
         fs::remove_dir_all(&dir).unwrap();

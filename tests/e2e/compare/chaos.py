@@ -181,7 +181,8 @@ class Fleet(Stack):
             if process.child.poll() is None:
                 self.amiss.append(f"{process.name} had not stopped after {STOP_S} s")
                 process.kill()
-            elif process.child.returncode != 0:
+            elif process.child.returncode != 0 and self.name_of(process):
+                # One that had not begun to run has nothing to hand back.
                 self.amiss.append(f"{process.name} stopped with {process.child.returncode}")
 
     def is_calm(self) -> bool:
@@ -203,13 +204,17 @@ class Fleet(Stack):
         """SIGKILL for a worker, and another in its place."""
         worker = self.workers.pop(which % len(self.workers))
         self.frozen = {one: process for one, process in self.frozen.items() if process is not worker}
-        lines = (line.get("fields", {}) for line in worker.lines(worker.log))
-        name = next((one["worker.id"] for one in lines if one.get("message") == "worker runs"), None)
+        name = self.name_of(worker)
         worker.kill()
         if name:
             self.watcher.worker_lost(str(printed_id(name)))
         self.kills += 1
         self.start_worker()
+
+    def name_of(self, worker: Process) -> str | None:
+        """What a worker calls itself, once it runs."""
+        lines = (line.get("fields", {}) for line in worker.lines(worker.log))
+        return next((one["worker.id"] for one in lines if one.get("message") == "worker runs"), None)
 
     def retire_worker(self, which: int) -> None:
         """SIGTERM for a worker, and another in its place, as an update does it."""

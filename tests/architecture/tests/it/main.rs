@@ -6,6 +6,7 @@
 )]
 
 mod dependencies;
+mod deploy;
 mod forms;
 mod imports;
 mod lessons;
