@@ -110,7 +110,7 @@ fn the_manifests_are_put_together() {
     };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let made = String::from_utf8_lossy(&made.stdout).into_owned();
-    for kind in ["Deployment", "Job", "Service", "PodDisruptionBudget", "ScaledObject", "ConfigMap"] {
+    for kind in ["Deployment", "Service", "PodDisruptionBudget", "ScaledObject", "ConfigMap"] {
         assert!(made.contains(&format!("kind: {kind}\n")), "{kind}");
     }
     assert!(made.contains("name: refrain-config-"), "a changed configuration rolls the programs");
