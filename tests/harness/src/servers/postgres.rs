@@ -23,7 +23,7 @@ pub(crate) const NAME: &str = "postgres";
 /// The superuser of every private PostgreSQL and the only user of every private broker.
 pub(crate) const ACCOUNT: &str = "refrain";
 /// Generous: replay of a 2 GB write-ahead log after a kill, on a loaded machine.
-const START_DEADLINE: Duration = Duration::from_mins(1);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Postgres {
     pub(crate) programs: PostgresPrograms,
