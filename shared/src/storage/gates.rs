@@ -1,8 +1,8 @@
 //! Conditions shared by many jobs: one small row for a tenant, a connection, an org or an object.
 //!
 //! Pause, blackout, a parked connection and a tenant that leaves hold a job up whatever it does ([`HELD`]): it is not
-//! dispatched, not begun, and a running one ends at its next commit. What lets tickets go asks Salesforce for nothing,
-//! and keeping them no longer than was agreed is a duty: only a tenant that leaves stops it. A spent budget keeps jobs from
+//! dispatched, not begun, and a running one ends at its next commit. What asks Salesforce for nothing (letting tickets go,
+//! which is a duty, and projecting anew) is stopped only by a tenant that leaves. A spent budget keeps jobs from
 //! being dispatched; each call asks for its own grant anyway.
 
 use serde_json::json;
