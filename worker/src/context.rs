@@ -9,6 +9,7 @@ use refrain_shared::ids::WorkerId;
 use refrain_shared::salesforce::{ClientSettings, Http};
 use refrain_shared::storage::Database;
 use refrain_shared::storage::chunks::ChunkStore;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::parents::SeenParents;
@@ -40,6 +41,10 @@ pub struct Context {
     pub tenants: Tenants,
     /// What is remembered of parent objects.
     pub parents: SeenParents,
+    /// Held while a job runs that may have killed its last workers ([`Lease::is_suspect`]).
+    ///
+    /// [`Lease::is_suspect`]: refrain_shared::job::lease::Lease::is_suspect
+    pub suspect: Mutex<()>,
     /// Set when the process is to stop: jobs end at their next commit.
     pub draining: CancellationToken,
 }

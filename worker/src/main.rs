@@ -99,6 +99,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         clock: Clock::system(),
         tenants: Tenants::default(),
         parents: SeenParents::default(),
+        suspect: tokio::sync::Mutex::default(),
         draining: CancellationToken::new(),
     });
     let stop = CancellationToken::new();

@@ -1,7 +1,8 @@
 //! From a message to an acknowledged outcome: lease → handler → disposition → end of the job → ack.
 //!
-//! The message is acknowledged only after its outcome is in the jobs table. A message that no job waits for
-//! any more (an old epoch, a job gone) is acknowledged and forgotten: it costs one statement.
+//! The message is done with when its outcome is in the jobs table. A message that no job waits for any more (an old
+//! epoch, a job gone) is forgotten: it costs one statement. So is one whose job could not be asked for, with the database
+//! away: the job stays published, and comes again.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use refrain_shared::ids::JobId;
 use refrain_shared::job::lease::{JobEnd, Lease};
 use refrain_shared::storage::checkpoints::checkpoint_stop;
 use refrain_shared::storage::gates::{GateSubject, connection_park, gate_close};
-use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease};
+use refrain_shared::storage::jobs::{AttemptReport, job_end, job_lease, job_put_off};
 use refrain_shared::storage::{StoreError, TenantTx};
 use refrain_shared::telemetry::names;
 use refrain_shared::tenant::TenantScope;
@@ -27,40 +28,41 @@ use crate::error::{JobError, chain};
 use crate::jobs::{self, Left, narrow};
 use crate::lease;
 
-/// What the consumer does with the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The outcome is in the jobs table, or there was nothing to do.
-    Ack,
-    /// The database could not be asked: the dispatcher publishes again what stays unclaimed.
-    Unknown,
-}
+/// When a suspect comes again that found another one running.
+const SUSPECT_WAIT: Duration = Duration::from_secs(5);
 
-/// Does what one message asks for.
-pub async fn run_message(context: &Context, job: JobId, epoch: i64) -> Verdict {
+/// Does what one message asks for; the message is then to be acknowledged, whatever came of it.
+pub async fn run_message(context: &Context, job: JobId, epoch: i64) {
     let lease = match job_lease(&context.db, context.worker, job, epoch).await {
         Ok(Some(lease)) => lease,
         Ok(None) => {
             metrics::counter!(names::STALE_DELIVERIES).increment(1);
-            return Verdict::Ack;
+            return;
         }
         Err(error) => {
             tracing::warn!(job.id = %job, error = %chain(&error), "job not leased");
-            return Verdict::Unknown;
+            return;
         }
     };
     pass(CrashPoint::AfterLease);
+    // One suspect at a time: the death of this process then says which one it was.
+    let alone = if lease.is_suspect() { context.suspect.try_lock().map(Some) } else { Ok(None) };
+    let Ok(_alone) = alone else {
+        if let Err(error) = job_put_off(&context.db, &lease, SUSPECT_WAIT).await {
+            tracing::warn!(job.id = %job, error = %chain(&error), "job not put off; the lease runs out");
+        }
+        return;
+    };
     let span = tracing::info_span!(
         "job.run", tenant.id = %lease.tenant, connection.id = %lease.connection, object = %lease.object,
         job.id = %lease.job, attempt = lease.attempt, kind = lease.kind.word()
     );
     // Boxed: what a job awaits is large, and little of it is needed while a message waits for its lease.
-    let verdict = Box::pin(run_leased(context, &lease).instrument(span)).await;
+    Box::pin(run_leased(context, &lease).instrument(span)).await;
     pass(CrashPoint::BeforeAck);
-    verdict
 }
 
-async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
+async fn run_leased(context: &Context, lease: &Lease) {
     let (stop, done) = (CancellationToken::new(), CancellationToken::new());
     let mut tally = Tally::default();
     let begun = Instant::now();
@@ -83,7 +85,6 @@ async fn run_leased(context: &Context, lease: &Lease) -> Verdict {
         Ok(()) | Err(StoreError::FenceLost) => {}
         Err(error) => tracing::warn!(error = %chain(&error), "outcome not stored; the lease runs out"),
     }
-    Verdict::Ack
 }
 
 /// Does what a failure asks for and ends the job; gives the outcome's word, and whether it could be stored.

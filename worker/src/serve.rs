@@ -1,17 +1,18 @@
 //! The process: consume while there are free slots, serve health, and leave in good order.
 //!
-//! Drain: not ready → stop consuming → running jobs end at their next commit → farewell. What does not end in
-//! time is left to its lease.
+//! Drain: not ready → stop consuming → running jobs end at their next commit → farewell. What does not come to one in
+//! time is handed back as of its last commit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use refrain_shared::config::Config;
 use refrain_shared::job::envelope::Decoded;
-use refrain_shared::job::lease::Class;
+use refrain_shared::job::lease::{Class, HEARTBEAT};
 use refrain_shared::queue::{Consumer, ConsumerOptions, Delivery};
 use refrain_shared::start;
-use refrain_shared::storage::jobs::{worker_farewell, worker_heartbeat};
+use refrain_shared::storage::StoreError;
+use refrain_shared::storage::jobs::{jobs_hand_back, worker_farewell, worker_heartbeat};
 use refrain_shared::telemetry::{Check, Health, Telemetry, health_router};
 use refrain_shared::wiring;
 use tokio::net::TcpListener;
@@ -24,12 +25,15 @@ use tracing::Instrument as _;
 use crate::context::Context;
 use crate::crash::{CrashPoint, pass};
 use crate::error::chain;
-use crate::runner::{Verdict, run_message};
+use crate::runner::run_message;
 
-/// How long running jobs get to reach a commit: well inside a pod's grace period of a minute.
-const DRAIN: Duration = Duration::from_secs(25);
-/// How often a worker says that it lives; the dispatcher forgets it after three times that.
-const ALIVE: Duration = Duration::from_secs(10);
+/// How long running jobs get to reach a commit: a worker that is asked to stop is gone within 30 s.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long the database gets for each of a worker's last words.
+const LAST_WORD: Duration = Duration::from_secs(4);
+/// How often a worker says that it lives. As often as it prolongs leases: the reaper tells a job that froze from a worker
+/// that is gone by which of the two was last.
+const ALIVE: Duration = HEARTBEAT;
 /// This build, as the fleet's list of workers names it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -91,17 +95,28 @@ pub async fn serve(
     consumer.stop();
     jobs.close();
     if tokio::time::timeout(DRAIN, jobs.wait()).await.is_err() {
-        tracing::warn!("some jobs did not reach a commit in time; their leases run out");
+        match last_word(jobs_hand_back(&context.db, context.worker)).await {
+            Ok(jobs) => tracing::info!(jobs, "handed back what did not reach a commit in time"),
+            Err(why) => tracing::warn!(why, "jobs not handed back; their leases run out"),
+        }
     }
     consumer.close().await;
-    if let Err(error) = worker_farewell(&context.db, context.worker).await {
-        tracing::warn!(error = %chain(&error), "no farewell; the row ages out");
+    if let Err(why) = last_word(worker_farewell(&context.db, context.worker)).await {
+        tracing::warn!(why, "no farewell; the row ages out");
     }
     closed.cancel();
     tasks.close();
     tasks.wait().await;
     tracing::info!("worker stopped");
     Ok(())
+}
+
+/// What the database says in time; else why not.
+async fn last_word<T>(said: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match tokio::time::timeout(LAST_WORD, said).await {
+        Ok(said) => said.map_err(|error| chain(&error)),
+        Err(_) => Err(format!("no answer within {} s", LAST_WORD.as_secs())),
+    }
 }
 
 /// What people wait for may use every slot; one is kept free of all else, so that it is never stuck behind history or
@@ -137,7 +152,8 @@ fn checks(context: &Arc<Context>, consumer: &Consumer) -> Vec<(&'static str, Che
     ]
 }
 
-async fn deal_with(context: &Context, delivery: Delivery) {
+/// Does what one delivery asks for and gives it back to the broker, so that it counts no longer among those in hand.
+pub async fn deal_with(context: &Context, delivery: Delivery) {
     let envelope = match &delivery.message {
         Decoded::Envelope(envelope) => envelope.clone(),
         Decoded::NewerVersion(version) => {
@@ -154,16 +170,12 @@ async fn deal_with(context: &Context, delivery: Delivery) {
     };
     // What the dispatcher says of this message has the same trace.
     let span = tracing::info_span!("job.take", trace.id = envelope.trace_id());
-    match run_message(context, envelope.job, envelope.epoch).instrument(span).await {
-        Verdict::Ack => {
-            if let Err(error) = delivery.ack().await {
-                // It comes again with an epoch that matches nothing any more.
-                tracing::debug!(error = %chain(&error), "message not acknowledged");
-            }
-            pass(CrashPoint::AfterAck);
-        }
-        Verdict::Unknown => drop(delivery),
+    run_message(context, envelope.job, envelope.epoch).instrument(span).await;
+    if let Err(error) = delivery.ack().await {
+        // It comes again with an epoch that matches nothing any more.
+        tracing::debug!(error = %chain(&error), "message not acknowledged");
     }
+    pass(CrashPoint::AfterAck);
 }
 
 async fn say_alive(context: Arc<Context>, slots: i32, closed: CancellationToken) {

@@ -12,9 +12,11 @@ use refrain_shared::job::envelope::Decoded;
 use refrain_shared::job::lease::Class;
 use refrain_shared::queue::{BrokerOptions, Consumer, ConsumerOptions, Publisher};
 use refrain_shared::secret::Secret;
-use refrain_shared::storage::dispatch::{ClaimLimits, Claimed, dispatch_claim, dispatch_stats};
+use refrain_shared::storage::dispatch::{
+    ClaimLimits, Claimed, dispatch_claim, dispatch_stats, job_get, jobs_list, jobs_reconcile,
+};
 use refrain_shared::storage::gates::{GateSubject, gate_close, gate_open};
-use refrain_shared::storage::jobs::job_lease;
+use refrain_shared::storage::jobs::{Beat, job_heartbeat, job_lease};
 use refrain_shared::tenant::TenantScope;
 
 use crate::world::{DEADLINE, ORG, World};
@@ -144,6 +146,45 @@ async fn a_gate_of_tenant_connection_or_org_blocks_its_jobs_only() {
     assert!(claim(&world).await.is_empty(), "both tenants read the same org");
     world.sql("UPDATE gates SET blocked_until = now()").await;
     assert_eq!(claim(&world).await.len(), 10, "a gate that has run out blocks nothing");
+}
+
+#[tokio::test]
+async fn one_job_of_a_class_that_only_a_newer_build_knows_does_not_stop_the_others() {
+    let world = World::new("dispatch_newer").await;
+    world.live_worker(50).await;
+    let scope = world.due_jobs("a", 3, 1).await;
+    world
+        .sql(
+            "ALTER TABLE jobs DROP CONSTRAINT jobs_class_check;
+             UPDATE jobs SET class = 99 WHERE job_id = (SELECT min(job_id) FROM jobs)",
+        )
+        .await;
+    assert_eq!(of(&claim(&world).await, &scope), 2);
+    assert_eq!(world.value("SELECT state || ':' || epoch FROM jobs WHERE class = 99").await, "0:0");
+}
+
+#[tokio::test]
+async fn what_asks_salesforce_for_nothing_is_neither_held_up_nor_shown_so() {
+    let world = World::new("dispatch_local").await;
+    world.live_worker(50).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    world.object(&scope, connection, "Case").await;
+    jobs_reconcile(&world.db).await.unwrap();
+    gate_close(&world.db, GateSubject::Connection(connection), "parked", None).await.unwrap();
+    for (kind, held) in [("incremental", Some("parked")), ("expire", None), ("reproject", None)] {
+        world.sql(&format!("UPDATE jobs SET state = 0, lease_until = NULL, kind = '{kind}'")).await;
+        let shown = jobs_list(&world.db, &scope, None, None, 10).await.unwrap().remove(0);
+        assert_eq!(shown.waits_for.unwrap().reason, held.unwrap_or("turn"), "{kind}");
+        assert_eq!(job_get(&world.db, &scope, shown.id).await.unwrap().unwrap().kind, kind);
+        assert_eq!(claim(&world).await.len(), usize::from(held.is_none()), "{kind}");
+        world.sql("UPDATE jobs SET state = 1").await;
+        let epoch = world.value("SELECT epoch FROM jobs").await.parse().unwrap();
+        let lease = job_lease(&world.db, WorkerId::generate(), shown.id, epoch).await.unwrap().unwrap();
+        assert_eq!(lease.held, held, "{kind}");
+        let halts = job_heartbeat(&world.db, &lease).await.unwrap() == Beat::Halt;
+        assert_eq!(halts, held.is_some(), "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 pub const SLICE_TIME: Duration = Duration::from_secs(30);
 /// A job that ended this often in a row with its worker's death is kept away from workers.
 pub const MAX_CRASHES: i32 = 3;
+/// A job that lost this many workers in a row, itself or by a neighbour's doing, is a suspect: one more parks it. A worker
+/// runs one suspect at a time, so that what dies with it says which one it was.
+pub const SUSPECT_CRASHES: i32 = MAX_CRASHES - 1;
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +75,12 @@ impl Kind {
     #[must_use]
     pub fn local_words() -> Vec<&'static str> {
         Self::LOCAL.into_iter().map(Self::word).collect()
+    }
+
+    /// The closed words of all kinds: a job of another is a newer build's.
+    #[must_use]
+    pub fn words() -> Vec<&'static str> {
+        Self::ALL.into_iter().map(Self::word).collect()
     }
 
     /// The closed word in SQL.
@@ -163,6 +172,12 @@ impl Class {
         self as i16
     }
 
+    /// The numbers of all classes: a job of another is a newer build's.
+    #[must_use]
+    pub fn numbers() -> Vec<i16> {
+        Self::ALL.into_iter().map(Self::number).collect()
+    }
+
     /// Reads the stored number.
     #[must_use]
     pub fn from_number(number: i16) -> Option<Self> {
@@ -198,12 +213,22 @@ pub struct Lease {
     pub progress: serde_json::Value,
     /// Failed tries in a row before this one.
     pub attempt: i32,
+    /// Leases in a row that ended with the loss of their worker, before this one.
+    pub crashes: i32,
     /// Who holds it.
     pub worker: WorkerId,
     /// Database time of the lease.
     pub started_at: Timestamp,
     /// Why it is not to be worked on now: a gate closed after it was dispatched.
     pub held: Option<&'static str>,
+}
+
+impl Lease {
+    /// Whether one more lost worker parks the job.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.crashes >= SUSPECT_CRASHES
+    }
 }
 
 /// How work on a job ends.

@@ -16,7 +16,7 @@ pub mod trigger;
 pub use cancel::{Cancelled, work_cancel};
 pub use claim::{ClaimLimits, Claimed, dispatch_claim, dispatch_undo};
 pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_get, jobs_list};
-pub use reap::{Reaped, leases_reap, workers_sweep};
+pub use reap::{Reaped, attempts_sweep, crashed_retry, leases_reap, reaper_look, workers_sweep};
 pub use reconcile::{Reconciled, jobs_reconcile};
 pub use reset::{Reset, object_reset};
 pub use resync::{Wished, resync_wish};

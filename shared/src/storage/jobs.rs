@@ -3,6 +3,8 @@
 //! All time here is the database's. Each statement repeats epoch and fence and must change exactly one row;
 //! otherwise somebody newer has the job and nothing of ours may last.
 
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::types::Json;
@@ -36,7 +38,8 @@ pub struct AttemptReport {
     pub calls_apart: i64,
 }
 
-/// Takes the lease of a published job; `None` when the message is stale.
+/// Takes the lease of a published job; `None` when the message is stale, or the job is of a kind or class that only a newer
+/// build knows: it stays published, and comes again until a worker of that build gets it.
 pub async fn job_lease(
     db: &Database,
     worker: WorkerId,
@@ -45,18 +48,28 @@ pub async fn job_lease(
 ) -> Result<Option<Lease>, StoreError> {
     const SQL: &str = "-- job_lease
         UPDATE jobs j SET state = 2, fence = fence + 1, worker_id = $3, reason = NULL, updated_at = now(),
-               lease_until = now() + $4::float8 * interval '1 second'
-         WHERE job_id = $1 AND epoch = $2 AND state = 1
+               leased_at = now(), lease_until = now() + $4::float8 * interval '1 second'
+         WHERE job_id = $1 AND epoch = $2 AND state = 1 AND kind = ANY ($7) AND class = ANY ($8)
         RETURNING fence, tenant_id, connection_id, object_id, org_id, kind, class, params, progress, attempt, now(),
                (SELECT min(g.reason) FROM gates g
                  WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> ALL ($6) OR g.reason = 'closing'))";
+                   AND g.reason = ANY ($5) AND g.blocked_until > now() AND (j.kind <> ALL ($6) OR g.reason = 'closing')),
+               crashes";
     let client = db.control().await?;
     let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("job_lease"))?;
     let row = client
         .query_opt(
             &statement,
-            &[&job.0, &epoch, &worker.0, &LEASE.as_secs_f64(), &HELD.as_slice(), &Kind::local_words()],
+            &[
+                &job.0,
+                &epoch,
+                &worker.0,
+                &LEASE.as_secs_f64(),
+                &HELD.as_slice(),
+                &Kind::local_words(),
+                &Kind::words(),
+                &Class::numbers(),
+            ],
         )
         .await
         .map_err(StoreError::at("job_lease"))?;
@@ -76,6 +89,7 @@ pub async fn job_lease(
             params: row.get::<_, Json<Value>>(7).0,
             progress: row.get::<_, Json<Value>>(8).0,
             attempt: row.get(9),
+            crashes: row.get(12),
             worker,
             started_at: row.get(10),
             held: HELD.into_iter().find(|reason| row.get::<_, Option<&str>>(11) == Some(reason)),
@@ -188,6 +202,39 @@ async fn calls_count(client: &impl GenericClient, lease: &Lease, calls: i64) -> 
         .await
         .map_err(StoreError::at("checkpoint_calls"))?;
     Ok(())
+}
+
+/// Gives a lease back unused, for so long: what is counted of the job stays as it is.
+pub async fn job_put_off(db: &Database, lease: &Lease, delay: Duration) -> Result<(), StoreError> {
+    const SQL: &str = "-- job_put_off
+        UPDATE jobs SET state = 0, lease_until = NULL, worker_id = NULL, reason = 'crashed', updated_at = now(),
+               available_at = now() + $4::float8 * interval '1 second'
+         WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2";
+    let client = db.control().await?;
+    let changed = client
+        .execute(SQL, &[&lease.job.0, &lease.epoch, &lease.fence, &delay.as_secs_f64()])
+        .await
+        .map_err(StoreError::at("job_put_off"))?;
+    fenced(changed)
+}
+
+/// Gives back whatever a worker that leaves still holds, due at once; how many jobs those were. Their fence keeps out what
+/// may still come of them, and their lanes last until the deadline of their last call.
+pub async fn jobs_hand_back(db: &Database, worker: WorkerId) -> Result<u64, StoreError> {
+    const SQL: &str = "-- jobs_hand_back
+        WITH held AS (
+            SELECT job_id, leased_at FROM jobs
+             WHERE available_at <= now() AND state = 2 AND worker_id = $1 ORDER BY job_id FOR UPDATE),
+        freed AS (
+            UPDATE jobs j
+               SET state = 0, lease_until = NULL, worker_id = NULL, reason = 'drained', available_at = now(),
+                   rerun_requested = false, updated_at = now()
+              FROM held WHERE j.job_id = held.job_id
+            RETURNING j.job_id, j.fence, j.tenant_id, j.object_id, j.kind, held.leased_at)
+        INSERT INTO job_attempts (job_id, fence, tenant_id, object_id, kind, worker_id, started_at, ended_at, outcome)
+        SELECT job_id, fence, tenant_id, object_id, kind, $1, leased_at, now(), 'drained' FROM freed";
+    let client = db.control().await?;
+    client.execute(SQL, &[&worker.0]).await.map_err(StoreError::at("jobs_hand_back"))
 }
 
 fn fenced(changed: u64) -> Result<(), StoreError> {

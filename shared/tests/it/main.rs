@@ -14,6 +14,7 @@ mod storage_files;
 mod storage_grants;
 mod storage_isolation;
 mod storage_jobs;
+mod storage_losses;
 mod storage_merge_guard;
 mod storage_migrations;
 mod storage_narrow;

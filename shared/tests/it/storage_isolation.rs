@@ -46,7 +46,7 @@ const CONTROL_OF_A_TENANT: [&str; 10] = [
     "tenant_keys",
 ];
 /// The installation's own rows: the control role only.
-const CONTROL: [&str; 5] = ["api_keys", "gates", "org_limits", "tenants", "workers"];
+const CONTROL: [&str; 6] = ["api_keys", "gates", "org_limits", "reaper_watch", "tenants", "workers"];
 /// What the control plane's own role reads; what it changes is in the test of columns.
 const INTENT: [&str; 8] = [
     "api_keys",
@@ -205,6 +205,7 @@ async fn each_pool_changes_the_columns_it_owns_and_no_others() {
             "job_attempts",
             "jobs",
             "org_limits",
+            "reaper_watch",
             "tenant_gates (mapping_epoch)",
             "workers",
         ])

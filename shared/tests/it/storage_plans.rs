@@ -9,7 +9,7 @@ use std::time::Duration;
 use deadpool_postgres::Object as Pooled;
 use refrain_shared::ids::WorkerId;
 use refrain_shared::storage::content::ticket_list::{TicketCursor, TicketFilter, tickets_list};
-use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
+use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim, dispatch_stats, leases_reap};
 use refrain_shared::storage::jobs::worker_heartbeat;
 use refrain_shared::storage::page_commit::page_commit;
 use refrain_shared::storage::{Database, TenantTx};
@@ -334,8 +334,19 @@ async fn the_dispatcher_walks_only_what_is_due() {
     let lonely = claimed.iter().filter(|claim| claim.tenant.0 == umbra.id()).count();
     assert_eq!((claimed.len(), lonely), (5, 1), "the lanes of the one org, and the job of the other");
     let mut client = one.control().await.unwrap();
-    let plan =
-        plan_of_prepared(None, &mut client, "dispatch_claim", "(100, 30, 4, '{expire,reproject}')").await;
+    let arguments = "(100, 30, 4, '{expire,reproject}', '{0,1,2,3,4,5,6,7}')";
+    let plan = plan_of_prepared(None, &mut client, "dispatch_claim", arguments).await;
     assert_indexed(&plan, "jobs", "jobs_due");
     assert_indexed(&plan, "jobs", "jobs_tenant");
+
+    drop(client);
+    dispatch_stats(&one).await.unwrap();
+    leases_reap(&one).await.unwrap();
+    let mut client = one.control().await.unwrap();
+    for (name, arguments) in
+        [("dispatch_stats", "(4, '{expire,reproject}')"), ("leases_reap", "(3, '{}', 2, 15, 5)")]
+    {
+        let plan = plan_of_prepared(None, &mut client, name, arguments).await;
+        assert_indexed(&plan, "jobs", "jobs_due");
+    }
 }

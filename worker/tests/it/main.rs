@@ -6,6 +6,7 @@
 )]
 
 mod acceptance;
+mod accidents;
 mod bad_input;
 mod budget;
 mod bulk;

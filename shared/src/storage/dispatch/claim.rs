@@ -44,7 +44,7 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     // flight is due as well. `lanes` has what is free of each org with work: not taken by a job in flight, nor still
     // held for a job that died. The lateral takes the best few of each tenant in each of its orgs, with gates and
     // lanes already applied, so that blocked work never fills the page. What asks Salesforce for nothing is held up by
-    // no gate but that of a tenant that leaves. `rank` is how many the tenant would then
+    // no gate but that of a tenant that leaves. A class that only a newer build knows has no queue here. `rank` is how many the tenant would then
     // have in flight: ordering by it is fair.
     const SQL: &str = "-- dispatch_claim
         WITH room AS (
@@ -83,6 +83,7 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
                   FROM jobs j
                  WHERE j.tenant_id = d.tenant_id AND j.org_id = d.org_id AND j.available_at <= now()
                    AND (j.state = 0 OR (j.state = 1 AND j.published_at <= now() - $2::float8 * interval '1 second'))
+                   AND j.class = ANY ($5)
                    AND NOT EXISTS (SELECT FROM gates g
                                     WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
                                       AND g.blocked_until > now() AND (j.kind <> ALL ($4) OR g.reason = 'closing'))
@@ -116,7 +117,13 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
     let rows = client
         .query(
             &statement,
-            &[&i32::from(limits.batch), &limits.unclaimed.as_secs_f64(), &lanes, &Kind::local_words()],
+            &[
+                &i32::from(limits.batch),
+                &limits.unclaimed.as_secs_f64(),
+                &lanes,
+                &Kind::local_words(),
+                &Class::numbers(),
+            ],
         )
         .await
         .map_err(StoreError::at("dispatch_claim"))?;

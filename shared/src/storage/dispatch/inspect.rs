@@ -12,7 +12,7 @@ use super::super::pool::Database;
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, JobId, ObjectId, WorkerId};
-use crate::job::lease::Class;
+use crate::job::lease::{Class, Kind};
 use crate::tenant::TenantScope;
 
 /// A job as people see it; the API shows it as it is.
@@ -138,14 +138,15 @@ pub struct AttemptView {
     pub api_calls: i32,
 }
 
-/// A job with the longest of the gates that block it.
+/// A job with the longest of the gates that block it, as the dispatcher sees them. The second argument are the kinds that
+/// ask Salesforce for nothing.
 const JOBS: &str = "
     SELECT j.job_id, j.connection_id, j.object_id, j.kind, j.class, j.state, j.available_at, j.reason, j.attempt,
            j.rerun_requested, j.ask, j.updated_at, now(), g.reason, g.blocked_until
       FROM jobs j LEFT JOIN LATERAL (
             SELECT reason, blocked_until FROM gates
              WHERE subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
-               AND blocked_until > now() AND (j.kind <> 'expire' OR reason = 'closing')
+               AND blocked_until > now() AND (j.kind <> ALL ($2) OR reason = 'closing')
              ORDER BY blocked_until DESC LIMIT 1) g ON true
      WHERE j.tenant_id = $1";
 
@@ -159,14 +160,20 @@ pub async fn jobs_list(
 ) -> Result<Vec<JobView>, StoreError> {
     let sql = format!(
         "-- jobs_list
-        {JOBS} AND ($2::int2 IS NULL OR j.state = $2) AND ($3::bigint IS NULL OR j.job_id > $3)
-        ORDER BY j.job_id LIMIT $4"
+        {JOBS} AND ($3::int2 IS NULL OR j.state = $3) AND ($4::bigint IS NULL OR j.job_id > $4)
+        ORDER BY j.job_id LIMIT $5"
     );
     let client = db.control().await?;
     let rows = client
         .query(
             &sql,
-            &[&scope.tenant().0, &state.map(JobState::number), &after.map(|id| id.0), &i64::from(limit)],
+            &[
+                &scope.tenant().0,
+                &Kind::local_words(),
+                &state.map(JobState::number),
+                &after.map(|id| id.0),
+                &i64::from(limit),
+            ],
         )
         .await
         .map_err(StoreError::at("jobs_list"))?;
@@ -175,10 +182,12 @@ pub async fn jobs_list(
 
 /// One job of the tenant.
 pub async fn job_get(db: &Database, scope: &TenantScope, job: JobId) -> Result<Option<JobView>, StoreError> {
-    let sql = format!("-- job_get\n{JOBS} AND j.job_id = $2");
+    let sql = format!("-- job_get\n{JOBS} AND j.job_id = $3");
     let client = db.control().await?;
-    let row =
-        client.query_opt(&sql, &[&scope.tenant().0, &job.0]).await.map_err(StoreError::at("job_get"))?;
+    let row = client
+        .query_opt(&sql, &[&scope.tenant().0, &Kind::local_words(), &job.0])
+        .await
+        .map_err(StoreError::at("job_get"))?;
     row.as_ref().map(view).transpose()
 }
 

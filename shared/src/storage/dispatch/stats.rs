@@ -21,16 +21,18 @@ pub struct ClassStats {
     pub parked: i64,
 }
 
-/// Every class that has jobs, and the slots of live workers.
+/// Every class that has due jobs, and the slots of live workers. What is in flight or parked is due as well; what waits for
+/// its time, most of a large table, is not looked at.
 pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), StoreError> {
     const SQL: &str = "-- dispatch_stats
         WITH known AS (
             SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
-                   j.state = 0 AND j.available_at <= now() AND NOT EXISTS (
+                   j.state = 0 AND NOT EXISTS (
                        SELECT FROM gates g
                         WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
                           AND g.blocked_until > now() AND (j.kind <> ALL ($2) OR g.reason = 'closing')) AS ready
-              FROM jobs j LEFT JOIN org_limits l USING (org_id)),
+              FROM jobs j LEFT JOIN org_limits l USING (org_id)
+             WHERE j.available_at <= now()),
         placed AS (
             SELECT class, state, available_at, ready
                    AND row_number() OVER (PARTITION BY org_id, ready ORDER BY class, available_at, job_id)
@@ -44,8 +46,11 @@ pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), Sto
         SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > now() - interval '30 seconds'";
     let client = db.control().await?;
     let lanes = i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX);
-    let rows =
-        client.query(SQL, &[&lanes, &Kind::local_words()]).await.map_err(StoreError::at("dispatch_stats"))?;
+    let statement = client.prepare_cached(SQL).await.map_err(StoreError::at("dispatch_stats"))?;
+    let rows = client
+        .query(&statement, &[&lanes, &Kind::local_words()])
+        .await
+        .map_err(StoreError::at("dispatch_stats"))?;
     let slots = client.query_one(SLOTS, &[]).await.map_err(StoreError::at("worker_slots"))?;
     let stats = rows
         .iter()

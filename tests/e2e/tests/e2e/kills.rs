@@ -84,6 +84,31 @@ async fn a_worker_asked_to_stop_hands_its_jobs_over_without_a_row_read_again() {
     stack.finish(&[&tenant], &[]).await;
 }
 
+/// A call may last longer than a worker has to leave.
+#[tokio::test]
+async fn a_worker_in_a_long_call_hands_its_job_over_within_thirty_seconds() {
+    let mut stack = Stack::new("drain_long_call").await;
+    stack.set("salesforce", "timeout_s = 120");
+    stack.start_scheduler().await;
+    let (tenant, gate) = in_mid_load(&mut stack, 1).await;
+    let leaving = stack.workers.remove(0);
+    let ended = leaving.process.terminate(Duration::from_secs(30)).await.unwrap();
+    assert!(ended.success(), "{}", leaving.process.logs());
+    let handed_back = "SELECT count(*) FROM jobs WHERE state = 2";
+    assert_eq!(stack.sql(handed_back).await[0][0], "0", "nothing is left to its lease");
+    assert_eq!(stack.sql("SELECT count(*) FROM job_attempts WHERE outcome = 'drained'").await[0][0], "1");
+    // It goes on elsewhere while the call still hangs.
+    stack.start_worker().await;
+    tenant.assert_catches_up(&stack).await;
+    gate.open().await;
+    let again = tenant.rows_read_again(&stack).await;
+    assert!(again <= COMMIT_ROWS, "{again} rows were read again, {COMMIT_ROWS} may be");
+    let broken =
+        "SELECT count(*) FROM job_attempts WHERE outcome NOT IN ('done', 'more', 'defer', 'drained')";
+    assert_eq!(stack.sql(broken).await[0][0], "0", "nothing is counted as a crash");
+    stack.finish(&[&tenant], &[]).await;
+}
+
 #[tokio::test]
 async fn two_schedulers_run_no_job_twice_and_one_of_them_may_be_killed() {
     let mut stack = Stack::running("two_schedulers", 0).await;

@@ -20,7 +20,7 @@ use crate::{programs, simulator};
 /// Stacks at once: each is four processes or so, most of the time waiting for a lease to run out.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
-/// A worker drains within 25 s, and an orchestrator gives it a minute.
+/// A worker is gone within 30 s, and an orchestrator gives it a minute.
 const GRACE: Duration = Duration::from_secs(40);
 
 /// A running installation.
