@@ -1,6 +1,7 @@
 //! Proving a connection's credentials: one token, the API version, and who answers in which org.
 //!
-//! The proof happens in memory, before anything is stored, so a refused connection leaves nothing behind.
+//! The proof happens in memory, before anything is stored, so a refused connection leaves nothing behind. Its few calls
+//! are made for a person who waits and are of no job; the org's ledger has them all the same.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,8 @@ use refrain_shared::ports::{
 };
 use refrain_shared::salesforce::identity::Identity;
 use refrain_shared::salesforce::{Client, ClientSettings, Http, SalesforceError};
+use refrain_shared::storage::Database;
+use refrain_shared::storage::org_limits::org_spend;
 
 /// What proved credentials tell.
 #[derive(Debug, Clone)]
@@ -40,12 +43,17 @@ pub trait ConnectionProbe: Send + Sync {
     /// Exchanges the credentials, checks the API version and asks who answers.
     fn prove(&self, credentials: Credentials) -> BoxFuture<'_, Result<Proof, Unproved>>;
 
-    /// Asks who answers through what a connection has stored, with a new token if the stored one is old.
-    fn check(&self, tokens: Arc<dyn TokenStore>) -> BoxFuture<'_, Result<Identity, Unproved>>;
+    /// Asks who answers through what a connection to `org` has stored, with a new token if the stored one is old.
+    fn check(
+        &self,
+        tokens: Arc<dyn TokenStore>,
+        org: Option<SalesforceId>,
+    ) -> BoxFuture<'_, Result<Identity, Unproved>>;
 }
 
 /// The probe that asks Salesforce.
 pub struct SalesforceProbe {
+    db: Database,
     http: Http,
     settings: ClientSettings,
     clock: Clock,
@@ -54,19 +62,24 @@ pub struct SalesforceProbe {
 impl SalesforceProbe {
     /// A probe over this process's connections.
     #[must_use]
-    pub fn new(http: Http, settings: ClientSettings, clock: Clock) -> Self {
-        Self { http, settings, clock }
+    pub fn new(db: Database, http: Http, settings: ClientSettings, clock: Clock) -> Self {
+        Self { db, http, settings, clock }
     }
 
     async fn ask(&self, credentials: Credentials) -> Result<Proof, SalesforceError> {
-        let tokens = Arc::new(MemoryTokens { credentials, answer: Mutex::new(None) });
-        let identity = self.identity(Arc::clone(&tokens) as Arc<dyn TokenStore>).await?;
+        let gate = Arc::new(CountingGate::new(self.db.clone(), self.clock.clone(), None));
+        let answer = Mutex::new(None);
+        let tokens = Arc::new(MemoryTokens { credentials, answer, gate: Arc::clone(&gate) });
+        let identity = self.identity(Arc::clone(&tokens) as Arc<dyn TokenStore>, gate).await?;
         let answer = tokens.lock().clone().expect("a client that was answered has a session");
         Ok(Proof { org_id: identity.org_id, user_id: identity.user_id, answer })
     }
 
-    async fn identity(&self, tokens: Arc<dyn TokenStore>) -> Result<Identity, SalesforceError> {
-        let gate = Arc::new(OpenGate);
+    async fn identity(
+        &self,
+        tokens: Arc<dyn TokenStore>,
+        gate: Arc<CountingGate>,
+    ) -> Result<Identity, SalesforceError> {
         let client = Client::new(self.http.clone(), tokens, gate, self.clock.clone(), self.settings.clone());
         client.check_version().await?;
         client.identity().await
@@ -80,10 +93,15 @@ impl ConnectionProbe for SalesforceProbe {
         )
     }
 
-    fn check(&self, tokens: Arc<dyn TokenStore>) -> BoxFuture<'_, Result<Identity, Unproved>> {
-        Box::pin(
-            async move { self.identity(tokens).await.map_err(|error| unproved(&error, self.clock.now())) },
-        )
+    fn check(
+        &self,
+        tokens: Arc<dyn TokenStore>,
+        org: Option<SalesforceId>,
+    ) -> BoxFuture<'_, Result<Identity, Unproved>> {
+        let gate = Arc::new(CountingGate::new(self.db.clone(), self.clock.clone(), org));
+        Box::pin(async move {
+            self.identity(tokens, gate).await.map_err(|error| unproved(&error, self.clock.now()))
+        })
     }
 }
 
@@ -107,6 +125,8 @@ fn unproved(error: &SalesforceError, now: Timestamp) -> Unproved {
 struct MemoryTokens {
     credentials: Credentials,
     answer: Mutex<Option<TokenAnswer>>,
+    /// Learns from the answer whose calls they are.
+    gate: Arc<CountingGate>,
 }
 
 impl MemoryTokens {
@@ -137,18 +157,56 @@ impl TokenStore for MemoryTokens {
             }
             let answer = exchange(self.credentials.clone()).await?;
             let session = session(&answer);
+            self.gate.calls().org = Some(answer.org_id);
             *self.lock() = Some(answer);
             Ok(session)
         })
     }
 }
 
-/// The three calls of a proof are made for a person who waits; they are few and not of any job.
-struct OpenGate;
+/// Lets the few calls of a proof through, each counted for its org before it starts: whoever waits for them may go away.
+/// A login is counted once it is known whose it was.
+struct CountingGate {
+    db: Database,
+    clock: Clock,
+    calls: Mutex<Calls>,
+}
 
-impl CallGate for OpenGate {
+/// Whose calls they are, as far as it is known, and those not counted yet.
+struct Calls {
+    org: Option<SalesforceId>,
+    uncounted: u64,
+}
+
+impl CountingGate {
+    fn new(db: Database, clock: Clock, org: Option<SalesforceId>) -> Self {
+        Self { db, clock, calls: Mutex::new(Calls { org, uncounted: 0 }) }
+    }
+
+    fn calls(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn count(&self) -> Result<(), CallRefused> {
+        let (org, calls) = {
+            let mut calls = self.calls();
+            calls.uncounted += 1;
+            let Some(org) = calls.org else { return Ok(()) };
+            (org, std::mem::take(&mut calls.uncounted))
+        };
+        org_spend(&self.db, org, calls).await.map_err(|error| {
+            CallRefused::Failed(PortError {
+                what: "count a call for its org",
+                disposition: error.disposition(self.clock.now()),
+                source: Box::new(error),
+            })
+        })
+    }
+}
+
+impl CallGate for CountingGate {
     fn before_call(&self, _kind: CallKind) -> BoxFuture<'_, Result<(), CallRefused>> {
-        Box::pin(async { Ok(()) })
+        Box::pin(self.count())
     }
 
     fn after_call(&self, _report: CallReport) {}

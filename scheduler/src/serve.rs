@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Api, router};
-use crate::probe::{ConnectionProbe, SalesforceProbe};
+use crate::probe::SalesforceProbe;
 use crate::rounds::Wakes;
 use crate::{dispatcher, operator_key, reaper, reconcile, rounds, stats, wiring};
 
@@ -44,9 +44,7 @@ pub async fn serve(
     telemetry: Option<Telemetry>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (http, client, _) = start::salesforce(config)?;
-    let probe = Arc::new(SalesforceProbe::new(http, client, Clock::system()));
-    let parts = parts(config, probe).await?;
+    let parts = parts(config).await?;
     let tasks = TaskTracker::new();
     start_loops(config, &parts, &stop, &tasks);
     if let Some(telemetry) = telemetry.clone() {
@@ -79,9 +77,11 @@ pub async fn serve(
     server.await.context("end the HTTP server")?.context("serve HTTP")
 }
 
-async fn parts(config: &Config, probe: Arc<dyn ConnectionProbe>) -> anyhow::Result<Parts> {
+async fn parts(config: &Config) -> anyhow::Result<Parts> {
+    let (http, client, _) = start::salesforce(config)?;
     let options = database_options(config);
     let db = Database::open(&options).context("open the database")?;
+    let probe = Arc::new(SalesforceProbe::new(db.clone(), http, client, Clock::system()));
     let control = control_pool(&options).context("open the database")?;
     let ring = Arc::new(wiring::key_ring(config, &db).await?);
     operator_key::ensure(&control, &config.http.operator_key_file).await?;

@@ -4,19 +4,22 @@
 //! the org's one row around it. Two rights are granted at once or not at all: a *lane* (one concurrent caller,
 //! held until its calls are over, whoever died) and a block of prepaid *calls*.
 
+mod window;
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
+
+pub use window::{Bucket, PREPAID_FOR, Window};
 
 use crate::clock::Timestamp;
 use crate::error::DeferReason;
 use crate::ids::JobId;
 
-/// How finely the rolling 24 hours are cut.
-const BUCKET: Duration = Duration::minutes(15);
-/// Salesforce counts calls over 24 hours (API Request Limits and Allocations).
-const WINDOW: Duration = Duration::hours(24);
 /// The org's own usage figure is computed behind our back; older than this it no longer brakes.
 const USAGE_FRESH: Duration = Duration::hours(1);
+
+/// A cap below one block never pays for it: whoever asks comes again after this, in case it was raised.
+const TOO_LITTLE: Duration = Duration::hours(1);
 
 /// Calls prepaid at once: few enough to waste little at a crash, many enough to ask rarely.
 pub const BLOCK: u64 = 20;
@@ -38,8 +41,9 @@ pub struct OrgSettings {
 }
 
 impl Default for OrgSettings {
-    /// Four lanes against the 25 long calls an org bears; a quarter of the day's calls (the default of an
-    /// older open connector); 15,000 is what the smallest paying org has.
+    /// Four lanes against the 25 long calls an org bears, so that calls of processes that were frozen between their
+    /// check and their call find room beside them; a quarter of the day's calls (the default of an older open
+    /// connector); 15,000 is what the smallest paying org has.
     fn default() -> Self {
         Self {
             lanes: 4,
@@ -64,17 +68,8 @@ pub struct Lane {
     pub calls: u64,
     /// Start of the bucket that the last block was taken from …
     pub bucket: Timestamp,
-    /// … and how much of it: no more than this goes back there.
+    /// … and how much it was: no more than this goes back there, and all before it is over.
     pub returnable: u64,
-}
-
-/// Our calls of one quarter of an hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bucket {
-    /// Its start.
-    pub start: Timestamp,
-    /// Calls prepaid or made in it.
-    pub calls: u64,
 }
 
 /// The org's own count of calls, all integrations together.
@@ -86,6 +81,10 @@ pub struct OrgUsage {
     pub limit: u64,
     /// When the org said so.
     pub at: Timestamp,
+    /// How many of the calls that were ever paid ([`OrgLimits::paid`]) were surely over then: the org's count has
+    /// them. What was paid beyond comes on top.
+    #[serde(default)]
+    pub made: u64,
 }
 
 /// The one row of an org.
@@ -96,9 +95,11 @@ pub struct OrgLimits {
     /// Callers now.
     pub lanes: Vec<Lane>,
     /// Our calls of the last 24 hours.
-    pub buckets: Vec<Bucket>,
+    pub window: Window,
     /// What the org said last.
     pub usage: Option<OrgUsage>,
+    /// Calls ever paid, less those that were given back.
+    pub paid: u64,
 }
 
 /// Who asks, and for how much.
@@ -108,7 +109,7 @@ pub struct GrantRequest {
     pub job: JobId,
     /// Its epoch; the same (job, epoch) is granted the same lane.
     pub epoch: i64,
-    /// Calls wanted in this block.
+    /// Calls wanted, those of earlier blocks included. Whoever asks for more than it has, has none left to make.
     pub calls: u64,
     /// Until when the lane is wanted: the last call's own deadline plus a margin.
     pub until: Timestamp,
@@ -123,22 +124,32 @@ pub struct Grant {
     pub until: Timestamp,
     /// The most calls a second that the org wants of a lane.
     pub calls_per_second: Option<u32>,
+    /// What stays for others, in percent: whoever hears of less asks again before the next call.
+    pub reserve_percent: u32,
+    /// Calls that are surely over by now; an answer that comes from now on counts them ([`OrgUsage::made`]).
+    pub made: u64,
 }
 
-/// Why nothing was granted, and when to ask again.
+/// Why nothing was granted, and how long it is to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     /// In one word.
     pub why: DeferReason,
-    /// Not before this.
-    pub until: Timestamp,
+    /// No sooner than after this: a span, for the clock of whoever asked need not be ours.
+    pub wait: std::time::Duration,
+}
+
+impl Refusal {
+    fn until(why: DeferReason, until: Timestamp, now: Timestamp) -> Self {
+        Self { why, wait: (until - now).to_std().unwrap_or_default() }
+    }
 }
 
 impl OrgLimits {
-    /// Calls of ours in the rolling 24 hours before `now`.
+    /// Calls of ours that the org may count in its rolling 24 hours.
     #[must_use]
     pub fn used(&self, now: Timestamp) -> u64 {
-        self.buckets.iter().filter(|bucket| bucket.start > now - WINDOW).map(|bucket| bucket.calls).sum()
+        self.window.used(now)
     }
 
     /// How many calls we may make in any 24 hours.
@@ -156,10 +167,7 @@ impl OrgLimits {
             self.lanes.iter().position(|lane| lane.job == request.job.0 && lane.epoch == request.epoch);
         if held.is_none() && self.lanes.len() >= self.settings.lanes as usize {
             let first_free = self.lanes.iter().map(|lane| lane.until).min().unwrap_or(now);
-            return Err(Refusal {
-                why: DeferReason::Lanes,
-                until: first_free.min(now + Duration::seconds(2)),
-            });
+            return Err(Refusal::until(DeferReason::Lanes, first_free.min(now + Duration::seconds(2)), now));
         }
         let holds = held.map_or(0, |index| self.lanes[index].calls);
         let wanted = request.calls.saturating_sub(holds);
@@ -171,8 +179,9 @@ impl OrgLimits {
                 let lane = &mut self.lanes[index];
                 lane.calls += wanted;
                 lane.until = lane.until.max(request.until);
-                lane.returnable = if lane.bucket == bucket { lane.returnable + wanted } else { wanted };
-                lane.bucket = bucket;
+                if wanted > 0 {
+                    (lane.bucket, lane.returnable) = (bucket, wanted);
+                }
             }
             None => self.lanes.push(Lane {
                 job: request.job.0,
@@ -187,7 +196,15 @@ impl OrgLimits {
             calls: holds.max(request.calls),
             until: request.until,
             calls_per_second: self.settings.calls_per_second,
+            reserve_percent: self.settings.reserve_percent,
+            made: self.made(),
         })
+    }
+
+    /// Pays for calls that are made or will be whatever is said here: a person waits for them.
+    pub fn spend(&mut self, calls: u64, now: Timestamp) {
+        self.forget_the_past(now);
+        self.pay(calls, now);
     }
 
     /// An orderly end: the lane is free and the unspent calls go back to the bucket they came from. A crash
@@ -197,9 +214,9 @@ impl OrgLimits {
             return;
         };
         let lane = self.lanes.swap_remove(index);
-        if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.start == lane.bucket) {
-            bucket.calls = bucket.calls.saturating_sub(unspent.min(lane.returnable));
-        }
+        let returned = unspent.min(lane.returnable);
+        self.window.give_back(lane.bucket, returned);
+        self.paid = self.paid.saturating_sub(returned);
     }
 
     /// Takes in what the org says of itself; an older word never replaces a newer one.
@@ -217,33 +234,33 @@ impl OrgLimits {
 
     fn forget_the_past(&mut self, now: Timestamp) {
         self.lanes.retain(|lane| lane.until > now);
-        self.buckets.retain(|bucket| bucket.start > now - WINDOW);
+        self.window.forget(now);
+    }
+
+    /// Of the last block of each lane nobody knows how much is spent; all before it is.
+    fn made(&self) -> u64 {
+        self.paid.saturating_sub(self.lanes.iter().map(|lane| lane.returnable).sum())
     }
 
     fn check_calls(&self, wanted: u64, now: Timestamp) -> Result<(), Refusal> {
-        if self.used(now) + wanted > self.cap() {
-            // The oldest bucket is the first to give calls back.
-            let until =
-                self.buckets.iter().map(|bucket| bucket.start).min().map_or(now, |oldest| oldest + WINDOW);
-            return Err(Refusal { why: DeferReason::Budget, until: until.max(now + Duration::minutes(1)) });
+        // What is paid already is not judged by the cap once more, which may have been lowered since.
+        if wanted > 0 && self.used(now) + wanted > self.cap() {
+            let free = self.window.free_at(wanted, self.cap(), now).unwrap_or(now + TOO_LITTLE);
+            return Err(Refusal::until(DeferReason::Budget, free.max(now + Duration::minutes(1)), now));
         }
         if let Some(usage) = self.usage.filter(|usage| usage.at > now - USAGE_FRESH) {
             let reserve = usage.limit * u64::from(self.settings.reserve_percent) / 100;
-            if usage.used + wanted + reserve > usage.limit {
-                return Err(Refusal { why: DeferReason::OrgQuota, until: now + Duration::minutes(15) });
+            let ours_since = self.paid.saturating_sub(usage.made);
+            if usage.used + ours_since + wanted + reserve > usage.limit {
+                return Err(Refusal::until(DeferReason::OrgQuota, now + Duration::minutes(15), now));
             }
         }
         Ok(())
     }
 
     fn pay(&mut self, calls: u64, now: Timestamp) -> Timestamp {
-        let seconds = now.timestamp() - now.timestamp().rem_euclid(BUCKET.num_seconds());
-        let start = Timestamp::from_timestamp(seconds, 0).unwrap_or(now);
-        match self.buckets.iter_mut().find(|bucket| bucket.start == start) {
-            Some(bucket) => bucket.calls += calls,
-            None => self.buckets.push(Bucket { start, calls }),
-        }
-        start
+        self.paid += calls;
+        self.window.pay(calls, now)
     }
 }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use refrain_shared::catalog::Found;
+use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Disposition, ReplanHint};
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Kind, Lease};
@@ -111,7 +112,7 @@ pub async fn run(
     }
     let lane = match Lane::take(context, lease).await.map_err(plan_failed)? {
         Ok(lane) => lane,
-        Err(refusal) => return Err(refused(refusal)),
+        Err(refusal) => return Err(refused(refusal, context.clock.now())),
     };
     pass(CrashPoint::AfterGrant);
     let client = client(context, lease, &lane, &inputs, &view);
@@ -160,12 +161,14 @@ fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     }
 }
 
-fn refused(refusal: refrain_shared::limits::Refusal) -> JobError {
+fn refused(refusal: refrain_shared::limits::Refusal, now: Timestamp) -> JobError {
+    let seconds = refusal.wait.as_secs();
+    let until = now + chrono::Duration::from_std(refusal.wait).unwrap_or(chrono::Duration::hours(24));
     JobError {
         step: Step::Plan,
-        disposition: Disposition::Defer { until: refusal.until, why: refusal.why },
+        disposition: Disposition::Defer { until, why: refusal.why },
         code: refusal.why.word(),
-        detail: format!("the org's {} allow no call until {}", refusal.why.word(), refusal.until),
+        detail: format!("the org's {} allow no call for {seconds} s", refusal.why.word()),
     }
 }
 

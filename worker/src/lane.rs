@@ -1,68 +1,59 @@
 //! The right to call: a lane of the org and its prepaid calls, asked for before each call when they run out.
 //!
-//! One [`Lane`] belongs to one leased job. It starts no call that could outlast the lane, counts every wire
-//! attempt, paces them, and gives back what it did not spend.
+//! One [`Lane`] belongs to one leased job and makes one call at a time. It starts no call that could outlast the lane,
+//! counts every wire attempt, paces them, and gives back what it did not spend.
 
-use std::sync::Arc;
+mod purse;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use refrain_shared::clock::Clock;
-use refrain_shared::error::Classify;
+use refrain_shared::error::{Classify, DeferReason, Disposition};
 use refrain_shared::job::lease::Lease;
 use refrain_shared::limits::{BLOCK, Refusal};
 use refrain_shared::ports::{CallGate, CallKind, CallRefused, CallReport, Held, PortError};
 use refrain_shared::salesforce::Pacer;
-use refrain_shared::storage::{Database, StoreError, org_limits};
+use refrain_shared::storage::org_limits::{self, Ask};
+use refrain_shared::storage::{Database, StoreError};
 use refrain_shared::telemetry::names;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use self::purse::Purse;
 use crate::context::Context;
-
-/// The lane outlives the last call's deadline by this, for clocks and the wire.
-const MARGIN: Duration = Duration::from_secs(10);
 
 /// A lane of the job's org.
 pub struct Lane {
     db: Database,
     lease: Lease,
     clock: Clock,
-    call_timeout: Duration,
     calls_per_second: u32,
     pacer: Pacer,
-    granted: Mutex<Granted>,
-    spent: AtomicU64,
+    /// One permit: taken before a call, given back after it.
+    turn: Semaphore,
+    purse: Mutex<Purse>,
     attempts: AtomicU64,
-    usage: std::sync::Mutex<Option<(u64, u64)>>,
     crowded: AtomicBool,
 }
 
-/// What the last grant gave; `until` is on our own monotonic clock, counted from before the asking.
-struct Granted {
-    calls: u64,
-    until: Instant,
-}
-
 impl Lane {
-    /// A lane for the lease, with its first block; or when to ask again.
+    /// A lane for the lease, with its first block; or how long to wait before asking again.
     pub async fn take(context: &Context, lease: &Lease) -> Result<Result<Arc<Self>, Refusal>, StoreError> {
         let lane = Self {
             db: context.db.clone(),
             lease: lease.clone(),
             clock: context.clock.clone(),
-            call_timeout: context.call_timeout,
             calls_per_second: context.calls_per_second,
             pacer: Pacer::new(interval(context.calls_per_second, None)),
-            granted: Mutex::new(Granted { calls: 0, until: Instant::now() }),
-            spent: AtomicU64::new(0),
+            turn: Semaphore::new(1),
+            purse: Mutex::new(Purse::empty(context.call_timeout, Instant::now())),
             attempts: AtomicU64::new(0),
-            usage: std::sync::Mutex::new(None),
             crowded: AtomicBool::new(false),
         };
-        let refused = lane.ask(&mut *lane.granted.lock().await, BLOCK).await?;
-        Ok(match refused {
+        Ok(match lane.ask(BLOCK).await? {
             None => Ok(Arc::new(lane)),
             Some(refusal) => Err(refusal),
         })
@@ -73,42 +64,38 @@ impl Lane {
         i64::try_from(self.attempts.swap(0, Ordering::Relaxed)).unwrap_or(i64::MAX)
     }
 
-    /// Calls spent of the prepaid ones so far.
-    pub fn spent(&self) -> u64 {
-        self.spent.load(Ordering::Relaxed)
-    }
-
     /// Calls that the org has left today, all integrations together, as far as it said so on this lane.
     pub fn calls_left(&self) -> Option<u64> {
-        let usage = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        usage.map(|(used, limit)| limit.saturating_sub(used))
+        self.purse().calls_left()
     }
 
-    /// An orderly end: unspent calls and the lane go back.
+    /// An orderly end: unspent calls and the lane go back, once no call is under way any more.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        let granted = self.granted.lock().await;
-        let unspent = granted.calls.saturating_sub(self.spent());
-        let usage = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        org_limits::org_settle(&self.db, self.lease.org, self.lease.job, self.lease.epoch, unspent, usage)
-            .await
+        let _over = self.turn.acquire().await;
+        let (unspent, heard) = {
+            let purse = self.purse();
+            (purse.unspent(), purse.heard(Instant::now()))
+        };
+        let Lease { org, job, epoch, .. } = self.lease;
+        org_limits::org_settle(&self.db, org, job, epoch, unspent, heard).await
     }
 
-    async fn ask(&self, granted: &mut Granted, calls: u64) -> Result<Option<Refusal>, StoreError> {
-        let lane_for = self.call_timeout + MARGIN;
+    fn purse(&self) -> MutexGuard<'_, Purse> {
+        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, calls: u64) -> Result<Option<Refusal>, StoreError> {
         let asked = Instant::now();
-        let answer = org_limits::org_grant(
-            &self.db,
-            self.lease.org,
-            self.lease.job,
-            self.lease.epoch,
-            calls,
-            lane_for,
-        )
-        .await?;
+        let ask = {
+            let purse = self.purse();
+            Ask { calls, lane_for: purse.lane_for(), heard: purse.heard(asked) }
+        };
+        let answer = org_limits::org_grant(&self.db, &self.lease, ask).await?;
+        let mut purse = self.purse();
+        purse.was_told();
         match answer {
             Ok(grant) => {
-                granted.calls = grant.calls;
-                granted.until = asked + lane_for;
+                purse.fill(&grant, asked);
                 self.pacer.set_interval(interval(self.calls_per_second, grant.calls_per_second));
                 Ok(None)
             }
@@ -116,32 +103,31 @@ impl Lane {
         }
     }
 
-    async fn admit(&self, kind: CallKind) -> Result<(), CallRefused> {
+    async fn admit(&self) -> Result<(), CallRefused> {
         if self.crowded.load(Ordering::Relaxed) {
             // The refused call itself is classified by its own error; further ones wait.
-            let until = self.clock.now() + chrono::Duration::seconds(30);
-            return Err(Held { until, why: refrain_shared::error::DeferReason::Lanes }.into());
+            return Err(self.held(DeferReason::Lanes, Duration::from_secs(30)));
         }
-        let mut granted = self.granted.lock().await;
-        let counted = kind != CallKind::Token;
-        let unpaid = counted && self.spent() >= granted.calls;
-        // A call may last until its time-out; it must end inside the lane.
-        if unpaid || granted.until.saturating_duration_since(Instant::now()) < self.call_timeout {
-            let wanted = if unpaid { granted.calls + BLOCK } else { granted.calls };
-            if let Some(refusal) = self
-                .ask(&mut granted, wanted)
-                .await
-                .map_err(|error| CallRefused::Failed(failed(error, &self.clock)))?
-            {
-                return Err(Held { until: refusal.until, why: refusal.why }.into());
+        let turn = self.turn.acquire().await.map_err(|_| self.held(DeferReason::Lanes, Duration::ZERO))?;
+        self.pacer.ready().await;
+        // What is waited for, here or in a frozen process, is waited for before the last look: no call starts on the
+        // strength of a moment that has passed.
+        loop {
+            let Some(calls) = self.purse().lacks(Instant::now()) else { break };
+            let asked =
+                self.ask(calls).await.map_err(|error| CallRefused::Failed(failed(error, &self.clock)))?;
+            if let Some(refusal) = asked {
+                return Err(self.held(refusal.why, refusal.wait));
             }
         }
-        if counted {
-            self.spent.fetch_add(1, Ordering::Relaxed);
-        }
-        drop(granted);
-        self.pacer.ready().await;
+        self.purse().spend();
+        turn.forget();
         Ok(())
+    }
+
+    fn held(&self, why: DeferReason, wait: Duration) -> CallRefused {
+        let wait = chrono::Duration::from_std(wait).unwrap_or(chrono::Duration::hours(24));
+        Held { until: self.clock.now() + wait, why }.into()
     }
 }
 
@@ -151,16 +137,13 @@ fn interval(installation: u32, org: Option<u32>) -> Duration {
 }
 
 fn failed(error: StoreError, clock: &Clock) -> PortError {
-    PortError {
-        what: "ask for a lane and calls",
-        disposition: error.disposition(clock.now()),
-        source: Box::new(error),
-    }
+    let disposition: Disposition = error.disposition(clock.now());
+    PortError { what: "ask for a lane and calls", disposition, source: Box::new(error) }
 }
 
 impl CallGate for Lane {
-    fn before_call(&self, kind: CallKind) -> BoxFuture<'_, Result<(), CallRefused>> {
-        Box::pin(self.admit(kind))
+    fn before_call(&self, _kind: CallKind) -> BoxFuture<'_, Result<(), CallRefused>> {
+        Box::pin(self.admit())
     }
 
     fn after_call(&self, report: CallReport) {
@@ -170,10 +153,18 @@ impl CallGate for Lane {
         if report.concurrency_refused {
             self.crowded.store(true, Ordering::Relaxed);
         }
-        if let Some(usage) = report.usage {
-            *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                Some((usage.used, usage.limit));
+        let now = Instant::now();
+        let mut purse = self.purse();
+        if purse.is_over(now) {
+            // Its time-out lies inside the lane: only a process that stood still gets here.
+            metrics::counter!(names::CALLS_LATE).increment(1);
+            tracing::warn!(call = report.kind.word(), "a call outlasted its lane: this process stood still");
         }
+        if let Some(usage) = report.usage {
+            purse.hear(usage.used, usage.limit, now);
+        }
+        drop(purse);
+        self.turn.add_permits(1);
     }
 }
 

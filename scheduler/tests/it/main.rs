@@ -16,6 +16,7 @@ mod api_records;
 mod api_retention;
 mod bad_input;
 mod dispatch;
+mod probe;
 mod programs;
 mod queue;
 mod upkeep;

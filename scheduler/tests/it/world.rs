@@ -304,7 +304,11 @@ impl ConnectionProbe for FakeProbe {
         })
     }
 
-    fn check(&self, _tokens: Arc<dyn TokenStore>) -> BoxFuture<'_, Result<Identity, Unproved>> {
+    fn check(
+        &self,
+        _tokens: Arc<dyn TokenStore>,
+        _org: Option<SalesforceId>,
+    ) -> BoxFuture<'_, Result<Identity, Unproved>> {
         Box::pin(async {
             if !matches!(self, Self::Works) {
                 return Err(self.unproved());

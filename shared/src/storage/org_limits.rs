@@ -1,6 +1,10 @@
 //! The org's one row: locked, decided on in [`crate::limits`], written back.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
+use futures_util::future::try_join;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
@@ -8,24 +12,56 @@ use super::pool::Database;
 use crate::clock::Timestamp;
 use crate::error::DeferReason;
 use crate::ids::{JobId, SalesforceId};
-use crate::limits::{Bucket, Grant, GrantRequest, Lane, OrgLimits, OrgSettings, OrgUsage, Refusal};
+use crate::job::lease::Lease;
+use crate::limits::{Grant, GrantRequest, Lane, OrgLimits, OrgSettings, OrgUsage, Refusal, Window};
+
+/// What the org said of itself in the last answer that a caller had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Calls used in the org's rolling 24 hours.
+    pub used: u64,
+    /// The org's allowance.
+    pub limit: u64,
+    /// How long ago it said so.
+    pub ago: Duration,
+    /// [`Grant::made`] of the grant under which it was asked.
+    pub made: u64,
+}
+
+impl Heard {
+    fn at(self, now: Timestamp) -> OrgUsage {
+        let at = now - chrono::Duration::from_std(self.ago).unwrap_or(chrono::Duration::hours(24));
+        OrgUsage { used: self.used, limit: self.limit, at, made: self.made }
+    }
+}
+
+/// What a job's caller wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Calls, those granted before included.
+    pub calls: u64,
+    /// How long the lane is wanted for, from now.
+    pub lane_for: Duration,
+    /// What the org said since the last asking.
+    pub heard: Option<Heard>,
+}
 
 /// `grant(job, epoch)`: a lane and its calls, or neither. Time is the database's.
-pub async fn org_grant(
-    db: &Database,
-    org: SalesforceId,
-    job: JobId,
-    epoch: i64,
-    calls: u64,
-    lane_for: std::time::Duration,
-) -> Result<Result<Grant, Refusal>, StoreError> {
+///
+/// [`StoreError::FenceLost`] when the lease is not this one any more: a holder that was frozen past its lease gets
+/// nothing beside the one that has the job now.
+pub async fn org_grant(db: &Database, lease: &Lease, ask: Ask) -> Result<Result<Grant, Refusal>, StoreError> {
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
-    let (mut limits, now) = lock(&tx, org).await?;
-    let until = now + chrono::Duration::from_std(lane_for).unwrap_or(chrono::Duration::minutes(3));
-    let granted = limits.grant(GrantRequest { job, epoch, calls, until }, now);
-    if granted.is_ok() {
-        store(&tx, org, &limits).await?;
+    let (mut limits, now) = lock_for(&tx, lease).await?;
+    if let Some(heard) = ask.heard {
+        limits.note_usage(heard.at(now));
+    }
+    let until = now + chrono::Duration::from_std(ask.lane_for).unwrap_or(chrono::Duration::minutes(3));
+    let request = GrantRequest { job: lease.job, epoch: lease.epoch, calls: ask.calls, until };
+    let granted = limits.grant(request, now);
+    if granted.is_ok() || ask.heard.is_some() {
+        store(&tx, lease.org, &limits).await?;
     }
     tx.commit().await.map_err(StoreError::at("commit"))?;
     Ok(granted)
@@ -39,7 +75,7 @@ pub async fn org_settle(
     job: JobId,
     epoch: i64,
     unspent: u64,
-    usage: Option<(u64, u64)>,
+    heard: Option<Heard>,
 ) -> Result<(), StoreError> {
     const OPEN: &str = "-- org_budget_gate_open
         DELETE FROM gates WHERE subject = $1 AND reason = $2";
@@ -47,8 +83,8 @@ pub async fn org_settle(
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     let (mut limits, now) = lock(&tx, org).await?;
     limits.settle(job, epoch, unspent);
-    if let Some((used, limit)) = usage {
-        limits.note_usage(OrgUsage { used, limit, at: now });
+    if let Some(heard) = heard {
+        limits.note_usage(heard.at(now));
     }
     store(&tx, org, &limits).await?;
     if limits.has_calls(now) {
@@ -60,27 +96,33 @@ pub async fn org_settle(
     tx.commit().await.map_err(StoreError::at("commit"))
 }
 
+/// Counts calls that were made outside of any job, for a person who waited for them.
+pub async fn org_spend(db: &Database, org: SalesforceId, calls: u64) -> Result<(), StoreError> {
+    let mut client = db.control().await?;
+    let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+    let (mut limits, now) = lock(&tx, org).await?;
+    limits.spend(calls, now);
+    store(&tx, org, &limits).await?;
+    tx.commit().await.map_err(StoreError::at("commit"))
+}
+
 /// The org's row as it is, for people.
 pub async fn org_limits_get(db: &Database, org: SalesforceId) -> Result<Option<OrgLimits>, StoreError> {
+    const SQL: &str = "-- org_limits_get
+        SELECT settings, lanes, buckets, usage, paid FROM org_limits WHERE org_id = $1";
     let client = db.control().await?;
-    let row = client
-        .query_opt(
-            "-- org_limits_get\nSELECT settings, lanes, buckets, usage FROM org_limits WHERE org_id = $1",
-            &[&org.as_str()],
-        )
-        .await
-        .map_err(StoreError::at("org_limits_get"))?;
+    let row = client.query_opt(SQL, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_get"))?;
     Ok(row.map(|row| from_row(&row)))
 }
 
+const LOCK: &str = "-- org_limits_lock
+    SELECT settings, lanes, buckets, usage, paid, now() FROM org_limits WHERE org_id = $1 FOR UPDATE";
+
 async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Timestamp), StoreError> {
-    const SQL: &str = "-- org_limits_lock
-        SELECT settings, lanes, buckets, usage, now() FROM org_limits WHERE org_id = $1 FOR UPDATE";
-    let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_limits_lock"))?;
-    if let Some(row) =
-        tx.query_opt(&statement, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_lock"))?
-    {
-        return Ok((from_row(&row), row.get(4)));
+    let failed = StoreError::at("org_limits_lock");
+    let statement = tx.prepare_cached(LOCK).await.map_err(&failed)?;
+    if let Some(row) = tx.query_opt(&statement, &[&org.as_str()]).await.map_err(&failed)? {
+        return Ok((from_row(&row), row.get(5)));
     }
     tx.execute(
         "-- org_limits_insert\nINSERT INTO org_limits (org_id) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -88,28 +130,58 @@ async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Tim
     )
     .await
     .map_err(StoreError::at("org_limits_insert"))?;
-    let row = tx.query_one(&statement, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_lock"))?;
-    Ok((from_row(&row), row.get(4)))
+    let row = tx.query_one(&statement, &[&org.as_str()]).await.map_err(&failed)?;
+    Ok((from_row(&row), row.get(5)))
 }
 
-fn from_row(row: &tokio_postgres::Row) -> OrgLimits {
+/// The locked row, if the lease still holds once the lock is there: waiting for it may outlast a lease.
+async fn lock_for(tx: &Transaction<'_>, lease: &Lease) -> Result<(OrgLimits, Timestamp), StoreError> {
+    const HOLDS: &str = "-- org_limits_lease
+        SELECT EXISTS (SELECT FROM jobs WHERE job_id = $1 AND epoch = $2 AND fence = $3 AND state = 2)";
+    let failed = StoreError::at("org_limits_lock");
+    let held = StoreError::at("org_limits_lease");
+    let locking = tx.prepare_cached(LOCK).await.map_err(&failed)?;
+    let looking = tx.prepare_cached(HOLDS).await.map_err(&held)?;
+    let org = lease.org.as_str();
+    let key: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&lease.job.0, &lease.epoch, &lease.fence];
+    // One round trip: sent together, done one after the other, so that the look comes after the lock.
+    let (row, holds) = try_join(async { tx.query_opt(&locking, &[&org]).await.map_err(&failed) }, async {
+        tx.query_one(&looking, &key).await.map_err(&held)
+    })
+    .await?;
+    let (found, holds) = match row {
+        Some(row) => ((from_row(&row), row.get(5)), holds),
+        None => (lock(tx, lease.org).await?, tx.query_one(&looking, &key).await.map_err(&held)?),
+    };
+    if holds.get(0) { Ok(found) } else { Err(StoreError::FenceLost) }
+}
+
+fn from_row(row: &Row) -> OrgLimits {
     // `settings` may hold keys of a newer build during a rollout; the defaults are the careful choice then.
     let settings = serde_json::from_value(row.get::<_, Json<serde_json::Value>>(0).0);
     OrgLimits {
         settings: settings.unwrap_or_else(|_| OrgSettings::default()),
         lanes: row.get::<_, Json<Vec<Lane>>>(1).0,
-        buckets: row.get::<_, Json<Vec<Bucket>>>(2).0,
+        window: row.get::<_, Json<Window>>(2).0,
         usage: row.get::<_, Option<Json<OrgUsage>>>(3).map(|usage| usage.0),
+        paid: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),
     }
 }
 
 async fn store(tx: &Transaction<'_>, org: SalesforceId, limits: &OrgLimits) -> Result<(), StoreError> {
     const SQL: &str = "-- org_limits_store
-        UPDATE org_limits SET lanes = $2, buckets = $3, usage = $4, updated_at = now() WHERE org_id = $1";
+        UPDATE org_limits SET lanes = $2, buckets = $3, usage = $4, paid = $5, updated_at = now() WHERE org_id = $1";
     let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_limits_store"))?;
+    let paid = i64::try_from(limits.paid).unwrap_or(i64::MAX);
     tx.execute(
         &statement,
-        &[&org.as_str(), &Json(&limits.lanes), &Json(&limits.buckets), &limits.usage.as_ref().map(Json)],
+        &[
+            &org.as_str(),
+            &Json(&limits.lanes),
+            &Json(&limits.window),
+            &limits.usage.as_ref().map(Json),
+            &paid,
+        ],
     )
     .await
     .map_err(StoreError::at("org_limits_store"))?;

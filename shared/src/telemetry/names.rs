@@ -74,6 +74,8 @@ metrics! {
     RECORDS_REPROJECTED = "sync_records_reprojected_total", Counter, [];
     /// Calls made to Salesforce, by what for and how they ended.
     CALLS = "sync_salesforce_calls_total", Counter, ["call"];
+    /// Calls that were under way after their lane had ended: the process stood still between its check and its call.
+    CALLS_LATE = "sync_salesforce_calls_late_total", Counter, [];
     /// Duration of calls to Salesforce.
     CALL_TIME = "sync_salesforce_call_duration_seconds", Histogram, ["call"];
     /// Comparisons of an object with everything that Salesforce shows: the numbers close, or something is unexplained.

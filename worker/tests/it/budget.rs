@@ -1,8 +1,13 @@
 //! What the org allows: a spent budget stops an org's jobs before they are handed out, and opens by itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
-use refrain_shared::job::ObjectSettings;
+use refrain_shared::job::{Lease, ObjectSettings};
+use refrain_shared::ports::{CallGate as _, CallKind, CallReport};
 use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
+use refrain_shared::storage::jobs::job_lease;
+use refrain_worker::lane::Lane;
 use serde_json::json;
 
 use crate::world::World;
@@ -41,6 +46,69 @@ async fn every_call_is_counted_for_its_object_whatever_came_of_it() {
     };
     assert_eq!(world.value("SELECT sum(api_calls) FROM checkpoints").await, made, "as the org counts them");
     assert_eq!(world.value("SELECT sum(api_calls) FROM job_attempts").await, made);
+    // Each was prepaid, logins too, and what was not made came back.
+    assert_eq!(world.value("SELECT paid FROM org_limits").await, made);
+    let counted = "SELECT sum((bucket->>'calls')::int) FROM org_limits, jsonb_array_elements(buckets) bucket";
+    assert_eq!(world.value(counted).await, made);
+}
+
+/// The lease of the object's first job.
+async fn leased(world: &World) -> Lease {
+    world.object("Case", ObjectSettings::default()).await;
+    let limits = ClaimLimits { batch: 1, unclaimed: std::time::Duration::from_secs(20) };
+    let claimed = dispatch_claim(&world.context.db, limits).await.unwrap().remove(0);
+    job_lease(&world.context.db, world.context.worker, claimed.job, claimed.epoch).await.unwrap().unwrap()
+}
+
+const ANSWERED: CallReport = CallReport {
+    kind: CallKind::Query,
+    usage: None,
+    concurrency_refused: false,
+    took: std::time::Duration::ZERO,
+};
+
+#[tokio::test]
+async fn a_call_that_waited_for_its_pace_still_ends_inside_its_lane() {
+    let mut world = World::new("budget_pace").await;
+    // A second from call to call, and less than that to spare in the lane.
+    world.context.calls_per_second = 1;
+    world.context.call_timeout = std::time::Duration::from_millis(500);
+    let lane = Lane::take(&world.context, &leased(&world).await).await.unwrap().unwrap();
+    let until = async || world.value("SELECT lanes->0->>'until' FROM org_limits").await;
+    lane.before_call(CallKind::Query).await.unwrap();
+    lane.after_call(ANSWERED);
+    let at_first = until().await;
+    lane.before_call(CallKind::Query).await.unwrap();
+    assert_ne!(until().await, at_first, "the lane was prolonged after the wait and before the call");
+}
+
+#[tokio::test]
+async fn a_lane_makes_one_call_at_a_time_and_is_given_back_after_the_last() {
+    let world = World::new("budget_one").await;
+    let lane = Lane::take(&world.context, &leased(&world).await).await.unwrap().unwrap();
+    let running = AtomicUsize::new(0);
+    let call = async || {
+        lane.before_call(CallKind::Query).await.unwrap();
+        assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "another call is under way");
+        world.value("SELECT 1").await;
+        running.fetch_sub(1, Ordering::SeqCst);
+        lane.after_call(ANSWERED);
+    };
+    tokio::join!(call(), call(), call());
+    lane.before_call(CallKind::Query).await.unwrap();
+    let settled = async {
+        lane.settle().await.unwrap();
+        assert_eq!(running.load(Ordering::SeqCst), 1, "the lane went back while its call was under way");
+    };
+    let answered = async {
+        for _ in 0..20 {
+            world.value("SELECT 1").await;
+        }
+        running.fetch_add(1, Ordering::SeqCst);
+        lane.after_call(ANSWERED);
+    };
+    tokio::join!(settled, answered);
+    assert_eq!(world.value("SELECT lanes || to_jsonb(paid) FROM org_limits").await, "[4]");
 }
 
 #[tokio::test]

@@ -334,7 +334,7 @@ pub(in crate::api) async fn check(
     let connection = store::connection_get(&api.control, &scope, id).await?.ok_or_else(missing)?;
     let keys = api.keys(&scope).await?;
     let tokens = Arc::new(SecretStore::of(api.db.clone(), scope, id, keys, connection.org_id));
-    let verdict = match api.probe.check(tokens).await {
+    let verdict = match api.probe.check(tokens, connection.org_id).await {
         Ok(identity) => match connection.org_id.filter(|known| *known != identity.org_id) {
             None => store::Verdict::Works { user_id: identity.user_id },
             Some(known) => store::Verdict::Parked { ask: org_changed(known, identity.org_id) },
