@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use refrain_shared::catalog::Found;
+use refrain_shared::catalog::filter::keep::Keep;
 use refrain_shared::error::{Disposition, ReplanHint};
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Kind, Lease};
@@ -102,6 +103,13 @@ pub async fn run(
     }
     if let Some(end) = not_to_run(&inputs, lease.kind) {
         return Ok(Left::Open(end));
+    }
+    if lease.kind != Kind::Incremental
+        && let (Some(filter), Some(fields)) = (&inputs.settings.filter, &inputs.field_set)
+        && Keep::of(filter, fields).is_none()
+    {
+        // The standing job looks whether the object has such fields, and asks if not.
+        return Ok(Left::Open(JobEnd::WaitFor { delay: IDLE, reason: "not_described", attempt: 0 }));
     }
     if lease.kind == Kind::Refresh
         && let Some(end) = refresh::rests(context, lease, &inputs).await?

@@ -11,7 +11,13 @@ fn verdict(
     set_aside: Option<i64>,
 ) -> Verdict {
     let open = [Slice { lo: at(300), hi: at(400) }];
-    let bounds = Bounds { began: at(1000), ahead_from: at(800), scope_from: Some(at(100)), open: &open };
+    let bounds = Bounds {
+        began: at(1000),
+        ahead_from: at(800),
+        scope_from: Some(at(100)),
+        open: &open,
+        doubts_filtered: false,
+    };
     judge(here.into(), there.into(), set_aside.map(at), &bounds)
 }
 

@@ -10,7 +10,7 @@ use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use super::related::related_at_first_plan;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
-use crate::catalog::{Field, FieldSet, Found, ObjectDescribe, Projection, Role, StandardObject};
+use crate::catalog::{Field, FieldSet, Filter, Found, ObjectDescribe, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -64,6 +64,8 @@ pub struct PlanInputs {
     pub resync_from: Option<Timestamp>,
     /// History begins later than it was to, and what belongs to the tickets that are here is to be read from before.
     pub closes: bool,
+    /// The filter under which history is here, or is being read.
+    pub filter: Option<Filter>,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -98,7 +100,7 @@ pub async fn plan_inputs(
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
                c.org_checked_at,
                CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END,
-               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close'
+               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.filter
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -154,6 +156,10 @@ pub async fn plan_inputs(
         described_at: row.get(25),
         resync_from: row.get(27),
         closes: row.get::<_, Option<bool>>(29).unwrap_or(false),
+        filter: row
+            .try_get::<_, Option<Json<Filter>>>(30)
+            .map_err(|_| StoreError::Unreadable("checkpoints.filter"))?
+            .map(|filter| filter.0),
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
 }
@@ -169,15 +175,20 @@ pub(super) fn parents(objects: Vec<ParentObject>) -> ParentObjects {
             Some(Found::WithChildren) => drop(parents.with_children.insert(id)),
             Some(Found::ByStamp) | None => {}
         }
+        let has_filter = object.settings.filter.is_some();
         let known = standard.map(|object| object.key_prefix.to_owned());
         let (Some(prefix), Some(role)) = (object.key_prefix.clone().or(known), Role::from_word(&object.role))
         else {
             continue;
         };
         match Projection::of(&object.api_name, role, &object.settings) {
-            Projection::Ticket(_) => drop(parents.tickets.insert(prefix, id)),
+            Projection::Ticket(_) => {
+                parents.filters |= has_filter;
+                parents.tickets.insert(prefix, id);
+            }
             Projection::Message(fields) => {
                 if fields.holds {
+                    parents.filters |= has_filter;
                     parents.holders.insert(prefix, id);
                 }
                 let own = fields.parents.into_iter().filter(|path| !path.contains('.'));

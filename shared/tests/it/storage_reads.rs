@@ -234,6 +234,7 @@ async fn a_purge_reads_little_whatever_the_statistics_say() {
         let lease = tenant.lease(tenant.case).await;
         let mut client = session.one.tenant().await.unwrap();
         let expire = Expire {
+            why: refrain_shared::record::StateReason::Expired,
             lease: &lease,
             now: Clock::system().now(),
             each: i64::try_from(PAGE).unwrap(),

@@ -42,7 +42,7 @@ pub(super) async fn items_and_people(
 }
 
 /// Makes tombstones of tickets, under the feed's lock and with numbers from `first` on. A stub's values go; its reasons
-/// are the smaller numbers.
+/// are the smaller numbers. Of one that is outside of its filter and never was here, no items are.
 pub(super) async fn tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
@@ -52,8 +52,8 @@ pub(super) async fn tickets(
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- tickets_gone
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, merged_into,
-                                  last_activity_at, mapping_epoch, feed_seq)
-        SELECT $1, $2, $3, i.id, 2, i.reason, i.merged_into, i.stamp, $4, $5 + i.n - 1
+                                  last_activity_at, mapping_epoch, feed_seq, expired)
+        SELECT $1, $2, $3, i.id, 2, i.reason, i.merged_into, i.stamp, $4, $5 + i.n - 1, i.reason = 1
           FROM unnest($6::text[], $7::int2[], $8::text[], $9::timestamptz[])
                WITH ORDINALITY AS i (id, reason, merged_into, stamp, n)
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
