@@ -79,6 +79,8 @@ impl ReadPlan {
             Some(filter) => Some(Keep::of(filter, &fields)?),
             None => None,
         };
+        // What is looked at because what it belongs to left may be let go with it, though it is as it was.
+        let may_leave = inputs.parents.filters && lease.params["gone"] == true;
         // What changes is asked for whatever it is, so that what leaves the filter is seen.
         let is_under_filter = matches!(lease.kind, Kind::Backfill | Kind::Bulk | Kind::Sweep);
         Some(Self {
@@ -106,7 +108,8 @@ impl ReadPlan {
                 },
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
-                anew: lease.kind == Kind::Related && (lease.class == Class::Interactive || is_unstamped),
+                anew: lease.kind == Kind::Related
+                    && (lease.class == Class::Interactive || is_unstamped || may_leave),
                 again: (lease.kind == Kind::Refresh).then(|| brought_from(standard, inputs)),
             },
         })

@@ -116,9 +116,10 @@ pub(super) async fn write(
     }
     if !bare.is_empty() {
         let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
-        made.add(known(tx, key, &ids).await?.made(0));
+        let known = known(tx, key, &ids).await?;
+        made.add(known.made(0));
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
-        gone::tickets(tx, key, mapping_epoch, first, &bare).await?;
+        gone::tickets(tx, key, mapping_epoch, first, (&bare, &known.awaited)).await?;
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(own).unwrap_or(i64::MAX);
