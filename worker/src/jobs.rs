@@ -104,13 +104,6 @@ pub async fn run(
     if let Some(end) = not_to_run(&inputs, lease.kind) {
         return Ok(Left::Open(end));
     }
-    if lease.kind != Kind::Incremental
-        && let (Some(filter), Some(fields)) = (&inputs.settings.filter, &inputs.field_set)
-        && Keep::of(filter, fields).is_none()
-    {
-        // The standing job looks whether the object has such fields, and asks if not.
-        return Ok(Left::Open(JobEnd::WaitFor { delay: IDLE, reason: "not_described", attempt: 0 }));
-    }
     if lease.kind == Kind::Refresh
         && let Some(end) = refresh::rests(context, lease, &inputs).await?
     {
@@ -159,6 +152,16 @@ fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     }
     if !inputs.connection.active {
         return wait(IDLE, "connection");
+    }
+    let lacks_field = inputs
+        .settings
+        .filter
+        .as_ref()
+        .zip(inputs.field_set.as_ref())
+        .is_some_and(|(filter, fields)| Keep::of(filter, fields).is_none());
+    if lacks_field && !matches!(kind, Kind::Incremental | Kind::Follow | Kind::File) {
+        // The standing job looks whether the object has the filter's fields, and asks if not.
+        return wait(IDLE, "not_described");
     }
     match inputs.checkpoint.state {
         // It is there for the whole connection, whatever becomes of the object that it stands under.

@@ -97,20 +97,46 @@ impl Filter {
     }
 }
 
-/// Whether everything that passes `new` certainly passed `old`: it only asks for more. `None` is no filter at all.
+/// Whether everything that passes `new` certainly passed `old`. What is not seen to be so is no harm: it is read once more.
+/// `None` is no filter at all.
 #[must_use]
 pub fn is_narrower(old: Option<&Filter>, new: Option<&Filter>) -> bool {
     let Some(old) = old else { return true };
-    let Some(new) = new else { return false };
-    let (old, new) = (parts(&old.root), parts(&new.root));
-    old.iter().all(|part| new.contains(part))
+    new.is_some_and(|new| implies(&new.root, &old.root))
 }
 
-/// What all has to hold.
-fn parts(node: &Node) -> Vec<&Node> {
-    match node {
-        Node::All(nodes) => nodes.iter().flat_map(parts).collect(),
-        Node::Any(_) | Node::Not(_) | Node::Leaf(_) => vec![node],
+fn implies(new: &Node, old: &Node) -> bool {
+    if new == old {
+        return true;
+    }
+    match (new, old) {
+        (_, Node::All(olds)) => olds.iter().all(|old| implies(new, old)),
+        (Node::Any(news), _) => news.iter().all(|new| implies(new, old)),
+        (Node::All(news), Node::Any(olds)) => {
+            news.iter().any(|new| implies(new, old)) || olds.iter().any(|old| implies(new, old))
+        }
+        (Node::All(news), _) => news.iter().any(|new| implies(new, old)),
+        (_, Node::Any(olds)) => olds.iter().any(|old| implies(new, old)),
+        (Node::Leaf(new), Node::Leaf(old)) if new.field == old.field => match (&new.test, &old.test) {
+            (Test::NotIn(new), Test::NotIn(old)) => old.iter().all(|value| new.contains(value)),
+            (Test::Is(_) | Test::In(_), Test::Is(_) | Test::In(_)) => {
+                new.test.values().iter().all(|value| old.test.values().contains(value))
+            }
+            _ => false,
+        },
+        (Node::Leaf(_) | Node::Not(_), _) => false,
+    }
+}
+
+impl Test {
+    /// The values that it names.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        match self {
+            Self::Is(value) | Self::Below(value) | Self::AtLeast(value) => std::slice::from_ref(value),
+            Self::In(values) | Self::NotIn(values) => values,
+            Self::IsNull(_) => &[],
+        }
     }
 }
 

@@ -156,23 +156,32 @@ fn a_field_that_is_not_read_or_is_of_another_type_judges_nothing() {
 }
 
 #[test]
-fn only_what_adds_conditions_is_narrower() {
+fn what_certainly_keeps_less_is_narrower() {
     let (a, b) = (json!({"field": "Type", "is": "a"}), json!({"field": "Origin", "is": "b"}));
-    let all = |parts: &[&Value]| filter(json!({"all": parts}));
-    let (one, both) = (filter(a.clone()), all(&[&b, &a]));
-    for (old, new, narrower) in [
-        (None, None, true),
-        (None, Some(&one), true),
-        (Some(&one), None, false),
-        (Some(&one), Some(&one), true),
-        (Some(&one), Some(&both), true),
-        (Some(&both), Some(&one), false),
-        (Some(&all(&[&a])), Some(&one), true),
-        (Some(&filter(b.clone())), Some(&one), false),
-        (Some(&filter(json!({"any": [a, b]}))), Some(&one), false),
+    let (ab, not_ab) =
+        (json!({"field": "Type", "in": ["b", "a"]}), json!({"field": "Type", "not_in": ["a", "b"]}));
+    let not_a = json!({"field": "Type", "not_in": ["a"]});
+    let (all, any) = (json!({"all": [b, a]}), json!({"any": [a, b]}));
+    for (old, new, narrower, widens_back) in [
+        (&a, &a, true, true),
+        (&a, &all, true, false),
+        (&ab, &a, true, false),
+        (&not_a, &not_ab, true, false),
+        (&any, &a, true, false),
+        (&any, &all, true, false),
+        (&ab, &json!({"all": [{"any": [a, {"field": "Type", "is": "b"}]}, b]}), true, false),
+        (&json!({"all": [a]}), &a, true, true),
+        (&a, &b, false, false),
+        (&not_a, &a, false, false),
+        (&json!({"field": "Amount__c", "below": 3}), &json!({"field": "Amount__c", "is": 3}), false, false),
+        (&json!({"not": ab}), &json!({"not": a}), false, false),
     ] {
-        assert_eq!(is_narrower(old, new), narrower, "{old:?} then {new:?}");
+        let (one, other) = (filter(old.clone()), filter(new.clone()));
+        assert_eq!(is_narrower(Some(&one), Some(&other)), narrower, "{old} then {new}");
+        assert_eq!(is_narrower(Some(&other), Some(&one)), widens_back, "{new} then {old}");
     }
+    let one = filter(a);
+    assert!(is_narrower(None, Some(&one)) && is_narrower(None, None) && !is_narrower(Some(&one), None));
 }
 
 fn describe() -> ObjectDescribe {

@@ -115,6 +115,12 @@ pub struct Bounds<'a> {
     pub doubts_filtered: bool,
 }
 
+impl Bounds<'_> {
+    fn is_being_read(&self, stamp: Timestamp) -> bool {
+        self.open.iter().any(|slice| slice.lo <= stamp && stamp < slice.hi)
+    }
+}
+
 /// What a record is found to be, there and here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -176,7 +182,7 @@ fn not_here(there: Answered, set_aside_at: Option<Timestamp>, bounds: &Bounds<'_
         Verdict::Quarantined
     } else if bounds.scope_from.is_some_and(|from| stamp < from) {
         Verdict::OutOfScope
-    } else if bounds.open.iter().any(|slice| slice.lo <= stamp && stamp < slice.hi) {
+    } else if bounds.is_being_read(stamp) {
         Verdict::Loading
     } else if stamp >= bounds.ahead_from {
         Verdict::Ahead
@@ -204,7 +210,9 @@ fn on_both_sides(
         return Verdict::Newer;
     }
     match here.state {
-        RecordState::Stub(StateReason::Filtered) if !has_changed && bounds.doubts_filtered => Verdict::Undead,
+        RecordState::Stub(StateReason::Filtered) if !has_changed && bounds.doubts_filtered => {
+            if bounds.is_being_read(there.stamp) { Verdict::Loading } else { Verdict::Undead }
+        }
         RecordState::Stub(
             reason @ (StateReason::Filtered | StateReason::Expired | StateReason::Quarantined),
         ) if !has_changed => Verdict::Kept(reason),

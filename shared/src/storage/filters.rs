@@ -70,6 +70,20 @@ pub(super) async fn items_go(tx: &TenantTx<'_>, object: ObjectId) -> Result<(), 
     Ok(())
 }
 
+/// Has the object's standing job look at its filter now: history may have to be read once more.
+pub async fn filter_look(db: &Database, object: ObjectId) -> Result<(), StoreError> {
+    const SQL: &str = "-- filter_look
+        UPDATE jobs SET rerun_requested = rerun_requested OR state = 2, updated_at = now(),
+               available_at = CASE WHEN state = 0 THEN least(available_at, now()) ELSE available_at END
+         WHERE unique_key = $1";
+    let client = db.control().await?;
+    client
+        .execute(SQL, &[&Kind::Incremental.standing_key(object)])
+        .await
+        .map_err(StoreError::at("filter_look"))?;
+    Ok(())
+}
+
 /// What an object looked like to the integration user last; nothing before it was looked at.
 pub async fn describe_get(
     db: &Database,

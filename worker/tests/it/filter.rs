@@ -11,7 +11,7 @@ use refrain_shared::storage::control::object_syncs::{ObjectSyncPatch, object_syn
 use refrain_shared::storage::dispatch::{Also, jobs_reconcile, leases_reap, object_trigger};
 use serde_json::{Value, json};
 
-use crate::bulk::prompt;
+use crate::bulk::{plan_only, prompt};
 use crate::closure::old;
 use crate::verify::{result, sweep};
 use crate::world::World;
@@ -140,6 +140,34 @@ async fn a_first_load_reads_what_the_filter_holds_of_and_nothing_else_by_rest_an
         assert_eq!(world.value(&counted).await, "t");
         is_sound(&world).await;
     }
+}
+
+#[tokio::test]
+async fn what_left_while_a_bulk_job_was_on_its_way_is_not_brought_back_by_its_results() {
+    let mut world = World::new("filter_late").await;
+    world.run_ahead();
+    let id = world.insert("Case", json!({"Subject": "Written", "Origin": "Email"})).await;
+    let settings = ObjectSettings { read_by: ReadBy::Bulk, ..under(&origin(&["Email"])) };
+    world.object("Case", settings).await;
+    plan_only(&world).await;
+    world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind = 'incremental'").await;
+    let making = "SELECT count(*) FROM jobs WHERE kind = 'bulk' AND progress->'running' IS NULL";
+    while world.value(making).await != "0" {
+        assert!(world.turn().await);
+    }
+    world.change("Case", &id, json!({"Origin": "Phone"})).await;
+    world.sql("UPDATE jobs SET available_at = now() + interval '1 hour' WHERE kind = 'bulk'").await;
+    // Nothing was known of it: it is outside of the filter all the same.
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'incremental'").await;
+    while world.turn().await {}
+    assert_eq!(state_of(&world, "records", &id).await, STUB);
+    world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'bulk'").await;
+    let org = world.org();
+    (org.jobs().settings.queue_ms, org.jobs().settings.run_ms) = (0, 0);
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT state || ' ' || superseded FROM checkpoints").await, "current 1");
+    assert_eq!(state_of(&world, "records", &id).await, STUB);
+    is_sound(&world).await;
 }
 
 /// A case with two comments and a file that are older than anything that is read again.
@@ -286,7 +314,7 @@ async fn a_changed_filter_lets_go_without_a_call_and_brings_back_all_that_it_hol
 
     // Wider, and beside what it was.
     set_filter(&world, ids[0], under(&origin(&["Email", "Phone"]))).await;
-    increment(&world).await;
+    world.run_until_quiet().await;
     assert_eq!(live(&world, ids[0]).await, passing(&world, "Case", has_origin(&["Email", "Phone"])).await);
     assert_eq!(state_of(&world, "tickets", &case).await, "0");
     for part in &parts {
@@ -296,7 +324,7 @@ async fn a_changed_filter_lets_go_without_a_call_and_brings_back_all_that_it_hol
 
     // None at all.
     set_filter(&world, ids[0], plain()).await;
-    increment(&world).await;
+    world.run_until_quiet().await;
     assert_eq!(live(&world, ids[0]).await.len(), world.truth("Case"));
     assert_eq!(live(&world, ids[1]).await.len(), world.truth("CaseComment"));
     assert_eq!(world.value("SELECT count(*) FROM records WHERE state = 1").await, "0");

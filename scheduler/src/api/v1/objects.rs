@@ -38,7 +38,7 @@ pub struct ObjectSync {
     pub enabled: bool,
     /// How often it is read, in seconds.
     pub interval_s: i32,
-    /// Linked paths, facets, settle and overlap.
+    /// Linked paths, facets, filter, settle and overlap.
     #[schema(value_type = Object)]
     pub settings: ObjectSettings,
     /// When it was made.
@@ -77,7 +77,11 @@ pub struct NewObjectSync {
     pub role: Option<String>,
     /// How often it is read, in seconds; every hour unless given.
     pub interval_s: Option<i32>,
-    /// Linked paths, facets, settle and overlap.
+    /// Linked paths, facets, filter, settle and overlap.
+    ///
+    /// `filter` says which records are kept: `{"all": […]}`, `{"any": […]}`, `{"not": …}` or a test of one of the object's own
+    /// fields, like `{"field": "Type", "in": ["Problem", "Question"]}`, with `is`, `in`, `not_in`, `below`, `at_least` or
+    /// `is_null`. A field without a value is in no list, below nothing and at least nothing.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<ObjectSettings>,
 }
@@ -92,7 +96,11 @@ pub struct ObjectSyncPatch {
     pub role: Option<String>,
     /// How often it is read, in seconds.
     pub interval_s: Option<i32>,
-    /// Linked paths, facets, settle and overlap, as a whole.
+    /// Linked paths, facets, filter, settle and overlap, as a whole.
+    ///
+    /// `filter` says which records are kept: `{"all": […]}`, `{"any": […]}`, `{"not": …}` or a test of one of the object's own
+    /// fields, like `{"field": "Type", "in": ["Problem", "Question"]}`, with `is`, `in`, `not_in`, `below`, `at_least` or
+    /// `is_null`. A field without a value is in no list, below nothing and at least nothing.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<ObjectSettings>,
 }

@@ -84,18 +84,12 @@ fn problem(test: &Leaf, describe: &ObjectDescribe) -> Option<Problem> {
 /// Whether the test means something for values of the field's type.
 fn fits(test: &Leaf, field: &FieldDescribe, kind: FieldType) -> Result<(), (String, String)> {
     let name = &test.field;
-    let (values, is_ordered): (Vec<&Value>, bool) = match &test.test {
-        Test::Is(value) => (vec![value], false),
-        Test::In(values) | Test::NotIn(values) => (values.iter().collect(), false),
-        Test::Below(value) | Test::AtLeast(value) => (vec![value], true),
-        Test::IsNull(_) if kind == FieldType::Boolean => {
-            return Err((
-                format!("{name} is always true or false."),
-                "Ask whether it is true or false.".to_owned(),
-            ));
-        }
-        Test::IsNull(_) => return Ok(()),
-    };
+    if let Test::IsNull(_) = test.test {
+        let always =
+            || (format!("{name} is always true or false."), "Ask whether it is true or false.".to_owned());
+        return if kind == FieldType::Boolean { Err(always()) } else { Ok(()) };
+    }
+    let is_ordered = matches!(test.test, Test::Below(_) | Test::AtLeast(_));
     let only_null = || {
         (
             format!("Values of {name}, of type {}, are not compared.", field.kind),
@@ -131,7 +125,7 @@ fn fits(test: &Leaf, field: &FieldDescribe, kind: FieldType) -> Result<(), (Stri
         Some(_) => true,
         None => false,
     };
-    match values.iter().find(|value| !is_of(value)) {
+    match test.test.values().iter().find(|value| !is_of(value)) {
         None => Ok(()),
         Some(value) => Err((
             format!("{value} is no value of {name}, a field of type {}.", field.kind),

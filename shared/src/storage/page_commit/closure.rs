@@ -77,7 +77,7 @@ async fn follow_items(
 ) -> Result<(), StoreError> {
     let is_holder = page.parents.holders.values().any(|holder| *holder == page.lease.object);
     // What is said in a session outside of the filter is not kept; a ticket's own items go without a call.
-    let is_let_go = |row: &Applied<'_>| is_holder && row.is_filtered() && row.was == Some(0);
+    let is_let_go = |row: &Applied<'_>| is_holder && row.is_filtered() && row.was != Some(1);
     let left = applied.iter().filter(|row| has_left(row) || is_let_go(row));
     let left: Vec<&str> = left.map(|row| row.id.as_str()).collect();
     items_wanted(tx, owner, &left).await?;
