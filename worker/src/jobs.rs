@@ -29,6 +29,7 @@ use refrain_shared::salesforce::Client;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::checkpoints::{PlanInputs, plan_inputs};
 use refrain_shared::storage::connection_secrets::SecretStore;
+use refrain_shared::storage::filters::filter_note;
 use refrain_shared::tenant::TenantScope;
 use tokio_util::sync::CancellationToken;
 
@@ -99,8 +100,10 @@ pub async fn run(
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
     tally.object = Some(engine::label(&inputs.api_name));
     if lease.kind == Kind::Retry {
+        note_filter(context, lease, &inputs).await.map_err(plan_failed)?;
         return retry::run(context, lease, (view, &inputs), stop, tally).await.map(Left::Open);
     }
+    note_filter(context, lease, &inputs).await.map_err(plan_failed)?;
     if let Some(end) = not_to_run(&inputs, lease.kind) {
         return Ok(Left::Open(end));
     }
@@ -143,6 +146,16 @@ pub async fn run(
     tally.calls += lane.attempts_taken();
     engine::settle(&lane).await;
     left
+}
+
+/// Whatever is judged by a filter that the standing job has not looked at yet is noted before.
+async fn note_filter(context: &Context, lease: &Lease, inputs: &PlanInputs) -> Result<(), StoreError> {
+    match &inputs.settings.filter {
+        Some(filter) if lease.kind != Kind::Incremental => {
+            filter_note(&context.db, lease.object, &inputs.filters, filter).await
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {

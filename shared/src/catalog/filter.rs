@@ -105,6 +105,32 @@ pub fn is_narrower(old: Option<&Filter>, new: Option<&Filter>) -> bool {
     new.is_some_and(|new| implies(&new.root, &old.root))
 }
 
+/// What passes both; `None` is no filter at all. Of so many that nobody could read it, what passes nothing.
+#[must_use]
+pub fn both(one: Option<&Filter>, other: Option<&Filter>) -> Option<Filter> {
+    let (Some(one), Some(other)) = (one, other) else { return one.or(other).cloned() };
+    let mut parts = Vec::new();
+    for part in [&one.root, &other.root].into_iter().flat_map(flat) {
+        if !parts.contains(part) {
+            parts.push(part.clone());
+        }
+    }
+    let nothing = || {
+        let test = Test::IsNull(true);
+        Filter { root: Node::Leaf(Leaf { field: "Id".to_owned(), test }) }
+    };
+    let both = if let [part] = &parts[..] { part.clone() } else { Node::All(parts) };
+    Some(Filter::try_from(written(both)).unwrap_or_else(|_| nothing()))
+}
+
+/// What all has to hold.
+fn flat(node: &Node) -> Vec<&Node> {
+    match node {
+        Node::All(nodes) => nodes.iter().flat_map(flat).collect(),
+        Node::Any(_) | Node::Not(_) | Node::Leaf(_) => vec![node],
+    }
+}
+
 fn implies(new: &Node, old: &Node) -> bool {
     if new == old {
         return true;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::problems;
 use super::keep::Keep;
-use super::{Filter, MOST_DEPTH, MOST_TESTS, MOST_VALUES, is_narrower};
+use super::{Filter, MOST_DEPTH, MOST_TESTS, MOST_VALUES, both, is_narrower};
 use crate::catalog::{Field, FieldSet, FieldType, ObjectDescribe};
 use crate::ids::FieldSetId;
 use crate::record::{PageRecords, canonicalize};
@@ -182,6 +182,23 @@ fn what_certainly_keeps_less_is_narrower() {
     }
     let one = filter(a);
     assert!(is_narrower(None, Some(&one)) && is_narrower(None, None) && !is_narrower(Some(&one), None));
+}
+
+#[test]
+fn what_passes_two_filters_is_narrower_than_either_and_can_always_be_read_again() {
+    let test = |n: usize| json!({"field": "Type", "is": format!("type {n}")});
+    let (one, other) = (filter(test(1)), filter(json!({"all": [test(2), test(1)]})));
+    let two = both(Some(&one), Some(&other)).unwrap();
+    assert_eq!(serde_json::to_value(&two).unwrap(), json!({"all": [test(1), test(2)]}));
+    assert_eq!(both(Some(&one), Some(&one)), Some(one.clone()));
+    assert_eq!((both(None, Some(&one)), both(Some(&one), None)), (Some(one.clone()), Some(one.clone())));
+    assert!(is_narrower(Some(&one), Some(&two)) && !is_narrower(Some(&two), Some(&one)));
+    let mut many = one.clone();
+    for n in 0..2 * MOST_TESTS {
+        many = both(Some(&many), Some(&filter(test(n)))).unwrap();
+        let read = filter(serde_json::to_value(&many).unwrap());
+        assert!(read == many && !is_narrower(Some(&read), Some(&one)));
+    }
 }
 
 fn describe() -> ObjectDescribe {

@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::filters::FilterSeen;
 use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
@@ -64,8 +66,8 @@ pub struct PlanInputs {
     pub resync_from: Option<Timestamp>,
     /// History begins later than it was to, and what belongs to the tickets that are here is to be read from before.
     pub closes: bool,
-    /// The filter under which history is here, or is being read.
-    pub filter: Option<Filter>,
+    /// What its records had to pass so far.
+    pub filters: FilterSeen,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -100,7 +102,7 @@ pub async fn plan_inputs(
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
                c.org_checked_at,
                CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END,
-               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.filter
+               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.filter, p.filter_since
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -156,12 +158,15 @@ pub async fn plan_inputs(
         described_at: row.get(25),
         resync_from: row.get(27),
         closes: row.get::<_, Option<bool>>(29).unwrap_or(false),
-        filter: row
-            .try_get::<_, Option<Json<Filter>>>(30)
-            .map_err(|_| StoreError::Unreadable("checkpoints.filter"))?
-            .map(|filter| filter.0),
+        filters: FilterSeen { filter: filter(&row, 30)?, since: filter(&row, 31)? },
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
+}
+
+fn filter(row: &Row, place: usize) -> Result<Option<Filter>, StoreError> {
+    let filter: Option<Json<Filter>> =
+        row.try_get(place).map_err(|_| StoreError::Unreadable("checkpoints.filter"))?;
+    Ok(filter.map(|filter| filter.0))
 }
 
 /// What the connection's messages may belong to.

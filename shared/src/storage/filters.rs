@@ -6,11 +6,35 @@ use tokio_postgres::types::{Json, Type};
 use super::error::StoreError;
 use super::pool::{Database, TenantTx};
 use super::related::most;
+use crate::catalog::filter::{both, is_narrower};
 use crate::catalog::{Filter, ObjectDescribe};
 use crate::ids::ObjectId;
 use crate::job::lease::{Class, Kind, Lease};
 use crate::record::StateReason;
 use crate::tenant::TenantScope;
+
+/// What an object's records had to pass so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FilterSeen {
+    /// The filter under which history is here, or is being read.
+    pub filter: Option<Filter>,
+    /// Others by which records were judged since then, and that nobody looked at yet.
+    pub since: Option<Filter>,
+}
+
+impl FilterSeen {
+    /// Whether history may lack something that this filter keeps.
+    #[must_use]
+    pub fn may_lack(&self, wanted: Option<&Filter>) -> bool {
+        !is_narrower(both(self.filter.as_ref(), self.since.as_ref()).as_ref(), wanted)
+    }
+
+    /// Whether nothing but this filter was in force.
+    #[must_use]
+    pub fn is_only(&self, wanted: Option<&Filter>) -> bool {
+        self.since.is_none() && self.filter.as_ref() == wanted
+    }
+}
 
 /// Writes down that history is here, or is being read, under this filter.
 pub async fn filter_store(
@@ -19,9 +43,34 @@ pub async fn filter_store(
     filter: Option<&Filter>,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- filter_store
-        UPDATE checkpoints SET filter = $2, updated_at = now() WHERE object_id = $1";
+        UPDATE checkpoints SET filter = $2, filter_since = NULL, updated_at = now() WHERE object_id = $1";
     tx.sql().execute(SQL, &[&object.0, &filter.map(Json)]).await.map_err(StoreError::at("filter_store"))?;
     Ok(())
+}
+
+/// Writes down, before anything is judged by it, that records have to pass another filter than the one under which history
+/// is here: what that leaves out is read once more when it is not wanted any more. Refused when somebody else did meanwhile.
+pub async fn filter_note(
+    db: &Database,
+    object: ObjectId,
+    seen: &FilterSeen,
+    now: &Filter,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- filter_note
+        UPDATE checkpoints SET filter_since = $2, updated_at = now()
+         WHERE object_id = $1 AND filter IS NOT DISTINCT FROM $3::jsonb AND filter_since IS NOT DISTINCT FROM $4::jsonb";
+    let FilterSeen { filter, since } = seen;
+    let note = both(since.as_ref(), Some(now));
+    if filter.as_ref() == Some(now) || note == *since {
+        return Ok(());
+    }
+    let json = |filter: &Option<Filter>| filter.clone().map(Json);
+    let client = db.control().await?;
+    let changed = client
+        .execute(SQL, &[&object.0, &json(&note), &json(filter), &json(since)])
+        .await
+        .map_err(StoreError::at("filter_note"))?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::GateMoved { what: "filter" }) }
 }
 
 /// Makes jobs that read again what was left out of an object because of its filter and is from before the begin of its

@@ -23,7 +23,6 @@ use super::jobs::job_touch;
 use super::keys::gate_share;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
-use crate::catalog::filter::is_narrower;
 use crate::catalog::{Field, FieldSet, Filter, Projection, Role, ticket_kinds};
 use crate::ids::{FieldSetId, ObjectId};
 use crate::job::ObjectSettings;
@@ -103,14 +102,6 @@ impl MappedObject {
     pub fn changed_filter(&self) -> bool {
         let before = self.projected.as_ref().and_then(|mapping| mapping.get("filter"));
         self.filter.is_some() && before != self.mapping.get("filter")
-    }
-
-    /// Whether more may be wanted of it than the filter kept under which all that is here was kept.
-    #[must_use]
-    pub fn may_want_more(&self) -> bool {
-        let before = self.projected.as_ref().and_then(|mapping| mapping.get("filter"));
-        let before = before.and_then(|filter| serde_json::from_value(filter.clone()).ok());
-        !is_narrower(before.as_ref(), self.filter.as_ref())
     }
 
     /// Whether nothing but the filter is another one: what is kept is projected as before.

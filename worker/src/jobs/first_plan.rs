@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use refrain_shared::catalog::field_set::{FieldSet, choose_fields, linked_paths};
 use refrain_shared::catalog::filter::check::{ask, problems};
-use refrain_shared::catalog::filter::is_narrower;
 use refrain_shared::catalog::filter::keep::Keep;
 use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
@@ -89,7 +88,7 @@ pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
     let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
     let is_new = |path: &str| job.inputs.field_set.as_ref().is_some_and(|set| set.position(path).is_none());
     let gains = fields.iter().any(|field| is_new(&field.path))
-        || !is_narrower(job.inputs.filter.as_ref(), job.inputs.settings.filter.as_ref());
+        || job.inputs.filters.may_lack(job.inputs.settings.filter.as_ref());
     // What is found by others has no slices; it is read with all of its fields when they lead to it again.
     if !gains || found_of(job).is_by_parents() {
         return store(job, &describe, &parents, Then::GoOn).await;
@@ -412,7 +411,7 @@ async fn store(
     let scope = TenantScope::leased(job.lease.tenant);
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let tx = TenantTx::begin(&mut client, &scope).await.map_err(failed)?;
-    let widens = !is_narrower(job.inputs.filter.as_ref(), job.inputs.settings.filter.as_ref());
+    let widens = job.inputs.filters.may_lack(job.inputs.settings.filter.as_ref());
     let seen = SeenObject { describe, linked: &linked, fields: &fields, dropped: &dropped, key_prefix };
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
     filter_store(&tx, job.lease.object, job.inputs.settings.filter.as_ref()).await.map_err(failed)?;

@@ -67,7 +67,7 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
 fn is_to_be_looked_at(job: &Job<'_>) -> bool {
     let inputs = &job.inputs;
     let other = inputs.described_for.as_ref().is_some_and(|paths| *paths != wanted_paths(&inputs.settings));
-    let is_other_filter = inputs.filter != inputs.settings.filter;
+    let is_other_filter = !inputs.filters.is_only(inputs.settings.filter.as_ref());
     other
         || is_other_filter
         || inputs.described_at.is_some_and(|at| job.context.clock.now() - at >= LOOK_EVERY)

@@ -16,6 +16,7 @@ use refrain_shared::ids::ObjectId;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
 use refrain_shared::privacy::identities_of;
 use refrain_shared::storage::StoreError;
+use refrain_shared::storage::checkpoints::plan_inputs;
 use refrain_shared::storage::filters::filter_look;
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::page_commit::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
@@ -126,7 +127,8 @@ pub async fn run(
         }
     }
     mapping_done(&context.db, lease, work.mapped.version, &own.mapping).await.map_err(failed)?;
-    if own.may_want_more() {
+    let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(failed)?;
+    if inputs.filters.may_lack(own.filter.as_ref()) {
         filter_look(&context.db, lease.object).await.map_err(failed)?;
     }
     tracing::info!(object = %own.api_name, version = progress.version, done = progress.done, "projected anew");

@@ -144,9 +144,10 @@ async fn a_first_load_reads_what_the_filter_holds_of_and_nothing_else_by_rest_an
 
 #[tokio::test]
 async fn what_left_while_a_bulk_job_was_on_its_way_is_not_brought_back_by_its_results() {
-    let mut world = World::new("filter_late").await;
+    // The results are of when the job was made.
+    let mut world = prompt(World::new("filter_late").await);
     world.run_ahead();
-    let id = world.insert("Case", json!({"Subject": "Written", "Origin": "Email"})).await;
+    let id = old(&world, 1, "Case", json!({"Subject": "Written", "Origin": "Email"})).await;
     let settings = ObjectSettings { read_by: ReadBy::Bulk, ..under(&origin(&["Email"])) };
     world.object("Case", settings).await;
     plan_only(&world).await;
@@ -162,8 +163,6 @@ async fn what_left_while_a_bulk_job_was_on_its_way_is_not_brought_back_by_its_re
     while world.turn().await {}
     assert_eq!(state_of(&world, "records", &id).await, STUB);
     world.sql("UPDATE jobs SET available_at = now() WHERE kind = 'bulk'").await;
-    let org = world.org();
-    (org.jobs().settings.queue_ms, org.jobs().settings.run_ms) = (0, 0);
     world.run_until_quiet().await;
     assert_eq!(world.value("SELECT state || ' ' || superseded FROM checkpoints").await, "current 1");
     assert_eq!(state_of(&world, "records", &id).await, STUB);
@@ -309,6 +308,15 @@ async fn a_changed_filter_lets_go_without_a_call_and_brings_back_all_that_it_hol
     assert_eq!(live(&world, ids[0]).await, passing(&world, "Case", has_origin(&["Web"])).await);
     assert_eq!(state_of(&world, "records", &parts[0]).await, STUB);
     is_sound(&world).await;
+
+    // Back, before anybody looked at it: what was let go meanwhile is brought back.
+    set_filter(&world, ids[0], under(&origin(&["Email", "Web"]))).await;
+    world.run_until_quiet().await;
+    assert_eq!(live(&world, ids[0]).await, passing(&world, "Case", has_origin(&["Email", "Web"])).await);
+    assert_eq!(state_of(&world, "records", &parts[0]).await, "0");
+    is_sound(&world).await;
+    set_filter(&world, ids[0], under(&origin(&["Web"]))).await;
+    world.run_until_quiet().await;
     increment(&world).await;
     is_sound(&world).await;
 
@@ -369,7 +377,8 @@ async fn a_changed_filter_that_is_cut_off_and_killed_goes_on_and_a_second_change
         world.turn().await;
         // Between two commits a worker dies with its jobs in hand.
         world
-            .sql("UPDATE jobs SET state = 2, fence = fence + 1, epoch = epoch + 1, crashes = 0, lease_until = now() - interval '1 second'
+            .sql("UPDATE jobs SET state = 2, fence = fence + 1, epoch = epoch + 1, crashes = 0, lease_until = now() - interval '1 second',
+                          available_at = now()
                    WHERE kind IN ('reproject', 'expire', 'incremental') AND state = 0")
             .await;
         leases_reap(&world.context.db).await.unwrap();

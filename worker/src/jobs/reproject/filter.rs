@@ -10,6 +10,7 @@ use refrain_shared::ids::FieldSetId;
 use refrain_shared::record::{RecordState, StateReason};
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::checkpoints::plan_inputs;
+use refrain_shared::storage::filters::filter_note;
 use refrain_shared::storage::page_commit::{CheckpointMove, JobStep, PageRow};
 use refrain_shared::storage::records::RecordRow;
 use refrain_shared::storage::reproject::MappedObject;
@@ -39,6 +40,10 @@ impl Work<'_> {
         if view.gate.mapping != self.mapped.version {
             // What is judged by one filter may not be committed under another.
             return Err(self.failed(&StoreError::GateMoved { what: "mapping" }));
+        }
+        if let Some(filter) = &own.filter {
+            let noted = filter_note(db, key.object, &inputs.filters, filter).await;
+            noted.map_err(|e| self.failed(&e))?;
         }
         let Some(plan) = ReadPlan::without_calls(self.lease, view, &inputs) else { return Ok(false) };
         let from = (progress.after.as_str(), i64::try_from(OPEN).unwrap_or(i64::MAX));
