@@ -267,7 +267,6 @@ fn ordered(value: &Value, at: &str) -> Result<Value, NoFilter> {
 
 fn scalar(value: &Value, at: &str) -> Result<Value, NoFilter> {
     match value {
-        Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
         Value::String(text) if text.is_empty() => {
             Err(no(at, "Salesforce keeps no empty text; ask for is_null instead"))
         }
@@ -278,7 +277,7 @@ fn scalar(value: &Value, at: &str) -> Result<Value, NoFilter> {
         Value::String(text) if text.chars().count() > MOST_CHARS => {
             Err(no(at, format!("a text is longer than {MOST_CHARS} characters")))
         }
-        Value::String(_) => Ok(value.clone()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
         Value::Null => Err(no(at, "a value is null; ask for is_null instead")),
         Value::Array(_) | Value::Object(_) => Err(no(at, "a value is no text, number, true or false")),
     }

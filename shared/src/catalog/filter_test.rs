@@ -31,8 +31,8 @@ fn set() -> FieldSet {
 }
 
 /// Whether the filter holds of the record.
-fn holds(condition: Value, record: Value) -> bool {
-    let (set, raw) = (set(), serde_json::value::to_raw_value(&record).unwrap());
+fn holds(condition: Value, record: &Value) -> bool {
+    let (set, raw) = (set(), serde_json::value::to_raw_value(record).unwrap());
     let mut page = PageRecords::new(&set);
     canonicalize(&raw, &set, &mut page).unwrap();
     Keep::of(&filter(condition), &set).unwrap().holds(&page.get(0, &set))
@@ -142,8 +142,8 @@ fn a_filter_holds_as_soql_would_say() {
             true,
         ),
     ] {
-        assert_eq!(holds(condition.clone(), record.clone()), of_record, "{condition} of the record");
-        assert_eq!(holds(condition.clone(), empty.clone()), of_empty, "{condition} of the empty one");
+        assert_eq!(holds(condition.clone(), &record), of_record, "{condition} of the record");
+        assert_eq!(holds(condition.clone(), &empty), of_empty, "{condition} of the empty one");
     }
 }
 
