@@ -5,6 +5,7 @@ pub mod derived;
 pub mod describe;
 pub mod field_set;
 pub mod files;
+pub mod filter;
 pub mod linked;
 pub mod registry;
 pub mod schema_change;
@@ -15,6 +16,7 @@ pub use derived::{Derived, Edge, derived};
 pub use describe::{FieldDescribe, FieldType, ObjectDescribe};
 pub use field_set::{Field, FieldSet};
 pub use files::{FileFacts, FileFields, FilePolicy, LeftOut};
+pub use filter::Filter;
 pub use linked::{Parents, Walk, walk};
 pub use registry::{
     Condition, Found, MessageFields, MessageKind, Projection, Role, StandardObject, TicketFields,

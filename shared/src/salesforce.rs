@@ -11,6 +11,7 @@
 mod auth;
 pub mod bulk;
 mod client;
+pub mod condition;
 pub mod deleted;
 pub mod describe;
 pub mod download;

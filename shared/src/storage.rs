@@ -23,6 +23,7 @@ pub mod dispatch;
 pub mod error;
 pub mod expiry;
 pub mod files;
+pub mod filters;
 pub mod followed;
 pub mod gates;
 pub mod holds;

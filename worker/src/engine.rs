@@ -12,11 +12,13 @@ pub mod transform;
 
 use std::sync::Arc;
 
+use refrain_shared::catalog::filter::keep::Keep;
 use refrain_shared::catalog::{Projection, StandardObject, ticket_kinds};
 use refrain_shared::clock::Timestamp;
 use refrain_shared::job::checkpoint::{Position, Window};
 use refrain_shared::job::lease::{Class, Kind, Lease, SLICE_TIME};
 use refrain_shared::salesforce::Client;
+use refrain_shared::salesforce::condition::Condition;
 use refrain_shared::salesforce::slice::RecordPage;
 use refrain_shared::storage::checkpoints::PlanInputs;
 use refrain_shared::storage::page_commit::ParentObjects;
@@ -51,12 +53,14 @@ pub struct ReadPlan {
     pub parents: ParentObjects,
     /// Windows are read in the order of ids.
     pub by_id: bool,
+    /// History and scans are asked for under this: at least all that the object's filter keeps.
+    pub condition: Option<Condition>,
     /// Where more of it cannot be kept, in percent, it parks.
     pub quarantine_percent: u8,
 }
 
 impl ReadPlan {
-    /// Joins what is stored with the tenant's view; `None` when the object was not described yet.
+    /// Joins what is stored with the tenant's view; `None` when the object was not described yet, or not for its filter.
     #[must_use]
     pub fn new(lease: &Lease, lane: &Arc<Lane>, view: TenantView, inputs: &PlanInputs) -> Option<Self> {
         Some(Self { lane: Some(Arc::clone(lane)), ..Self::without_calls(lease, view, inputs)? })
@@ -70,7 +74,17 @@ impl ReadPlan {
         // Where neither deletions nor returns move a stamp, only when it was read tells whether a record is back: that must
         // not be forgotten because nothing else of it changed.
         let is_unstamped = cursor != "SystemModstamp";
+        let fields = inputs.field_set.clone()?;
+        let filter = match &inputs.settings.filter {
+            Some(filter) => Some(Keep::of(filter, &fields)?),
+            None => None,
+        };
+        // What is looked at because what it belongs to left may be let go with it, though it is as it was.
+        let may_leave = inputs.parents.filters && lease.params["gone"] == true;
+        // What changes is asked for whatever it is, so that what leaves the filter is seen.
+        let is_under_filter = matches!(lease.kind, Kind::Backfill | Kind::Bulk | Kind::Sweep);
         Some(Self {
+            condition: filter.as_ref().filter(|_| is_under_filter).map(Condition::of),
             lease: lease.clone(),
             lane: None,
             api_name: inputs.api_name.clone(),
@@ -82,7 +96,8 @@ impl ReadPlan {
                 view,
                 key: ObjectKey { connection: lease.connection, object: lease.object },
                 cursor,
-                fields: inputs.field_set.clone()?,
+                fields,
+                filter,
                 projection: ProjectionPlan {
                     projection: inputs.role.map_or(Projection::None, |role| {
                         Projection::of(&inputs.api_name, role, &inputs.settings)
@@ -94,7 +109,8 @@ impl ReadPlan {
                 .without(&inputs.lost),
                 identities: standard.map_or(&[], |object| object.identities),
                 late_before: None,
-                anew: lease.kind == Kind::Related && (lease.class == Class::Interactive || is_unstamped),
+                anew: lease.kind == Kind::Related
+                    && (lease.class == Class::Interactive || is_unstamped || may_leave),
                 again: (lease.kind == Kind::Refresh).then(|| brought_from(standard, inputs)),
             },
         })

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use refrain_shared::catalog::Found;
+use refrain_shared::catalog::filter::keep::Keep;
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Disposition, ReplanHint};
 use refrain_shared::job::checkpoint::SyncState;
@@ -29,6 +30,7 @@ use refrain_shared::salesforce::Client;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::checkpoints::{PlanInputs, plan_inputs};
 use refrain_shared::storage::connection_secrets::SecretStore;
+use refrain_shared::storage::filters::filter_note;
 use refrain_shared::tenant::TenantScope;
 use tokio_util::sync::CancellationToken;
 
@@ -99,8 +101,10 @@ pub async fn run(
     let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(plan_failed)?;
     tally.object = Some(engine::label(&inputs.api_name));
     if lease.kind == Kind::Retry {
+        note_filter(context, lease, &inputs).await.map_err(plan_failed)?;
         return retry::run(context, lease, (view, &inputs), stop, tally).await.map(Left::Open);
     }
+    note_filter(context, lease, &inputs).await.map_err(plan_failed)?;
     if let Some(end) = not_to_run(&inputs, lease.kind) {
         return Ok(Left::Open(end));
     }
@@ -145,6 +149,16 @@ pub async fn run(
     left
 }
 
+/// Whatever is judged by a filter that the standing job has not looked at yet is noted before.
+async fn note_filter(context: &Context, lease: &Lease, inputs: &PlanInputs) -> Result<(), StoreError> {
+    match &inputs.settings.filter {
+        Some(filter) if lease.kind != Kind::Incremental => {
+            filter_note(&context.db, lease.object, &inputs.filters, filter).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     let wait = |delay, reason| Some(JobEnd::WaitFor { delay, reason, attempt: 0 });
     if !inputs.enabled {
@@ -152,6 +166,16 @@ fn not_to_run(inputs: &PlanInputs, kind: Kind) -> Option<JobEnd> {
     }
     if !inputs.connection.active {
         return wait(IDLE, "connection");
+    }
+    let lacks_field = inputs
+        .settings
+        .filter
+        .as_ref()
+        .zip(inputs.field_set.as_ref())
+        .is_some_and(|(filter, fields)| Keep::of(filter, fields).is_none());
+    if lacks_field && !matches!(kind, Kind::Incremental | Kind::Follow | Kind::File) {
+        // The standing job looks whether the object has the filter's fields, and asks if not.
+        return wait(IDLE, "not_described");
     }
     match inputs.checkpoint.state {
         // It is there for the whole connection, whatever becomes of the object that it stands under.

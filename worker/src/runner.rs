@@ -67,7 +67,7 @@ async fn run_leased(context: &Context, lease: &Lease) {
     let mut tally = Tally::default();
     let begun = Instant::now();
     let work = async {
-        let left = jobs::run(context, lease, &stop, &mut tally).await;
+        let left = Box::pin(jobs::run(context, lease, &stop, &mut tally)).await;
         done.cancel();
         left
     };

@@ -72,3 +72,51 @@ async fn readers_see_how_far_a_changed_mapping_is_applied() {
     let feed = served.get(&format!("{tenant}/changes")).await;
     assert_eq!(feed.body["changes"][0]["reason"], "no_ticket", "{feed:?}");
 }
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_asked_is_refused_with_why_and_how_to_mend_it() {
+    let world = World::new("filter").await;
+    let served = world.serve(FakeProbe::Works).await;
+    let scope = world.tenant("a").await;
+    let connection = world.connection(&scope).await;
+    let object = world.object(&scope, connection, "Case").await;
+    jobs_reconcile(&world.db).await.unwrap();
+    let path = format!("/v1/tenants/{}/objects/{object}", scope.tenant());
+    let change = async |filter: Value| {
+        let patch = json!({"settings": {"filter": filter}});
+        served.ask(Method::PATCH, &path, Some(&served.operator), Some(&patch)).await
+    };
+    let origin = json!({"field": "Origin", "in": ["Email", "Web"]});
+
+    // Before the object was described only its form can be wrong.
+    for (bad, told) in [
+        (json!({"field": "Origin"}), "Origin needs exactly one of is, in"),
+        (json!({"all": [origin, {"field": "Account.Name", "is": "Acme"}]}), "filter.all[1]"),
+        (json!({"field": "Origin", "is": ""}), "is_null"),
+    ] {
+        let answer = change(bad).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{answer:?}");
+        assert!(answer.body.to_string().contains(told), "{told}: {answer:?}");
+    }
+    assert_eq!(change(json!({"field": "Description", "is": "x"})).await.status, StatusCode::OK);
+
+    let body = json!({"name": "Case", "queryable": true, "fields": [
+        {"name": "Origin", "type": "picklist", "filterable": true},
+        {"name": "Description", "type": "textarea"}
+    ]});
+    world
+        .sql(&format!(
+            "INSERT INTO describes (object_id, tenant_id, body, linked, fetched_at) VALUES ({}, '{}', '{body}', '[]', now())",
+            object.0,
+            scope.tenant().0
+        ))
+        .await;
+    let answer = change(json!({"any": [origin, {"field": "Description", "is": "x"}]})).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let told = answer.body.to_string();
+    for part in ["cannot filter by Description", "Leave Description out"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let answer = change(origin.clone()).await;
+    assert_eq!((answer.status, &answer.body["settings"]["filter"]), (StatusCode::OK, &origin), "{answer:?}");
+}

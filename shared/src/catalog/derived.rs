@@ -39,6 +39,15 @@ const PSEUDO_FORMULAS: [(&str, &str); 6] = [
     ("User", "SmallPhotoUrl"),
 ];
 
+/// Whether a field's values follow the time or other records, without a change of their own.
+#[must_use]
+pub fn follows_others(object: &str, field: &FieldDescribe) -> bool {
+    let is = |of: &str, name: &str| of == object && name == field.name;
+    field.calculated
+        || MIRRORS.iter().any(|(of, name, _)| is(of, name))
+        || PSEUDO_FORMULAS.iter().any(|(of, name)| is(of, name))
+}
+
 /// A lookup through which values of a parent are read along.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Edge {

@@ -58,6 +58,9 @@ pub struct FieldDescribe {
     /// A formula: changes without stamping the record.
     #[serde(default)]
     pub calculated: bool,
+    /// Comparisons mind the case of its letters.
+    #[serde(default)]
+    pub case_sensitive: bool,
     /// A field that an administrator of the org made.
     #[serde(default)]
     pub custom: bool,

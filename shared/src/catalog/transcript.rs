@@ -67,6 +67,7 @@ pub fn describe() -> ObjectDescribe {
         filterable: true,
         sortable: true,
         calculated: false,
+        case_sensitive: false,
         custom: false,
         length: 0,
         reference_to: if *name == PARENT {

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{FilePolicy, MessageFields, TicketFields};
+use crate::catalog::{FilePolicy, Filter, MessageFields, TicketFields};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::FieldSetId;
@@ -27,6 +27,9 @@ pub struct ObjectSettings {
     /// then come with all of their messages, however old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_days: Option<u32>,
+    /// Which of its records are kept; all of them unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// Which bodies of files are kept.
     pub files: FilePolicy,
     /// By which API history is read; whatever costs less unless given.
@@ -54,6 +57,7 @@ impl Default for ObjectSettings {
             ticket: None,
             message: None,
             history_days: None,
+            filter: None,
             files: FilePolicy::default(),
             read_by: ReadBy::Auto,
             settle_s: 60,

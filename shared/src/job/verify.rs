@@ -29,6 +29,9 @@ pub struct Scan {
     pub rest_only: bool,
     /// Whatever is stamped from here on is brought by the next window: as of the scan's beginning.
     pub ahead_from: Timestamp,
+    /// How many records there were when it began, whatever the object's filter says of them; none without a filter.
+    #[serde(default)]
+    pub of: Option<u64>,
     /// Salesforce's clock at the first answer: nothing in the scan is older.
     #[serde(default)]
     pub began: Option<Timestamp>,
@@ -64,6 +67,7 @@ impl Scan {
             way,
             rest_only: false,
             ahead_from,
+            of: None,
             began: None,
             position: None,
             bulk,
@@ -78,10 +82,10 @@ impl Scan {
     /// From its beginning, in this way; what was set down is to be cleared.
     #[must_use]
     pub fn anew(&self, way: Way) -> Self {
-        let Self { rest_only, ahead_from, .. } = *self;
+        let Self { rest_only, ahead_from, of, .. } = *self;
         let bulk = BulkProgress { failed: self.bulk.failed, lost: self.bulk.lost, ..self.bulk.clone() };
         let bulk = BulkProgress { running: None, making_since: None, loaded: false, ..bulk };
-        Self { rest_only, bulk, ..Self::new(way, ahead_from) }
+        Self { rest_only, of, bulk, ..Self::new(way, ahead_from) }
     }
 }
 
@@ -107,6 +111,14 @@ pub struct Bounds<'a> {
     pub scope_from: Option<Timestamp>,
     /// Slices of history that are still being read.
     pub open: &'a [Slice],
+    /// The scan has only what the object's filter keeps, so that what is left out here because of it is to be read whole.
+    pub doubts_filtered: bool,
+}
+
+impl Bounds<'_> {
+    fn is_being_read(&self, stamp: Timestamp) -> bool {
+        self.open.iter().any(|slice| slice.lo <= stamp && stamp < slice.hi)
+    }
 }
 
 /// What a record is found to be, there and here.
@@ -170,7 +182,7 @@ fn not_here(there: Answered, set_aside_at: Option<Timestamp>, bounds: &Bounds<'_
         Verdict::Quarantined
     } else if bounds.scope_from.is_some_and(|from| stamp < from) {
         Verdict::OutOfScope
-    } else if bounds.open.iter().any(|slice| slice.lo <= stamp && stamp < slice.hi) {
+    } else if bounds.is_being_read(stamp) {
         Verdict::Loading
     } else if stamp >= bounds.ahead_from {
         Verdict::Ahead
@@ -198,6 +210,9 @@ fn on_both_sides(
         return Verdict::Newer;
     }
     match here.state {
+        RecordState::Stub(StateReason::Filtered) if !has_changed && bounds.doubts_filtered => {
+            if bounds.is_being_read(there.stamp) { Verdict::Loading } else { Verdict::Undead }
+        }
         RecordState::Stub(
             reason @ (StateReason::Filtered | StateReason::Expired | StateReason::Quarantined),
         ) if !has_changed => Verdict::Kept(reason),
@@ -235,6 +250,9 @@ pub struct Balance {
     pub out_of_scope: u64,
     /// Set aside.
     pub quarantined: u64,
+    /// Of all records there when the scan began, those that it does not have: they are outside of the object's filter. None
+    /// without a filter, and where they are too many to be counted.
+    pub filtered: Option<u64>,
     /// Kept without their content, by the reason's word.
     pub kept: BTreeMap<String, u64>,
     /// Live here and not in the scan; they are looked for by their ids before anything happens to them.

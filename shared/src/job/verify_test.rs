@@ -11,7 +11,13 @@ fn verdict(
     set_aside: Option<i64>,
 ) -> Verdict {
     let open = [Slice { lo: at(300), hi: at(400) }];
-    let bounds = Bounds { began: at(1000), ahead_from: at(800), scope_from: Some(at(100)), open: &open };
+    let bounds = Bounds {
+        began: at(1000),
+        ahead_from: at(800),
+        scope_from: Some(at(100)),
+        open: &open,
+        doubts_filtered: false,
+    };
     judge(here.into(), there.into(), set_aside.map(at), &bounds)
 }
 
@@ -133,4 +139,29 @@ fn a_scan_that_begins_anew_keeps_what_it_learnt_of_bulk() {
     assert_eq!((anew.way, anew.staged, anew.read, anew.began), (Way::Rest, 0, false, None));
     assert_eq!((anew.bulk.lost, anew.bulk.loaded, anew.ahead_from), (2, false, at(800)));
     assert_eq!(anew.balance, Balance::default());
+}
+
+#[test]
+fn what_is_left_out_by_a_filter_is_doubted_by_a_scan_under_it_until_it_was_read() {
+    let open = [Slice { lo: at(100), hi: at(200) }];
+    let under = |doubts_filtered| Bounds {
+        began: at(1000),
+        ahead_from: at(800),
+        scope_from: None,
+        open: &open,
+        doubts_filtered,
+    };
+    let filtered = RecordState::Stub(StateReason::Filtered);
+    let here = |stamp| Some(Here { stamp: at(stamp), read_at: at(900), state: filtered });
+    let there = |stamp, deleted| Some(Answered { stamp: at(stamp), deleted });
+    let of = |stamp, deleted, doubts| judge(here(stamp), there(stamp, deleted), None, &under(doubts));
+    assert_eq!(of(300, false, true), Verdict::Undead, "the scan has only what the filter keeps");
+    assert_eq!(of(300, false, false), Verdict::Kept(StateReason::Filtered), "judged here after it was read");
+    assert_eq!(of(150, false, true), Verdict::Loading, "a slice brings it back");
+    assert_eq!(of(300, true, true), Verdict::Same);
+    assert_eq!(
+        judge(here(300), None, None, &under(true)),
+        Verdict::Newer,
+        "outside of the filter on both sides"
+    );
 }

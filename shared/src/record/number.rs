@@ -2,6 +2,8 @@
 //!
 //! Never through a binary float: money has up to 18 digits.
 
+use std::cmp::Ordering;
+
 /// Longest run of zeros that an exponent may unfold to; beyond it the number stays in exponent form.
 const MAX_UNFOLD: i64 = 40;
 
@@ -33,6 +35,35 @@ pub fn canonical_decimal(text: &str) -> Option<String> {
     Some(format!("{sign}{}", place_point(significant, scale)))
 }
 
+/// How two numbers in their canonical spelling stand to each other; `None` when one of them is none.
+#[must_use]
+pub fn compare_decimals(a: &str, b: &str) -> Option<Ordering> {
+    let ((a_sign, a), (b_sign, b)) = (parts(a)?, parts(b)?);
+    Some(a_sign.cmp(&b_sign).then_with(|| if a_sign < 0 { b.cmp(&a) } else { a.cmp(&b) }))
+}
+
+/// A number's sign, and then the place of its first digit and its digits, which compare like the number without its sign.
+fn parts(text: &str) -> Option<(i8, (i64, String))> {
+    let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (mantissa, exponent) = match unsigned.split_once('e') {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_start_matches('0');
+    let leading = i64::try_from(digits.len() - significant.len()).ok()?;
+    let significant = significant.trim_end_matches('0').to_owned();
+    if significant.is_empty() {
+        return Some((0, (0, significant)));
+    }
+    let place = i64::try_from(whole.len()).ok()?.checked_add(exponent)? - leading;
+    Some((sign, (place, significant)))
+}
+
 /// Writes `digits × 10^-scale`; digits have no zeros at either end.
 fn place_point(digits: &str, scale: i64) -> String {
     let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
@@ -55,7 +86,7 @@ fn place_point(digits: &str, scale: i64) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::canonical_decimal;
+    use super::{canonical_decimal, compare_decimals};
 
     #[test]
     fn every_spelling_of_a_value_becomes_one() {
@@ -76,6 +107,20 @@ mod tests {
         for none in ["", "-", ".", "N/A", "1,5", "0x10", "1e", "1e99999999999999999999"] {
             assert_eq!(canonical_decimal(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn numbers_are_compared_by_their_value_and_not_by_their_spelling() {
+        let ordered = [
+            "-1e300", "-100", "-99.5", "-2", "-0.001", "0", "25e-61", "0.09", "0.1", "2", "10", "10.01",
+            "1e45",
+        ];
+        for (a, one) in ordered.iter().enumerate() {
+            for (b, other) in ordered.iter().enumerate() {
+                assert_eq!(compare_decimals(one, other), Some(a.cmp(&b)), "{one} and {other}");
+            }
+        }
+        assert_eq!(compare_decimals("1", "true"), None);
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde_json::value::RawValue;
 
 use super::client::Client;
+use super::condition::Condition;
 use super::error::SalesforceError;
 use super::query::{Page, QueryPages, Scope};
 use super::soql::{FieldPath, ObjectName, Position, Soql, Window};
@@ -27,6 +28,8 @@ pub struct Selection {
     pub cursor: FieldPath,
     /// Whether deleted records are seen.
     pub scope: Scope,
+    /// Of a window, only records of which this holds are read; what is asked for by references comes whatever it is.
+    pub filter: Option<Condition>,
 }
 
 /// A page of whole records.
@@ -112,7 +115,9 @@ impl Client {
         let id = SalesforceId::parse("000000000000000").expect("fifteen digits are an id");
         let after = Some(Position { at: window.from, id });
         let longest = Window { after, limit: Some(u32::MAX), ..window };
-        let bare = Soql::window(&selection.object, &[], &selection.cursor, &longest).encoded_len();
+        let bare = Soql::window(&selection.object, &[], &selection.cursor, &longest)
+            .under(selection.filter.as_ref())
+            .encoded_len();
         let parts = Parts::cut(&selection.fields, most.saturating_sub(bare), most / 2);
         self.reader(selection, parts, Work::Window(window))
     }
@@ -290,7 +295,9 @@ impl RecordPages {
 fn query_of(work: &Work, selection: &Selection, parts: &Parts) -> Option<Soql> {
     let Selection { object, cursor, .. } = selection;
     match work {
-        Work::Window(window) => Some(Soql::window(object, &parts.first, cursor, window)),
+        Work::Window(window) => {
+            Some(Soql::window(object, &parts.first, cursor, window).under(selection.filter.as_ref()))
+        }
         Work::References { field, chunks } => {
             chunks.front().map(|ids| Soql::by_references(object, &parts.first, cursor, field, ids))
         }

@@ -94,6 +94,7 @@ async fn serve(
 fn selection(fields: usize) -> Selection {
     let paths = (0..fields).map(|n| if n % 9 == 0 { format!("Owner.F{n}__c") } else { format!("F{n}__c") });
     Selection {
+        filter: None,
         object: ObjectName::parse("Case").unwrap(),
         fields: paths.map(|path| FieldPath::parse(&path).unwrap()).collect(),
         cursor: FieldPath::parse("SystemModstamp").unwrap(),

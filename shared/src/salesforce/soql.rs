@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::condition::Condition;
 use crate::clock::{Timestamp, format_instant};
 use crate::ids::SalesforceId;
 
@@ -121,9 +122,26 @@ pub struct Window {
 pub struct Soql {
     text: String,
     object: ObjectName,
+    /// Where its conditions end, and whether it has any.
+    conditions: (usize, bool),
 }
 
 impl Soql {
+    fn new(text: String, object: &ObjectName, has_conditions: bool) -> Self {
+        Self { conditions: (text.len(), has_conditions), text, object: object.clone() }
+    }
+
+    /// The same, of records alone of which this holds too.
+    #[must_use]
+    pub fn under(mut self, filter: Option<&Condition>) -> Self {
+        let Some(filter) = filter else { return self };
+        let (at, has_conditions) = self.conditions;
+        let more = format!(" {} {}", if has_conditions { "AND" } else { "WHERE" }, filter.as_str());
+        self.text.insert_str(at, &more);
+        self.conditions = (at + more.len(), true);
+        self
+    }
+
     /// A keyset page of a window, ordered by (cursor, Id).
     #[must_use]
     pub fn window(object: &ObjectName, fields: &[FieldPath], cursor: &FieldPath, window: &Window) -> Self {
@@ -143,6 +161,7 @@ impl Soql {
                 write!(text, "{c} <= {t} AND ({c} < {t} OR Id < '{id}') AND {c} >= {from}")
             }
         };
+        let conditions = (text.len(), true);
         let _ = match window.direction {
             Direction::Ascending => write!(text, " ORDER BY {c}, Id"),
             Direction::Descending => write!(text, " ORDER BY {c} DESC, Id DESC"),
@@ -151,7 +170,7 @@ impl Soql {
         if let Some(limit) = window.limit {
             let _ = write!(text, " LIMIT {limit}");
         }
-        Self { text, object: object.clone() }
+        Self { text, conditions, object: object.clone() }
     }
 
     /// A slice of history in no order, as Bulk jobs read it: an order would keep Salesforce from cutting the job.
@@ -166,14 +185,14 @@ impl Soql {
         let (o, c) = (object.as_str(), cursor.as_str());
         let (from, to) = (format_instant(from), format_instant(to));
         let list = select_list(fields, Some(cursor));
-        Self { text: format!("{list} FROM {o} WHERE {c} >= {from} AND {c} < {to}"), object: object.clone() }
+        Self::new(format!("{list} FROM {o} WHERE {c} >= {from} AND {c} < {to}"), object, true)
     }
 
     /// Every record in no order, as a Bulk job reads it.
     #[must_use]
     pub fn whole(object: &ObjectName, fields: &[FieldPath], cursor: &FieldPath) -> Self {
         let list = select_list(fields, Some(cursor));
-        Self { text: format!("{list} FROM {}", object.as_str()), object: object.clone() }
+        Self::new(format!("{list} FROM {}", object.as_str()), object, false)
     }
 
     /// These records by id; the cursor is read along. At most a few hundred ids fit a URL.
@@ -203,7 +222,7 @@ impl Soql {
             let _ = write!(text, "{comma}'{id}'");
         }
         text.push(')');
-        Self { text, object: object.clone() }
+        Self::new(text, object, true)
     }
 
     /// The records whose reference `field` points to one of these ids, in the order of their own ids, after `after`.
@@ -215,12 +234,13 @@ impl Soql {
         (field, ids): (&FieldPath, &[SalesforceId]),
         after: Option<SalesforceId>,
     ) -> Self {
-        let Self { mut text, object } = Self::by_references(object, fields, cursor, field, ids);
+        let Self { mut text, .. } = Self::by_references(object, fields, cursor, field, ids);
         if let Some(after) = after {
             let _ = write!(text, " AND Id > '{after}'");
         }
+        let conditions = (text.len(), true);
         text.push_str(" ORDER BY Id");
-        Self { text, object }
+        Self { text, conditions, object: object.clone() }
     }
 
     /// The records whose `field` holds one of these numbers. What is not all digits is left out.
@@ -239,7 +259,7 @@ impl Soql {
         let list = if numbers.is_empty() { "''".to_owned() } else { numbers.join(",") };
         let mut text = select_list(fields, Some(cursor));
         let _ = write!(text, " FROM {} WHERE {} IN ({list})", object.as_str(), field.as_str());
-        Self { text, object: object.clone() }
+        Self::new(text, object, true)
     }
 
     /// How many records a window holds, whatever was read of it.
@@ -247,14 +267,13 @@ impl Soql {
     pub fn count(object: &ObjectName, cursor: &FieldPath, from: Timestamp, to: Timestamp) -> Self {
         let (o, c) = (object.as_str(), cursor.as_str());
         let (from, to) = (format_instant(from), format_instant(to));
-        let text = format!("SELECT COUNT() FROM {o} WHERE {c} >= {from} AND {c} < {to}");
-        Self { text, object: object.clone() }
+        Self::new(format!("SELECT COUNT() FROM {o} WHERE {c} >= {from} AND {c} < {to}"), object, true)
     }
 
     /// How many records there are.
     #[must_use]
     pub fn count_all(object: &ObjectName) -> Self {
-        Self { text: format!("SELECT COUNT() FROM {}", object.as_str()), object: object.clone() }
+        Self::new(format!("SELECT COUNT() FROM {}", object.as_str()), object, false)
     }
 
     /// The record with the smallest value of the cursor field. The field's index answers this at once, where a
@@ -262,14 +281,18 @@ impl Soql {
     #[must_use]
     pub fn oldest(object: &ObjectName, cursor: &FieldPath) -> Self {
         let (o, c) = (object.as_str(), cursor.as_str());
-        let text = format!("{} FROM {o} ORDER BY {c}, Id LIMIT 1", select_list(&[], Some(cursor)));
-        Self { text, object: object.clone() }
+        let mut text = format!("{} FROM {o}", select_list(&[], Some(cursor)));
+        let conditions = (text.len(), false);
+        let _ = write!(text, " ORDER BY {c}, Id LIMIT 1");
+        Self { text, conditions, object: object.clone() }
     }
 
     /// Whether the object can be read at all: one id.
     #[must_use]
     pub fn probe(object: &ObjectName) -> Self {
-        Self { text: format!("SELECT Id FROM {} LIMIT 1", object.as_str()), object: object.clone() }
+        let text = format!("SELECT Id FROM {}", object.as_str());
+        let conditions = (text.len(), false);
+        Self { text: text + " LIMIT 1", conditions, object: object.clone() }
     }
 
     /// The text.

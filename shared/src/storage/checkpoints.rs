@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::filters::FilterSeen;
 use super::jobs::job_touch;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
 use super::related::related_at_first_plan;
 use super::schema_changes::schema_object_lost;
 use super::slices::{SliceJob, open_slices, slice_jobs_insert};
-use crate::catalog::{Field, FieldSet, Found, Projection, Role, StandardObject};
+use crate::catalog::{Field, FieldSet, Filter, Found, Projection, Role, StandardObject};
 use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, FieldSetId, ObjectId};
@@ -70,6 +72,8 @@ pub struct PlanInputs {
     pub closes: bool,
     /// Paths that were read of its records once, and that the integration user may see no more.
     pub lost: BTreeSet<String>,
+    /// What its records had to pass so far.
+    pub filters: FilterSeen,
     /// What messages may belong to: a standard object's beginning of ids is known before it was ever described.
     pub parents: ParentObjects,
 }
@@ -104,7 +108,7 @@ pub async fn plan_inputs(
                  WHERE x->>'name' = p.cursor_field), d.fetched_at,
                c.org_checked_at,
                CASE WHEN p.state = 'current' AND p.open_slices = '[]' THEN (p.wish->>'from')::timestamptz END,
-               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.lost
+               p.called_off, p.state = 'current' AND p.wish->>'what' = 'close', p.lost, p.filter, p.filter_since
           FROM object_syncs o JOIN connections c USING (connection_id) JOIN checkpoints p USING (object_id)
           LEFT JOIN field_sets f ON f.field_set_id = p.field_set_id
           LEFT JOIN describes d ON d.object_id = o.object_id
@@ -161,8 +165,15 @@ pub async fn plan_inputs(
         resync_from: row.get(27),
         closes: row.get::<_, Option<bool>>(29).unwrap_or(false),
         lost: row.get::<_, Json<BTreeSet<String>>>(30).0,
+        filters: FilterSeen { filter: filter(&row, 31)?, since: filter(&row, 32)? },
         parents: parents(others.map_or_else(Vec::new, |others| others.0)),
     })
+}
+
+fn filter(row: &Row, place: usize) -> Result<Option<Filter>, StoreError> {
+    let filter: Option<Json<Filter>> =
+        row.try_get(place).map_err(|_| StoreError::Unreadable("checkpoints.filter"))?;
+    Ok(filter.map(|filter| filter.0))
 }
 
 /// What the connection's messages may belong to.
@@ -176,15 +187,20 @@ pub(super) fn parents(objects: Vec<ParentObject>) -> ParentObjects {
             Some(Found::WithChildren) => drop(parents.with_children.insert(id)),
             Some(Found::ByStamp) | None => {}
         }
+        let has_filter = object.settings.filter.is_some();
         let known = standard.map(|object| object.key_prefix.to_owned());
         let (Some(prefix), Some(role)) = (object.key_prefix.clone().or(known), Role::from_word(&object.role))
         else {
             continue;
         };
         match Projection::of(&object.api_name, role, &object.settings) {
-            Projection::Ticket(_) => drop(parents.tickets.insert(prefix, id)),
+            Projection::Ticket(_) => {
+                parents.filters |= has_filter;
+                parents.tickets.insert(prefix, id);
+            }
             Projection::Message(fields) => {
                 if fields.holds {
+                    parents.filters |= has_filter;
                     parents.holders.insert(prefix, id);
                 }
                 let own = fields.parents.into_iter().filter(|path| !path.contains('.'));

@@ -1,4 +1,4 @@
-//! Tickets whose time is over leave, whole and in one commit: the record, all of its items with their records, facets,
+//! Tickets whose time is over, or that are outside of their object's filter, leave, whole and in one commit: the record, all of its items with their records, facets,
 //! what was set aside of them, and the bodies of files that nobody else names. What stays is a stub of each record, so
 //! that no read brings it back, and a row in the feed that says that the ticket left.
 //!
@@ -23,6 +23,7 @@ use super::pool::TenantTx;
 use super::records::ObjectKey;
 use crate::clock::Timestamp;
 use crate::job::lease::Lease;
+use crate::record::StateReason;
 use crate::tenant::TenantScope;
 
 /// What is to be done, under which lease.
@@ -30,6 +31,8 @@ use crate::tenant::TenantScope;
 pub struct Expire<'a> {
     /// The lease of the object's job.
     pub lease: &'a Lease,
+    /// Why tickets go: their time is over, or they are outside of the object's filter.
+    pub why: StateReason,
     /// Whose days are counted: our clock.
     pub now: Timestamp,
     /// So many tickets in one commit, at most.
@@ -60,7 +63,7 @@ pub enum Expired {
     },
 }
 
-/// Lets a chunk of an object's tickets go whose time is over.
+/// Lets a chunk of an object's tickets go whose time is over; or the items of those that are outside of its filter.
 pub async fn tickets_expire(client: &mut Object, expire: &Expire<'_>) -> Result<Expired, StoreError> {
     let scope = TenantScope::leased(expire.lease.tenant);
     let key = ObjectKey { connection: expire.lease.connection, object: expire.lease.object };
@@ -70,13 +73,13 @@ pub async fn tickets_expire(client: &mut Object, expire: &Expire<'_>) -> Result<
     if due.is_empty() {
         return Ok(Expired::Nothing);
     }
-    items::stubs(&tx, key, &due).await?;
+    items::stubs(&tx, key, &due, expire.why).await?;
     let found = items::of(&tx, key, &due).await?;
     items::lock(&tx, key, &found).await?;
     if items::of(&tx, key, &due).await? != found {
         return Ok(Expired::Moved);
     }
-    let left = items::remove(&tx, key, &found).await?;
+    let left = items::remove(&tx, key, &found, expire.why).await?;
     let mut forgotten = Vec::new();
     for file in &left.files {
         if file_forget(&tx, key.connection, file).await? {
@@ -85,7 +88,9 @@ pub async fn tickets_expire(client: &mut Object, expire: &Expire<'_>) -> Result<
     }
     job_touch(tx.sql(), expire.lease, Some(expire.progress)).await?;
     items::count(&tx, &left).await?;
-    let Some(tickets) = tickets::leave(&tx, key, cut_offs, &due).await? else { return Ok(Expired::Moved) };
+    let Some(tickets) = tickets::leave(&tx, key, (expire.why, cut_offs), &due).await? else {
+        return Ok(Expired::Moved);
+    };
     if items::any_left(&tx, key, &found).await? {
         return Ok(Expired::Moved);
     }

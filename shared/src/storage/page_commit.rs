@@ -91,6 +91,9 @@ pub struct ParentObjects {
     pub by_parents: HashSet<ObjectId>,
     /// The same, by calls of their own.
     pub by_calls: HashSet<ObjectId>,
+    /// Some object of tickets, or one whose items hold others, has a filter: what is outside of it is not kept with what
+    /// belongs to it.
+    pub filters: bool,
     /// Objects with each change of whose records the children are looked for again.
     pub with_children: HashSet<ObjectId>,
 }
@@ -169,7 +172,9 @@ pub async fn page_commit(client: &mut Object, mut page: PageCommit<'_>) -> Resul
     let stubs = |reason| applied.iter().filter(|row| row.record.state == RecordState::Stub(reason)).count();
     page.counts.suppressed = count(stubs(StateReason::Erased));
     page.counts.expired = count(stubs(StateReason::Expired));
-    page.counts.written = count(applied.len()) - page.counts.suppressed - page.counts.expired;
+    page.counts.filtered = count(stubs(StateReason::Filtered));
+    page.counts.written =
+        count(applied.len()) - page.counts.suppressed - page.counts.expired - page.counts.filtered;
     page.counts.superseded += count(records.len() - applied.len());
     finish_job(&tx, &page, page.counts.written).await?;
     let stored = Stored { live: written.live, items: touched.items };
@@ -215,6 +220,11 @@ impl Applied<'_> {
 
     fn is_new(&self) -> bool {
         self.was.is_none()
+    }
+
+    /// Whether it is outside of its object's filter, or belongs to what is.
+    fn is_filtered(&self) -> bool {
+        self.record.state == RecordState::Stub(StateReason::Filtered)
     }
 
     /// Whether nothing is told of it but that it is gone.

@@ -1,7 +1,7 @@
 //! What is here is projected anew when its mapping changes: from the sealed records, without a call to Salesforce.
 //!
 //! A mapping is what decides how an object's records are projected: its role, the fields that feed a ticket or a message,
-//! the facets, and which records its items may belong to. The checkpoint keeps the one under which all that is here of the
+//! the facets, and which records its items may belong to; and which of them are kept at all. The checkpoint keeps the one under which all that is here of the
 //! object was projected; where it is not the one that is wanted, the reconciler makes a job, and the job's last commit
 //! writes the new one down. So nothing is forgotten, whoever dies, and a mapping that changes meanwhile makes it begin anew.
 //!
@@ -23,7 +23,7 @@ use super::jobs::job_touch;
 use super::keys::gate_share;
 use super::page_commit::ParentObjects;
 use super::pool::{Database, TenantTx};
-use crate::catalog::{Field, FieldSet, Projection, Role, ticket_kinds};
+use crate::catalog::{Field, FieldSet, Filter, Projection, Role, ticket_kinds};
 use crate::ids::{FieldSetId, ObjectId};
 use crate::job::ObjectSettings;
 use crate::job::lease::Lease;
@@ -42,7 +42,8 @@ pub(in crate::storage) fn mapping_sql(standard: &str, lost: &str) -> String {
                 SELECT coalesce(jsonb_agg(k.key_prefix ORDER BY k.key_prefix), '[]')
                   FROM object_syncs s JOIN checkpoints k USING (object_id)
                  WHERE s.connection_id = o.connection_id AND s.role = 'ticket'
-                   AND k.key_prefix <> ALL ({standard}::text[])) END)"
+                   AND k.key_prefix <> ALL ({standard}::text[])) END)
+         || CASE WHEN o.settings ? 'filter' THEN jsonb_build_object('filter', o.settings->'filter') ELSE '{{}}'::jsonb END"
     )
 }
 
@@ -68,6 +69,8 @@ pub struct MappedObject {
     pub mapping: Value,
     /// The mapping of what is here; none where nothing tells.
     pub projected: Option<Value>,
+    /// Which of its records are kept.
+    pub filter: Option<Filter>,
     /// Live records here.
     pub live: i64,
     /// The paths of which tickets are made.
@@ -90,6 +93,7 @@ impl MappedObject {
         let without_kinds = |mapping: &Value| {
             let mut mapping = mapping.clone();
             mapping["kinds"] = Value::Null;
+            mapping.as_object_mut().map(|words| words.remove("filter"));
             mapping
         };
         let names_one = match &self.plan.projection {
@@ -105,6 +109,24 @@ impl MappedObject {
         let lost = mapping["lost"].as_array().into_iter().flatten().filter_map(Value::as_str);
         mapping["lost"] = lost.filter(|path| self.uses.contains(*path)).collect();
         mapping
+    }
+
+    /// Whether another filter is wanted than the one under which all that is here was kept.
+    #[must_use]
+    pub fn changed_filter(&self) -> bool {
+        let before = self.projected.as_ref().and_then(|mapping| mapping.get("filter"));
+        self.filter.is_some() && before != self.mapping.get("filter")
+    }
+
+    /// Whether nothing but the filter is another one: what is kept is projected as before.
+    #[must_use]
+    pub fn differs_by_filter_alone(&self) -> bool {
+        let others = |mapping: &Value| {
+            let mut mapping = mapping.clone();
+            mapping.as_object_mut().map(|words| words.remove("filter"));
+            mapping
+        };
+        self.projected.as_ref().is_some_and(|before| others(before) == others(&self.mapping))
     }
 
     /// Whether its records are items of conversations, or were.
@@ -200,10 +222,10 @@ pub async fn mapped_load(db: &Database, lease: &Lease) -> Result<Mapped, StoreEr
         let plan = plan.without(&row.get::<_, Json<BTreeSet<String>>>(8).0);
         let projected = projected.map(|projected| projected.0);
         let is_stale = projected.as_ref().is_none_or(|projected| *projected != mapping);
-        let live = row.get(7);
+        let (live, filter) = (row.get(7), settings.filter);
         (
             ObjectId(row.get(0)),
-            MappedObject { api_name, plan, is_stale, role, was, mapping, projected, live, uses },
+            MappedObject { api_name, plan, is_stale, role, was, mapping, projected, filter, live, uses },
         )
     });
     Ok(Mapped {

@@ -1,7 +1,8 @@
-//! What a page has to know of tickets before it may keep what it brings of them: whether their time is over. Only records
-//! from before the cut-off are asked for, so a page of what changed lately asks nothing.
+//! What a page has to know of tickets before it may keep what it brings of them: whether their time is over, or they are
+//! outside of their object's filter. Where there is no filter only records from before the cut-off are asked for, so a page
+//! of what changed lately asks nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::Type;
 
@@ -40,6 +41,8 @@ pub struct Standings {
     pub tickets: HashMap<SalesforceId, (Class, Option<Timestamp>)>,
     /// Of the parents, those whose time is over, with their class.
     pub let_go: HashMap<SalesforceId, Class>,
+    /// Of the parents, those that are outside of their object's filter, or left with such a ticket.
+    pub filtered: HashSet<SalesforceId>,
     /// When something was said last in a session, a call or a chat.
     pub said: HashMap<SalesforceId, Timestamp>,
 }
@@ -53,9 +56,11 @@ pub async fn standings(
 ) -> Result<Standings, StoreError> {
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
+    let (let_go, filtered) = let_go(&tx, key, &asked.parents).await?;
     let standings = Standings {
         tickets: tickets(&tx, key, &asked.tickets).await?,
-        let_go: let_go(&tx, key, &asked.parents).await?,
+        let_go,
+        filtered,
         said: said(&tx, key, &asked.holders).await?,
     };
     tx.commit().await?;
@@ -87,23 +92,26 @@ async fn tickets(
     rows.iter().map(|row| Ok((id_of(row.get(0))?, (Class::of(row.get(1)), row.get(2))))).collect()
 }
 
-/// A ticket's hold counts for its items; what is no ticket has none.
+/// Those whose time is over, with their class, and those outside of a filter. A ticket's hold counts for its items; what is
+/// no ticket has none.
+type LetGo = (HashMap<SalesforceId, Class>, HashSet<SalesforceId>);
+
 async fn let_go(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     parents: &[(ObjectId, SalesforceId)],
-) -> Result<HashMap<SalesforceId, Class>, StoreError> {
+) -> Result<LetGo, StoreError> {
     const SQL: &str = "-- standings_let_go
-        SELECT k.id, coalesce(t.held, false) FROM unnest($2::int[], $3::text[]) AS k (object_id, id)
+        SELECT k.id, coalesce(t.held, false), r.reason FROM unnest($2::int[], $3::text[]) AS k (object_id, id)
          CROSS JOIN LATERAL (
-               SELECT reason FROM records
+               SELECT state, reason FROM records
                 WHERE connection_id = $1 AND object_id = k.object_id AND record_id = k.id OFFSET 0) r
           LEFT JOIN LATERAL (
                SELECT held FROM tickets
                 WHERE connection_id = $1 AND object_id = k.object_id AND record_id = k.id OFFSET 0) t ON true
-         WHERE r.reason = $4";
+         WHERE r.state = 1 AND r.reason = ANY ($4)";
     if parents.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(LetGo::default());
     }
     let objects: Vec<i32> = parents.iter().map(|(object, _)| object.0).collect();
     let ids: Vec<&str> = parents.iter().map(|(_, id)| id.as_str()).collect();
@@ -115,12 +123,21 @@ async fn let_go(
                 (&key.connection.0, Type::UUID),
                 (&objects, Type::INT4_ARRAY),
                 (&ids, Type::TEXT_ARRAY),
-                (&(StateReason::Expired as i16), Type::INT2),
+                (&[StateReason::Expired as i16, StateReason::Filtered as i16].as_slice(), Type::INT2_ARRAY),
             ],
         )
         .await
         .map_err(StoreError::at("standings_let_go"))?;
-    rows.iter().map(|row| Ok((id_of(row.get(0))?, Class::of(row.get(1))))).collect()
+    let (mut over, mut filtered) = LetGo::default();
+    for row in &rows {
+        let id = id_of(row.get(0))?;
+        if row.get::<_, i16>(2) == StateReason::Filtered as i16 {
+            filtered.insert(id);
+        } else {
+            over.insert(id, Class::of(row.get(1)));
+        }
+    }
+    Ok((over, filtered))
 }
 
 async fn said(

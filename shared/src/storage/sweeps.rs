@@ -37,7 +37,7 @@ pub struct Missing {
 }
 
 /// The next records of an object in the order of their keys. What was erased is not asked for ever again, nor is what
-/// left with its ticket: whatever happens to that is in a window.
+/// left with its ticket or is outside of a filter: whatever happens to that is in a window.
 pub async fn sweep_next(
     db: &Database,
     scope: &TenantScope,
@@ -48,9 +48,10 @@ pub async fn sweep_next(
     const SQL: &str = "-- sweep_next
         SELECT record_id, modstamp, state, reason FROM records
          WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND record_id > $4
-           AND reason IS DISTINCT FROM $6 AND reason IS DISTINCT FROM $7
+           AND reason IS DISTINCT FROM $6 AND reason IS DISTINCT FROM $7 AND reason IS DISTINCT FROM $8
          ORDER BY record_id LIMIT $5";
-    let (erased, expired) = (StateReason::Erased as i16, StateReason::Expired as i16);
+    let (erased, expired, filtered) =
+        (StateReason::Erased as i16, StateReason::Expired as i16, StateReason::Filtered as i16);
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let rows = tx
@@ -65,6 +66,7 @@ pub async fn sweep_next(
                 &i64::try_from(most).unwrap_or(i64::MAX),
                 &erased,
                 &expired,
+                &filtered,
             ],
         )
         .await
@@ -85,15 +87,13 @@ pub async fn sweep_next(
 /// How many records of an object left with their ticket: the org still counts them.
 pub async fn let_go_count(db: &Database, scope: &TenantScope, key: ObjectKey) -> Result<u64, StoreError> {
     const SQL: &str = "-- let_go_count
-        SELECT count(*) FROM records WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND reason = $4";
+        SELECT count(*) FROM records WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND reason = ANY ($4)";
+    let reasons = [StateReason::Expired as i16, StateReason::Filtered as i16];
     let mut client = db.tenant().await?;
     let tx = TenantTx::begin(&mut client, scope).await?;
     let row = tx
         .sql()
-        .query_one(
-            SQL,
-            &[&scope.tenant().0, &key.connection.0, &key.object.0, &(StateReason::Expired as i16)],
-        )
+        .query_one(SQL, &[&scope.tenant().0, &key.connection.0, &key.object.0, &reasons.as_slice()])
         .await
         .map_err(StoreError::at("let_go_count"))?;
     tx.commit().await?;

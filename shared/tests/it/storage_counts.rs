@@ -85,6 +85,7 @@ async fn purge(tenant: &Tenant) {
     let lease = tenant.lease(tenant.case).await;
     let mut client = tenant.db.tenant().await.unwrap();
     let expire = Expire {
+        why: refrain_shared::record::StateReason::Expired,
         lease: &lease,
         now: at(20) + TimeDelta::days(i64::from(MOST_DAYS)),
         each: 100,

@@ -31,6 +31,7 @@ async fn monthly(store: &Store) -> Tenant {
 async fn purge_under(tenant: &Tenant, lease: &Lease, now: Timestamp) -> Result<Expired, StoreError> {
     let mut client = tenant.db.tenant().await?;
     let expire = Expire {
+        why: refrain_shared::record::StateReason::Expired,
         lease,
         now,
         each: 100,
@@ -156,6 +157,7 @@ async fn a_purge_that_dies_before_its_commit_changes_nothing_and_the_next_does_i
         async move {
             let mut client = acme.db.tenant().await.unwrap();
             let expire = Expire {
+                why: refrain_shared::record::StateReason::Expired,
                 lease: &lease,
                 now: at(31 * DAY),
                 each: 100,

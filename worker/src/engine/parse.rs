@@ -18,6 +18,7 @@ use refrain_shared::storage::page_commit::QuarantineRow;
 use refrain_shared::storage::records::payload_row_key;
 use serde_json::value::RawValue;
 
+use super::retain::FILTERED;
 use super::transform::TransformPlan;
 use crate::error::{JobError, Step};
 
@@ -27,8 +28,10 @@ pub struct Head {
     pub id: SalesforceId,
     /// Where this read of it stands among all reads.
     pub order: ReadOrder,
-    /// Live or gone.
+    /// Live or gone, or outside of the object's filter.
     pub state: RecordState,
+    /// The object's filter does not hold of it, whether it is there or gone.
+    pub(super) outside: bool,
     /// Keyed hash of its canonical form.
     pub hash: ContentHash,
     /// Its place among the canonical records.
@@ -178,14 +181,17 @@ fn head(
         .ok_or(RecordProblem::Unidentified { field: "Id" })?;
     let stamp =
         record.instant(&plan.cursor).ok_or(RecordProblem::Unidentified { field: "the cursor field" })?;
+    let outside = plan.filter.as_ref().is_some_and(|filter| !filter.holds(&record));
     let state = if record.boolean("IsDeleted") == Some(true) {
         let merged = record.text("MasterRecordId").is_some();
         RecordState::Tombstone(if merged { StateReason::Merged } else { StateReason::Deleted })
+    } else if outside {
+        FILTERED
     } else {
         RecordState::Live
     };
     let order = ReadOrder { stamp, read_at, field_set: plan.fields.id };
-    Ok(Head { id, order, state, hash: plan.view.keys.content_hash(record.bytes()), index })
+    Ok(Head { id, order, state, outside, hash: plan.view.keys.content_hash(record.bytes()), index })
 }
 
 fn set_aside(plan: &TransformPlan, raw: &str, problem: &RecordProblem) -> Result<QuarantineRow, JobError> {

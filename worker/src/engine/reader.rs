@@ -63,5 +63,6 @@ pub fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
         cursor: FieldPath::parse(&plan.transform.cursor)?,
         // Deleted records are changes too.
         scope: Scope::All,
+        filter: plan.condition.clone(),
     })
 }

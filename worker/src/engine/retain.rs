@@ -1,5 +1,5 @@
-//! Whether a record is kept: what belongs to a ticket whose time is over leaves a stub. Pure; what has to be known of the
-//! tickets is looked up between [`asks`](Drafts::asks) and the rest.
+//! Whether a record is kept: what belongs to a ticket whose time is over, or that is outside of its object's filter, leaves
+//! a stub. Pure; what has to be known of the tickets is looked up between [`asks`](Drafts::asks) and the rest.
 
 use refrain_shared::catalog::MessageKind;
 use refrain_shared::clock::Timestamp;
@@ -13,8 +13,8 @@ use refrain_shared::ticket::{MessageRow, Projected};
 use super::parse::Head;
 use super::transform::{Draft, Drafts, TransformPlan};
 
-/// What a record is of which a ticket's time is over.
-pub(super) const EXPIRED: RecordState = RecordState::Stub(StateReason::Expired);
+/// What a record is outside of its object's filter.
+pub(super) const FILTERED: RecordState = RecordState::Stub(StateReason::Filtered);
 
 impl Drafts {
     /// Of which records is to be known how they stand.
@@ -26,16 +26,19 @@ impl Drafts {
                 Projected::Ticket(row) if plan.may_be_over(head, row.record_at) => {
                     asked.tickets.push(head.id);
                 }
-                Projected::Message(row) if said_at(row).is_none_or(|at| plan.may_be_over(head, at)) => {
+                Projected::Message(row) => {
+                    let may_be_over = said_at(row).is_none_or(|at| plan.may_be_over(head, at));
+                    if !may_be_over && !parents.filters {
+                        continue;
+                    }
                     let kind = row.ticket_record.key_prefix();
                     let of = parents.tickets.get(kind).or_else(|| parents.holders.get(kind));
                     asked.parents.extend(of.map(|object| (*object, row.ticket_record)));
-                    if row.holds {
+                    if row.holds && may_be_over {
                         asked.holders.push(head.id);
                     }
                 }
                 Projected::Ticket(_)
-                | Projected::Message(_)
                 | Projected::Unlinked
                 | Projected::LetGo { .. }
                 | Projected::Agent(_)
@@ -63,8 +66,24 @@ impl TransformPlan {
         self.cut_offs(head).may_be_over(at)
     }
 
+    /// Why a live record is not kept, if it is not: for what it belongs to, whatever it is itself.
+    pub(super) fn left_out(
+        &self,
+        head: &Head,
+        projected: &Projected,
+        standings: &Standings,
+    ) -> Option<StateReason> {
+        match projected {
+            _ if head.state != RecordState::Live => None,
+            Projected::Message(row) if standings.filtered.contains(&row.ticket_record) => {
+                Some(StateReason::Filtered)
+            }
+            _ => self.is_over(head, projected, standings).then_some(StateReason::Expired),
+        }
+    }
+
     /// Whether a live record belongs to a ticket whose time is over, or is one.
-    pub(super) fn is_over(&self, head: &Head, projected: &Projected, standings: &Standings) -> bool {
+    fn is_over(&self, head: &Head, projected: &Projected, standings: &Standings) -> bool {
         let (class, last_activity_at) = match projected {
             Projected::Ticket(row) => {
                 let (class, said_at) =
@@ -94,7 +113,7 @@ fn said_at(row: &MessageRow) -> Option<Timestamp> {
 }
 
 /// Nothing of it stays but that it is there: a ticket keeps its times, an item not even those.
-pub(super) fn let_go(head: &Head, projected: Projected) -> PageRow {
+pub(super) fn let_go(head: &Head, projected: Projected, reason: StateReason) -> PageRow {
     let projected = match projected {
         Projected::Message(row) => Projected::LetGo { of: row.ticket_record },
         other => other,
@@ -103,7 +122,7 @@ pub(super) fn let_go(head: &Head, projected: Projected) -> PageRow {
         record: RecordRow {
             id: head.id,
             order: head.order,
-            state: EXPIRED,
+            state: RecordState::Stub(reason),
             sealed: None,
             identities: Vec::new(),
         },

@@ -4,7 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use refrain_shared::catalog::FieldSet;
+use refrain_shared::catalog::filter::keep::Keep;
+use refrain_shared::catalog::{FieldSet, Projection};
 use refrain_shared::clock::Timestamp;
 use refrain_shared::crypto::IdentityToken;
 use refrain_shared::ids::SalesforceId;
@@ -17,7 +18,7 @@ use refrain_shared::storage::standings::Standings;
 use refrain_shared::ticket::{Projected, ProjectionPlan, project};
 
 use super::parse::{Head, Parsed, sealing_failed};
-use super::retain::{EXPIRED, let_go};
+use super::retain::{FILTERED, let_go};
 use crate::error::JobError;
 use crate::tenants::TenantView;
 
@@ -33,6 +34,8 @@ pub struct TransformPlan {
     pub fields: FieldSet,
     /// How records are projected.
     pub projection: ProjectionPlan,
+    /// Which of them are kept, whatever way they came by; all of them without one.
+    pub filter: Option<Keep>,
     /// Paths whose values name people.
     pub identities: &'static [&'static str],
     /// Rows stamped before this and changed arrived late; `None` for history.
@@ -68,8 +71,8 @@ pub(super) struct Draft {
     /// Its head's place.
     pub(super) head: usize,
     pub(super) projected: Projected,
-    /// What was stored of it is a stub of the same stamp, left out for the same reason as it may be now.
-    was_let_go: bool,
+    /// Why what was stored of it is a stub of the same stamp, if it is one.
+    was_left_out: Option<StateReason>,
     /// Nothing is known to have changed but what is read of it, or values that are not its own.
     same_version: bool,
     is_late: bool,
@@ -96,7 +99,9 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
                 let record = parsed.records.get(head.index, &plan.fields);
                 // What was deleted may come with its fields emptied: what is here already only changes its state.
                 let is_gone = matches!(head.state, RecordState::Tombstone(_));
-                let projected = if is_gone && known.is_some() {
+                let projected = if head.outside {
+                    outside(plan, head, known)
+                } else if is_gone && known.is_some() {
                     Projected::Gone
                 } else {
                     project(&plan.projection, &record, head.order.stamp)
@@ -104,9 +109,7 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
                 drafts.push(Draft {
                     head: place,
                     projected,
-                    was_let_go: known.is_some_and(|known| {
-                        known.state == Some(EXPIRED) && known.order.stamp == head.order.stamp
-                    }),
+                    was_left_out: known.filter(|known| known.order.stamp == head.order.stamp).and_then(stub),
                     same_version: !plan.anew && known.is_some_and(|known| is_same_version(plan, head, known)),
                     is_late: plan.late_before.is_some_and(|before| head.order.stamp < before),
                 });
@@ -116,28 +119,42 @@ pub fn draft(plan: &TransformPlan, parsed: Parsed, known: &HashMap<SalesforceId,
     Drafts { parsed, fresh: drafts, counts }
 }
 
-/// Seals what is kept; of what belongs to a ticket whose time is over only a stub is.
+/// Seals what is kept; of what belongs to a ticket that is not kept itself only a stub is.
 pub fn build(plan: &TransformPlan, drafts: Drafts, standings: &Standings) -> Result<Transformed, JobError> {
     let Drafts { parsed, fresh, mut counts } = drafts;
     let mut rows = Vec::new();
     for draft in fresh {
         let head = &parsed.heads[draft.head];
-        let is_over = head.state == RecordState::Live && plan.is_over(head, &draft.projected, standings);
-        if is_over && draft.was_let_go && !plan.anew {
+        let left_out = plan.left_out(head, &draft.projected, standings);
+        if left_out.is_some() && draft.was_left_out == left_out && !plan.anew {
             counts.unchanged += 1;
             continue;
         }
         if draft.is_late {
             counts.late += 1;
         }
-        if is_over {
-            rows.push(let_go(head, draft.projected));
+        if let Some(reason) = left_out {
+            rows.push(let_go(head, draft.projected, reason));
         } else {
             let record = parsed.records.get(head.index, &plan.fields);
             rows.push(row(plan, head, &record, draft)?);
         }
     }
     Ok(Transformed { rows, quarantined: parsed.quarantined, counts })
+}
+
+/// Why it is a stub, if it is one.
+fn stub(known: &Known) -> Option<StateReason> {
+    if let Some(RecordState::Stub(reason)) = known.state { Some(reason) } else { None }
+}
+
+/// What becomes of a record outside of the filter: nothing of its values is shown. The feed is told once.
+fn outside(plan: &TransformPlan, head: &Head, known: Option<&Known>) -> Projected {
+    match (&plan.projection.projection, head.state) {
+        (_, FILTERED) if known.and_then(|known| known.state) == Some(FILTERED) => Projected::Nothing,
+        (Projection::Message(_), FILTERED) => Projected::Unlinked,
+        _ => Projected::Gone,
+    }
 }
 
 enum Verdict {
@@ -240,7 +257,9 @@ fn row(
         | Projected::Gone
         | Projected::Nothing => None,
     };
-    let mut identities: Vec<IdentityToken> = tokens.into_iter().collect();
+    // Of what is left out nothing stays that names anybody.
+    let mut identities: Vec<IdentityToken> =
+        if state == FILTERED { Vec::new() } else { tokens.into_iter().collect() };
     identities.sort_unstable();
     Ok(PageRow {
         record: RecordRow { id: head.id, order: head.order, state, sealed, identities: identities.concat() },

@@ -45,6 +45,7 @@ fn plan(suppressed: &[&str]) -> TransformPlan {
     let fields = fields.iter().map(|(path, kind)| Field { path: (*path).to_owned(), kind: *kind }).collect();
     let contact = StandardObject::find("Contact").unwrap();
     TransformPlan {
+        filter: None,
         view: TenantView {
             gate: GateEpochs { suppression: 0, mapping: 0, data_key: KeyId(1), retention: Policy::default() },
             suppressed: Arc::new(suppressed.iter().map(|identity| keys.identity_token(identity)).collect()),
@@ -269,7 +270,7 @@ fn a_ticket_is_a_stub_when_neither_its_record_nor_its_messages_nor_a_hold_keep_i
     };
     let none = HashMap::new();
     let stub = of(&stood(&[]), &none);
-    assert_eq!(stub.rows[0].record.state, EXPIRED);
+    assert_eq!(stub.rows[0].record.state, RecordState::Stub(StateReason::Expired));
     assert!(stub.rows[0].record.sealed.is_none() && stub.rows[0].record.identities.is_empty());
     let again = of(&stood(&[]), &known_as(&stub.rows[0]));
     assert_eq!((again.rows.len(), again.counts.unchanged), (0, 1), "it is let go once");
@@ -283,7 +284,7 @@ fn a_ticket_is_a_stub_when_neither_its_record_nor_its_messages_nor_a_hold_keep_i
         assert!(row.record.sealed.is_some());
     }
     let silent = of(&stood(&[(CASE, Class::Ticket, Some("2025-12-02T00:00:00.000Z"))]), &none);
-    assert_eq!(silent.rows[0].record.state, EXPIRED);
+    assert_eq!(silent.rows[0].record.state, RecordState::Stub(StateReason::Expired));
 }
 
 #[test]

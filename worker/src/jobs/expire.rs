@@ -1,4 +1,4 @@
-//! The standing job that lets tickets go whose time is over, chunk by chunk, each in a commit of its own; and asks for
+//! The standing job that lets tickets go whose time is over, and what belongs to those outside of a filter, chunk by chunk, each in a commit of its own; and asks for
 //! those that are to be kept after all. It runs whatever becomes of the connection: time goes on without it.
 
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use refrain_shared::job::cadence::until_next;
 use refrain_shared::job::checkpoint::SyncState;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
+use refrain_shared::record::StateReason;
 use refrain_shared::retention::EVERY;
 use refrain_shared::storage::StoreError;
 use refrain_shared::storage::checkpoints::PlanInputs;
@@ -46,6 +47,8 @@ impl Default for Progress {
 /// What is left to do in a turn, in this order.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
+    /// The items of tickets go that are outside of the object's filter.
+    Filtered,
     /// Tickets go.
     Tickets,
     /// Bodies of files go.
@@ -66,10 +69,11 @@ pub async fn run(
     let stored = serde_json::to_value(&progress).unwrap_or_default();
     let state = inputs.checkpoint.state;
     let is_loading = matches!(state, SyncState::New | SyncState::Loading);
-    let (mut stage, begun) = (Stage::Tickets, Instant::now());
+    let (mut stage, begun) = (Stage::Filtered, Instant::now());
     loop {
         let expire = Expire {
             lease,
+            why: if matches!(stage, Stage::Filtered) { StateReason::Filtered } else { StateReason::Expired },
             now: context.clock.now(),
             each: progress.each,
             shells: !is_loading,
@@ -79,6 +83,14 @@ pub async fn run(
         };
         let mut client = context.db.tenant().await.map_err(failed)?;
         let is_done = match stage {
+            Stage::Filtered => match tickets_expire(&mut client, &expire).await.map_err(failed)? {
+                Expired::Nothing => true,
+                Expired::Moved => return Ok(wait(MOVED, "moved")),
+                Expired::Left { records, .. } => {
+                    tracing::info!(object = %inputs.api_name, records, "items left with tickets outside of the filter");
+                    false
+                }
+            },
             Stage::Tickets => match tickets_expire(&mut client, &expire).await.map_err(failed)? {
                 Expired::Nothing => true,
                 // Pages of these tickets are being committed: they come first.
@@ -98,6 +110,7 @@ pub async fn run(
         pass(CrashPoint::AfterCommit);
         stage = match (is_done, stage) {
             (false, stage) => stage,
+            (true, Stage::Filtered) => Stage::Tickets,
             (true, Stage::Tickets) => Stage::Bodies,
             (true, Stage::Bodies) => Stage::Again,
             (true, Stage::Again) => {

@@ -4,16 +4,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use refrain_shared::catalog::field_set::{choose_fields, linked_paths};
+use refrain_shared::catalog::field_set::{FieldSet, choose_fields, linked_paths};
+use refrain_shared::catalog::filter::check::{ask, problems};
+use refrain_shared::catalog::filter::keep::Keep;
 use refrain_shared::catalog::transcript;
 use refrain_shared::catalog::{
     Found, MessageFields, ObjectDescribe, Parents, Projection, Role, StandardObject, TicketFields, Walk, walk,
 };
 use refrain_shared::clock::Timestamp;
 use refrain_shared::error::{Classify as _, Disposition, ReplanHint, UserMessage};
+use refrain_shared::ids::FieldSetId;
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::job::checkpoint::{clamp_watermark, wanted_from};
 use refrain_shared::job::price::{History, Quote, cut_history, may_be_bulk, page_rows};
+use refrain_shared::salesforce::condition::Condition;
 use refrain_shared::salesforce::describe::Described;
 use refrain_shared::salesforce::query::Scope;
 use refrain_shared::salesforce::soql::{FieldPath, ObjectName, Soql};
@@ -22,6 +26,7 @@ use refrain_shared::storage::checkpoints::{
     FirstPlan, checkpoint_stop, first_plan_store, history_again, history_close, resync_begin, scope_extend,
 };
 use refrain_shared::storage::describes::{SeenObject, describe_store};
+use refrain_shared::storage::filters::{filter_store, filtered_again};
 use refrain_shared::storage::related::{beyond_history_again, related_at_first_plan};
 use refrain_shared::storage::slices::SliceJob;
 use refrain_shared::storage::{StoreError, TenantTx};
@@ -52,6 +57,7 @@ pub enum Planned {
 pub async fn run(job: &Job<'_>) -> Result<Planned, JobError> {
     let Some(describe) = describe(job).await? else { return stop_absent(job).await };
     let cursor = cursor_of(&describe)?;
+    check_filter(job, &describe)?;
     let parents = parents(job, &describe, Remembered::Counts).await?;
     let plan = if found_of(job).is_by_parents() {
         // Its watermark follows those of what leads to its records.
@@ -73,14 +79,17 @@ pub fn found_of(job: &Job<'_>) -> Found {
 }
 
 /// Looks at the object again and stores what is there now; the checkpoint's place is kept. Fields that were not read before
-/// are read back: all of history once more, and what is here from before it. An object that cannot be seen any more waits for a person.
+/// are read back: all of history once more, and what is here from before it. So it is where another filter may keep more; one
+/// that keeps less is applied to what is here, by another job. An object that cannot be seen any more waits for a person.
 pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
     let describe = describe(job).await?.ok_or_else(|| not_readable(&job.inputs.api_name))?;
     let cursor = cursor_of(&describe)?;
+    check_filter(job, &describe)?;
     let parents = parents(job, &describe, Remembered::IsStale).await?;
     let (fields, _) = choose_fields(&describe, &wanted_paths(&job.inputs.settings), &parents);
     let is_new = |path: &str| job.inputs.field_set.as_ref().is_some_and(|set| set.position(path).is_none());
-    let gains = fields.iter().any(|field| is_new(&field.path));
+    let gains = fields.iter().any(|field| is_new(&field.path))
+        || job.inputs.filters.may_lack(job.inputs.settings.filter.as_ref());
     // What is found by others has no slices; it is read with all of its fields when they lead to it again.
     if !gains || found_of(job).is_by_parents() {
         return store(job, &describe, &parents, Then::GoOn).await;
@@ -88,7 +97,9 @@ pub async fn describe_again(job: &Job<'_>) -> Result<(), JobError> {
     let scope_from = job.inputs.checkpoint.scope_from;
     let to = job.inputs.checkpoint.watermark.unwrap_or(Timestamp::UNIX_EPOCH);
     let by_id = job.inputs.checkpoint.by_id;
-    let Past { rows, oldest, .. } = past(job, (&cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
+    let condition = condition(job, &FieldSet::new(FieldSetId(0), fields));
+    let Past { rows, oldest, .. } =
+        past(job, (&cursor, by_id, condition), scope_from, Timestamp::MAX_UTC).await?;
     let page_rows = page_rows(&describe, page_rows_asked(job));
     let slices = cut(job, &span(oldest, to, scope_from), rows, page_rows).await?;
     tracing::info!(object = %describe.name, rows, slices = slices.len(), "history is read back for new fields");
@@ -177,6 +188,23 @@ pub(super) async fn look(
     seen.collect()
 }
 
+/// A filter that cannot be asked waits for a person: anything else would keep the wrong records.
+fn check_filter(job: &Job<'_>, describe: &ObjectDescribe) -> Result<(), JobError> {
+    let problems =
+        job.inputs.settings.filter.as_ref().map_or_else(Vec::new, |filter| problems(filter, describe));
+    if problems.is_empty() { Ok(()) } else { Err(park(ask(&describe.name, &problems), "filter_not_usable")) }
+}
+
+/// The filter as history is asked for under it, by these fields.
+fn condition(job: &Job<'_>, fields: &FieldSet) -> Option<Condition> {
+    let keep = Keep::of(job.inputs.settings.filter.as_ref()?, fields)?;
+    Some(Condition::of(&keep))
+}
+
+fn condition_now(job: &Job<'_>) -> Option<Condition> {
+    condition(job, job.inputs.field_set.as_ref()?)
+}
+
 fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
     describe.cursor_field().map(str::to_owned).ok_or_else(|| {
         let ask = UserMessage::new(
@@ -194,7 +222,10 @@ fn cursor_of(describe: &ObjectDescribe) -> Result<String, JobError> {
 async fn history(job: &Job<'_>, describe: &ObjectDescribe, cursor: &str) -> Result<FirstPlan, JobError> {
     let scope_from = wanted_from(&job.inputs.settings, job.context.clock.now());
     let by_id = describe.field(cursor).is_some_and(|field| !field.sortable);
-    let Past { rows, read_at, oldest } = past(job, (cursor, by_id), scope_from, Timestamp::MAX_UTC).await?;
+    let (fields, _) = choose_fields(describe, &[], &Parents::new());
+    let condition = condition(job, &FieldSet::new(FieldSetId(0), fields));
+    let Past { rows, read_at, oldest } =
+        past(job, (cursor, by_id, condition), scope_from, Timestamp::MAX_UTC).await?;
     let watermark = clamp_watermark(job.context.clock.now(), read_at, job.inputs.settings.settle_s);
     let history = span(oldest, watermark, scope_from);
     let slices = cut(job, &history, rows, page_rows(describe, page_rows_asked(job))).await?;
@@ -209,7 +240,8 @@ pub async fn further_back(job: &Job<'_>, wanted: Option<Timestamp>) -> Result<()
     let Some((planned, cursor)) = checkpoint.scope_from.zip(checkpoint.cursor_field.as_deref()) else {
         return Ok(());
     };
-    let Past { rows, oldest, .. } = past(job, (cursor, checkpoint.by_id), wanted, planned).await?;
+    let how = (cursor, checkpoint.by_id, condition_now(job));
+    let Past { rows, oldest, .. } = past(job, how, wanted, planned).await?;
     let slices = cut(job, &span(oldest, planned, wanted), rows, page_rows_asked(job)).await?;
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let scope = TenantScope::leased(job.lease.tenant);
@@ -250,7 +282,8 @@ pub async fn resync(job: &Job<'_>, from: Timestamp) -> Result<(), JobError> {
     };
     // What is older than what is wanted of history is not here, and stays away.
     let from = checkpoint.scope_from.map_or(from, |scope| from.max(scope));
-    let Past { rows, oldest, .. } = past(job, (cursor, checkpoint.by_id), Some(from), to).await?;
+    let how = (cursor, checkpoint.by_id, condition_now(job));
+    let Past { rows, oldest, .. } = past(job, how, Some(from), to).await?;
     let slices = cut(job, &span(oldest, to, Some(from)), rows, page_rows_asked(job)).await?;
     let mut client = job.context.db.tenant().await.map_err(failed)?;
     let scope = TenantScope::leased(job.lease.tenant);
@@ -273,7 +306,7 @@ struct Past {
 
 async fn past(
     job: &Job<'_>,
-    (cursor, by_id): (&str, bool),
+    (cursor, by_id, condition): (&str, bool, Option<Condition>),
     from: Option<Timestamp>,
     to: Timestamp,
 ) -> Result<Past, JobError> {
@@ -285,7 +318,7 @@ async fn past(
         let latest = job.context.clock.now() + chrono::Duration::days(1);
         Soql::count(&object, &field, from.unwrap_or(Timestamp::UNIX_EPOCH), to.min(latest))
     };
-    let counted = count(job, soql).await?;
+    let counted = count(job, soql.under(condition.as_ref())).await?;
     let (found, read_at) = match counted {
         // What cannot be ordered has no oldest one: then history is not cut.
         Some(Counted { rows, read_at }) if by_id || rows <= page_rows_asked(job) => (None, read_at),
@@ -390,7 +423,9 @@ async fn store(
         key_prefix,
         shown: &shown,
     };
+    let widens = job.inputs.filters.may_lack(job.inputs.settings.filter.as_ref());
     describe_store(&tx, job.lease, &seen).await.map_err(failed)?;
+    filter_store(&tx, job.lease.object, job.inputs.settings.filter.as_ref()).await.map_err(failed)?;
     match then {
         Then::Begin(plan) => {
             first_plan_store(&tx, job.lease, plan).await.map_err(failed)?;
@@ -403,6 +438,9 @@ async fn store(
                 history_again(&tx, job.lease, expected, slices).await.map_err(failed)?;
             }
             beyond_history_again(&tx, job.lease).await.map_err(failed)?;
+            if widens {
+                filtered_again(&tx, job.lease).await.map_err(failed)?;
+            }
         }
         Then::GoOn => {}
     }

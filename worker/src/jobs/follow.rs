@@ -203,6 +203,7 @@ impl Parent<'_> {
     fn selection(&self) -> Result<Selection, SalesforceError> {
         let cursor = self.describe.cursor_field().unwrap_or("SystemModstamp");
         Ok(Selection {
+            filter: None,
             object: ObjectName::parse(&self.describe.name)?,
             fields: self.shown().iter().map(|field| FieldPath::parse(field)).collect::<Result<_, _>>()?,
             cursor: FieldPath::parse(cursor)?,

@@ -63,11 +63,14 @@ pub async fn run(mut job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> 
     }
 }
 
-/// Whether other paths are wanted than when the object was looked at, or that was long ago.
+/// Whether other paths, or another filter, are wanted than when the object was looked at, or that was long ago.
 fn is_to_be_looked_at(job: &Job<'_>) -> bool {
     let inputs = &job.inputs;
     let other = inputs.described_for.as_ref().is_some_and(|paths| *paths != wanted_paths(&inputs.settings));
-    other || inputs.described_at.is_some_and(|at| job.context.clock.now() - at >= LOOK_EVERY)
+    let is_other_filter = !inputs.filters.is_only(inputs.settings.filter.as_ref());
+    other
+        || is_other_filter
+        || inputs.described_at.is_some_and(|at| job.context.clock.now() - at >= LOOK_EVERY)
 }
 
 async fn look_again(job: &mut Job<'_>) -> Result<(), JobError> {

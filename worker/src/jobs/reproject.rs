@@ -1,6 +1,8 @@
 //! Projects anew what is here of an object whose mapping changed, from the sealed records: Salesforce is not asked. A
 //! ticket switches with all that belongs to it in one commit; what is left are records that no ticket has.
 //!
+//! Before that goes what a changed filter does not hold of any more ([`filter`]).
+//!
 //! Where it is stands in two places: each ticket tells its own version, and the job's progress from where to look on. A
 //! mapping that changes meanwhile makes it begin anew; a gate that moved for another reason, look at everything once more.
 
@@ -14,6 +16,8 @@ use refrain_shared::ids::ObjectId;
 use refrain_shared::job::lease::{JobEnd, Lease, SLICE_TIME};
 use refrain_shared::privacy::identities_of;
 use refrain_shared::storage::StoreError;
+use refrain_shared::storage::checkpoints::plan_inputs;
+use refrain_shared::storage::filters::filter_look;
 use refrain_shared::storage::jobs::job_touch;
 use refrain_shared::storage::page_commit::{Reprojected, Switch, Unmake, switch_commit, tickets_unmake};
 use refrain_shared::storage::records::ObjectKey;
@@ -27,6 +31,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+mod filter;
 
 use super::deleted::read;
 use crate::context::Context;
@@ -48,8 +54,10 @@ const OPEN: usize = 500;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stage {
-    /// Tickets that are none any more leave.
+    /// What the object's filter does not hold of leaves.
     #[default]
+    Filter,
+    /// Tickets that are none any more leave.
     Unmake,
     /// Tickets switch with their items.
     Tickets,
@@ -110,13 +118,19 @@ pub async fn run(
     let stored: Progress = read(&lease.progress, "a job's progress").map_err(failed)?;
     let mut progress = if stored.mapping == own.mapping { stored } else { work.begin(&own) };
     let begun = Instant::now();
-    while !own.is_as_before() && work.step(&own, &mut progress, tally).await.map_err(|error| *error)? {
+    while (own.changed_filter() || !own.is_as_before())
+        && work.step(&own, &mut progress, tally).await.map_err(|error| *error)?
+    {
         pass(CrashPoint::AfterCommit);
         if begun.elapsed() >= SLICE_TIME || context.draining.is_cancelled() || lost.is_cancelled() {
             return Ok(JobEnd::More);
         }
     }
     mapping_done(&context.db, lease, work.mapped.version, &own.mapping).await.map_err(failed)?;
+    let inputs = plan_inputs(&context.db, &scope, lease.object).await.map_err(failed)?;
+    if inputs.filters.may_lack(own.filter.as_ref()) {
+        filter_look(&context.db, lease.object).await.map_err(failed)?;
+    }
     tracing::info!(object = %own.api_name, version = progress.version, done = progress.done, "projected anew");
     Ok(JobEnd::Done)
 }
@@ -125,11 +139,12 @@ impl Work<'_> {
     fn begin(&self, own: &MappedObject) -> Progress {
         let live = |object: &ObjectId| self.mapped.objects.get(object).map_or(0, |object| object.live);
         let tickets: i64 = self.walked(own).iter().map(live).sum();
+        let filtered = if own.changed_filter() { own.live } else { 0 };
         let records = if own.has_items() || own.changed_role() { own.live } else { 0 };
         Progress {
             mapping: own.mapping.clone(),
             version: self.mapped.version,
-            of: tickets + records,
+            of: if own.differs_by_filter_alone() { filtered } else { filtered + tickets + records },
             ..Progress::default()
         }
     }
@@ -152,6 +167,14 @@ impl Work<'_> {
         tally: &mut Tally,
     ) -> Result<bool, Box<JobError>> {
         match progress.stage {
+            Stage::Filter => {
+                if own.changed_filter() && self.let_go(own, progress, tally).await? {
+                    return Ok(true);
+                }
+                let is_more = !own.differs_by_filter_alone() && !own.is_as_before();
+                *progress = Progress { stage: Stage::Unmake, after: String::new(), ..progress.clone() };
+                Ok(is_more)
+            }
             Stage::Unmake => {
                 let is_none = own.was == Some(Role::Ticket) && own.role != Some(Role::Ticket);
                 if !is_none || self.unmake(progress).await? == 0 {

@@ -67,6 +67,8 @@ pub async fn run(job: Job<'_>, tally: &mut Tally) -> Result<Left, JobError> {
     let made: Swept = read(&job.lease.params, "when an object was wanted").map_err(failed)?;
     let progress: SweepProgress = read(&job.lease.progress, "a job's progress").map_err(failed)?;
     let loads = progress.after_load && matches!(state, SyncState::New | SyncState::Loading);
+    // What another filter brings is not here yet, and nothing is amiss because of it.
+    let loads = loads || !job.inputs.filters.is_only(job.inputs.settings.filter.as_ref());
     let rests = if loads { Some(wait(LOADING, "loading")) } else { not_ready(state) };
     if let Some(end) = rests.clone().filter(|_| !progress.cancelled) {
         return Ok(Left::Open(end));

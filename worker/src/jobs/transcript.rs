@@ -120,6 +120,7 @@ async fn looked_up(
     let ends = if object == "VoiceCall" { "CallEndDateTime" } else { "EndTime" };
     let selection = || -> Result<Selection, SalesforceError> {
         Ok(Selection {
+            filter: None,
             object: ObjectName::parse(object)?,
             fields: vec![FieldPath::parse(transcript::IDENTIFIER)?, FieldPath::parse(ends)?],
             cursor: FieldPath::parse("SystemModstamp")?,

@@ -19,6 +19,7 @@ mod deletes;
 mod derived;
 mod fields;
 mod files;
+mod filter;
 mod grants;
 mod known_defects;
 mod linked_paths;

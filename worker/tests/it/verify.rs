@@ -30,7 +30,7 @@ async fn read_by(world: &World, way: &str) {
 }
 
 /// Has the object swept, with as many looks at what is missing as it takes.
-async fn sweep(world: &World) {
+pub(crate) async fn sweep(world: &World) {
     for _ in 0..5 {
         world
             .sql("UPDATE jobs SET available_at = now(), progress = progress - 'not_before' WHERE kind = 'sweep'")
@@ -48,7 +48,7 @@ async fn sweep(world: &World) {
 }
 
 /// The last result.
-async fn result(world: &World) -> Value {
+pub(crate) async fn result(world: &World) -> Value {
     let sql =
         "SELECT (balance || jsonb_build_object('way', way, 'calls', calls, 'unexplained', unexplained))::text
                  FROM verifications ORDER BY verification_id DESC LIMIT 1";

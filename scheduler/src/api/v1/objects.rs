@@ -4,12 +4,15 @@ use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use refrain_shared::catalog::files::MOST_MB;
+use refrain_shared::catalog::filter::check::{Problem as FilterProblem, problems};
 use refrain_shared::catalog::{Projection, Role, StandardObject};
 use refrain_shared::ids::{ConnectionId, ObjectId, TenantId};
 use refrain_shared::job::ObjectSettings;
 use refrain_shared::storage::control::connections::connection_get;
 use refrain_shared::storage::control::object_syncs as store;
 use refrain_shared::storage::dispatch::{Also, Trigger, object_trigger};
+use refrain_shared::storage::filters::describe_get;
+use refrain_shared::tenant::TenantScope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,7 +38,7 @@ pub struct ObjectSync {
     pub enabled: bool,
     /// How often it is read, in seconds.
     pub interval_s: i32,
-    /// Linked paths, facets, settle and overlap.
+    /// Linked paths, facets, filter, settle and overlap.
     #[schema(value_type = Object)]
     pub settings: ObjectSettings,
     /// When it was made.
@@ -74,7 +77,11 @@ pub struct NewObjectSync {
     pub role: Option<String>,
     /// How often it is read, in seconds; every hour unless given.
     pub interval_s: Option<i32>,
-    /// Linked paths, facets, settle and overlap.
+    /// Linked paths, facets, filter, settle and overlap.
+    ///
+    /// `filter` says which records are kept: `{"all": […]}`, `{"any": […]}`, `{"not": …}` or a test of one of the object's own
+    /// fields, like `{"field": "Type", "in": ["Problem", "Question"]}`, with `is`, `in`, `not_in`, `below`, `at_least` or
+    /// `is_null`. A field without a value is in no list, below nothing and at least nothing.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<ObjectSettings>,
 }
@@ -89,7 +96,11 @@ pub struct ObjectSyncPatch {
     pub role: Option<String>,
     /// How often it is read, in seconds.
     pub interval_s: Option<i32>,
-    /// Linked paths, facets, settle and overlap, as a whole.
+    /// Linked paths, facets, filter, settle and overlap, as a whole.
+    ///
+    /// `filter` says which records are kept: `{"all": […]}`, `{"any": […]}`, `{"not": …}` or a test of one of the object's own
+    /// fields, like `{"field": "Type", "in": ["Problem", "Question"]}`, with `is`, `in`, `not_in`, `below`, `at_least` or
+    /// `is_null`. A field without a value is in no list, below nothing and at least nothing.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<ObjectSettings>,
 }
@@ -158,9 +169,10 @@ pub(in crate::api) async fn update(
     let known = store::object_sync_get(&api.control, &scope, object).await?;
     let known = known.ok_or_else(|| ApiError::not_found("object sync"))?;
     if patch.role.is_some() || patch.settings.is_some() {
-        let role = role(&known.api_name, Some(patch.role.clone().unwrap_or(known.role)))?;
+        let role = role(&known.api_name, Some(patch.role.clone().unwrap_or_else(|| known.role.clone())))?;
         check_projection(&known.api_name, role, Some(patch.settings.as_ref().unwrap_or(&known.settings)))?;
     }
+    check_filter(&api, &scope, &known.api_name, (object, patch.settings.as_ref())).await?;
     let patch = store::ObjectSyncPatch {
         enabled: patch.enabled,
         role: patch.role,
@@ -243,6 +255,27 @@ fn check_projection(api_name: &str, role: Role, settings: Option<&ObjectSettings
         ),
         _ => Ok(()),
     }
+}
+
+/// Refuses a filter that cannot be asked of the object as it was described last. Of one that was not yet, or looks otherwise by
+/// now, a worker finds that out and the object parks.
+async fn check_filter(
+    api: &Shared,
+    scope: &TenantScope,
+    api_name: &str,
+    (object, settings): (ObjectId, Option<&ObjectSettings>),
+) -> Result<(), ApiError> {
+    let Some(filter) = settings.and_then(|settings| settings.filter.as_ref()) else { return Ok(()) };
+    let Some(describe) = describe_get(&api.db, scope, object).await? else { return Ok(()) };
+    let problems = problems(filter, &describe);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let all = |part: fn(&FilterProblem) -> &str| problems.iter().map(part).collect::<Vec<_>>().join(" ");
+    Err(ApiError::invalid(
+        format!("The filter of {api_name} cannot be used. {}", all(|problem| &problem.why)),
+        all(|problem| &problem.fix),
+    ))
 }
 
 /// Salesforce's own rule for names, so that nothing else ever reaches a query.

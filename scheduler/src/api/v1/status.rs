@@ -52,7 +52,7 @@ pub struct ConnectionStatus {
 }
 
 /// Where an object stands. `records_read` = `written` + `unchanged` + `superseded` + `quarantined` + `suppressed` +
-/// `expired`.
+/// `expired` + `filtered`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStatus {
     /// The object sync.

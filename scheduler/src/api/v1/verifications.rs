@@ -59,6 +59,9 @@ pub struct Verification {
     pub out_of_scope: u64,
     /// Set aside.
     pub quarantined: u64,
+    /// Beside those of the scan: records that Salesforce has outside of the object's filter. Null without a filter, and
+    /// where they are too many to be counted.
+    pub filtered: Option<u64>,
     /// Kept without their content, by reason.
     pub kept: BTreeMap<String, u64>,
     /// To be read whole, and gone from Salesforce by then.
@@ -127,6 +130,7 @@ fn shown(found: store::Verification) -> Verification {
         loading: balance.loading,
         out_of_scope: balance.out_of_scope,
         quarantined: balance.quarantined,
+        filtered: balance.filtered,
         kept: balance.kept,
         vanished: balance.vanished,
         unexplained: found.unexplained,

@@ -97,6 +97,9 @@ pub struct RecordCounts {
     /// Of them, of tickets whose time is over.
     #[serde(default)]
     pub expired: i64,
+    /// Of them, outside of the object's filter, or of tickets that are.
+    #[serde(default)]
+    pub filtered: i64,
     /// Found late, by the overlap.
     pub late: i64,
     /// Calls made to Salesforce.
@@ -162,7 +165,7 @@ pub async fn status_get(db: &Database, scope: &TenantScope) -> Result<TenantStat
                (SELECT (progress->>'last')::timestamptz FROM jobs WHERE unique_key = 'refresh/' || o.object_id),
                CASE WHEN c.state = 'current' THEN coalesce((c.wish->>'from')::timestamptz,
                     (SELECT min((s->>'lo')::timestamptz) FROM jsonb_array_elements(c.open_slices) s)) END,
-               jsonb_array_length(c.open_slices)::bigint
+               jsonb_array_length(c.open_slices)::bigint, c.filtered
           FROM object_syncs o LEFT JOIN checkpoints c USING (object_id)
           LEFT JOIN aside a USING (object_id) LEFT JOIN parked p USING (object_id)
           LEFT JOIN LATERAL (
@@ -244,6 +247,7 @@ fn progress(state: &str, row: &Row) -> Result<ObjectProgress, StoreError> {
             quarantined: row.get(17),
             suppressed: row.get(18),
             expired: row.get(31),
+            filtered: row.get(36),
             late: row.get(19),
             api_calls: row.get(20),
         },

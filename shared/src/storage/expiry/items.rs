@@ -36,7 +36,12 @@ impl Left {
 }
 
 /// Makes a stub of each ticket whose own record never came: when it comes, it is known that items went before it.
-pub(super) async fn stubs(tx: &TenantTx<'_>, key: ObjectKey, due: &[String]) -> Result<(), StoreError> {
+pub(super) async fn stubs(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    due: &[String],
+    why: StateReason,
+) -> Result<(), StoreError> {
     // As old as can be: whatever is read of it wins.
     const SQL: &str = "-- expiry_stubs
         INSERT INTO records (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id, state, reason)
@@ -52,7 +57,7 @@ pub(super) async fn stubs(tx: &TenantTx<'_>, key: ObjectKey, due: &[String]) -> 
                 (&key.connection.0, Type::UUID),
                 (&key.object.0, Type::INT4),
                 (&due, Type::TEXT_ARRAY),
-                (&(StateReason::Expired as i16), Type::INT2),
+                (&(why as i16), Type::INT2),
             ],
         )
         .await
@@ -116,11 +121,16 @@ pub(super) async fn lock(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Re
 }
 
 /// Takes the values of locked records away, and the items with what was set aside of them.
-pub(super) async fn remove(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> Result<Left, StoreError> {
+pub(super) async fn remove(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    found: &Found,
+    why: StateReason,
+) -> Result<Left, StoreError> {
     let mut left = Left::default();
     for (object, ids) in &found.records {
         let of = ObjectKey { object: ObjectId(*object), ..key };
-        let records = empty(tx, of, ids).await?;
+        let records = empty(tx, of, ids, why).await?;
         let (mut items, mut aside) = (0, Vec::new());
         for (id, is_live, file, is_aside) in known(tx, of, ids).await? {
             items += i64::from(is_live == Some(true));
@@ -142,7 +152,12 @@ pub(super) async fn remove(tx: &TenantTx<'_>, key: ObjectKey, found: &Found) -> 
 
 /// Makes stubs of records; gives how many were live. All of them are here: an upsert finds each by its key alone, where
 /// a planner that does not know the tenant would read everything.
-async fn empty(tx: &TenantTx<'_>, key: ObjectKey, ids: &[String]) -> Result<i64, StoreError> {
+async fn empty(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    ids: &[String],
+    why: StateReason,
+) -> Result<i64, StoreError> {
     // What is gone or out of sight for a reason of its own keeps that.
     const SQL: &str = "-- expiry_records
         INSERT INTO records AS r (tenant_id, connection_id, object_id, record_id, modstamp, read_at, field_set_id, state, reason)
@@ -166,7 +181,7 @@ async fn empty(tx: &TenantTx<'_>, key: ObjectKey, ids: &[String]) -> Result<i64,
                 (&key.connection.0, Type::UUID),
                 (&key.object.0, Type::INT4),
                 (&ids, Type::TEXT_ARRAY),
-                (&(StateReason::Expired as i16), Type::INT2),
+                (&(why as i16), Type::INT2),
             ],
         )
         .await

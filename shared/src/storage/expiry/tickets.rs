@@ -11,9 +11,39 @@ use super::items::{FACET, delete};
 use crate::record::StateReason;
 use crate::retention::CutOffs;
 
+/// What goes now for the reason that the job has in hand.
+pub(super) async fn due(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    cut_offs: CutOffs,
+    expire: &Expire<'_>,
+) -> Result<Vec<String>, StoreError> {
+    if expire.why == StateReason::Filtered {
+        filtered(tx, key, expire).await
+    } else {
+        over(tx, key, cut_offs, expire).await
+    }
+}
+
+/// Tickets outside of the filter that are marked as ones of which something may be here.
+async fn filtered(tx: &TenantTx<'_>, key: ObjectKey, expire: &Expire<'_>) -> Result<Vec<String>, StoreError> {
+    // The number of the reason stands in the text, as it does in the index.
+    const SQL: &str = "-- expiry_filtered
+        SELECT record_id FROM tickets
+         WHERE tenant_id = $1 AND connection_id = $2 AND object_id = $3 AND reason = 1 AND NOT expired LIMIT $4";
+    let rows = tx
+        .sql()
+        .query(SQL, &[&tx.scope().tenant().0, &key.connection.0, &key.object.0, &expire.each])
+        .await
+        .map_err(StoreError::at("expiry_filtered"))?;
+    let mut due: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    due.sort_unstable();
+    Ok(due)
+}
+
 /// Tickets whose time is over, those of longest ago first. Also tombstones, of which values are here, and tickets of
 /// which items came after they had left.
-pub(super) async fn due(
+async fn over(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     cut_offs: CutOffs,
@@ -54,11 +84,11 @@ pub(super) async fn due(
 }
 
 /// Takes the tickets' values away and tells the feed, under its lock; gives how many were live or awaited, and `None`
-/// when the time of one of them is not over any more. A tombstone keeps the reason that it has.
+/// when one of them is to stay by now: its time is not over any more, or the filter holds of it again. A tombstone keeps the reason that it has.
 pub(super) async fn leave(
     tx: &TenantTx<'_>,
     key: ObjectKey,
-    cut_offs: CutOffs,
+    (why, cut_offs): (StateReason, CutOffs),
     due: &[String],
 ) -> Result<Option<i64>, StoreError> {
     const ADVANCE: &str = "-- expiry_feed_advance
@@ -79,7 +109,8 @@ pub(super) async fn leave(
                    status = NULL, priority = NULL, channel = NULL, owner_id = NULL, contact_id = NULL,
                    opened_at = NULL, closed_at = NULL, messages = 0, customer_messages = 0, fields = NULL,
                    expired = true, feed_seq = excluded.feed_seq
-             WHERE NOT t.expired AND t.last_activity_at < CASE WHEN t.held THEN $6 ELSE $5 END
+             WHERE NOT t.expired AND CASE WHEN $7 = 1 THEN t.state = 2 AND t.reason = 1
+                                          ELSE t.last_activity_at < CASE WHEN t.held THEN $6 ELSE $5 END END
             RETURNING t.record_id),
         counted AS (
             SELECT count(*) AS gone, count(*) FILTER (WHERE w.state = 0) AS live,
@@ -107,7 +138,7 @@ pub(super) async fn leave(
                 (&due, Type::TEXT_ARRAY),
                 (&cut_offs.ticket, Type::TIMESTAMPTZ),
                 (&cut_offs.held, Type::TIMESTAMPTZ),
-                (&(StateReason::Expired as i16), Type::INT2),
+                (&(why as i16), Type::INT2),
                 (&first, Type::INT8),
             ],
         )

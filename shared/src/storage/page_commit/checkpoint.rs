@@ -22,6 +22,8 @@ pub struct PageCounts {
     pub suppressed: i64,
     /// Belongs to a ticket whose time is over, and is kept as a stub; known after the commit.
     pub expired: i64,
+    /// Outside of the object's filter, or belongs to a ticket that is, and is kept as a stub; known after the commit.
+    pub filtered: i64,
     /// Of the written: stamped before the watermark, seen after it.
     pub late: i64,
     /// Calls made since the last commit.
@@ -37,7 +39,7 @@ impl PageCounts {
 
     /// How many records ended in each outcome, with its closed word.
     #[must_use]
-    pub fn by_outcome(&self) -> [(&'static str, i64); 6] {
+    pub fn by_outcome(&self) -> [(&'static str, i64); 7] {
         [
             ("written", self.written),
             ("unchanged", self.unchanged),
@@ -45,6 +47,7 @@ impl PageCounts {
             ("quarantined", self.quarantined),
             ("suppressed", self.suppressed),
             ("expired", self.expired),
+            ("filtered", self.filtered),
         ]
     }
 }
@@ -112,7 +115,7 @@ async fn count(
         UPDATE checkpoints SET records_read = records_read + $2, written = written + $3, unchanged = unchanged + $4,
                superseded = superseded + $5, quarantined = quarantined + $6, suppressed = suppressed + $7,
                late = late + $8, api_calls = api_calls + $9, live = live + $11, items = items + $12,
-               expired = expired + $13, updated_at = now()
+               expired = expired + $13, filtered = filtered + $14, updated_at = now()
          WHERE object_id = $1 AND field_set_id = $10";
     let statement = tx.sql().prepare_cached(SQL).await.map_err(StoreError::at("checkpoint_count"))?;
     let changed = tx
@@ -133,6 +136,7 @@ async fn count(
                 &stored.live,
                 &stored.items,
                 &counts.expired,
+                &counts.filtered,
             ],
         )
         .await

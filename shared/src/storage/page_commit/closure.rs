@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::departures::items_wanted;
 use super::super::error::StoreError;
+use super::super::filters::items_go;
 use super::super::followed::parents_gone;
 use super::super::pool::TenantTx;
 use super::super::records::ObjectKey;
@@ -55,6 +56,9 @@ pub(super) async fn ask(
     let left = applied.iter().filter(|row| has_left(row));
     let left: Vec<_> = left.map(|row| (row.id.as_str(), row.record.order.stamp)).collect();
     parents_gone(tx, key, &left).await?;
+    if is_ticket && applied.iter().any(|row| row.is_filtered() && row.is_bare()) {
+        items_go(tx, object).await?;
+    }
     let is_holder = page.parents.holders.values().any(|holder| *holder == object);
     if is_ticket || is_holder || page.parents.with_children.contains(&object) {
         follow_items(tx, owner, page, applied).await?;
@@ -71,7 +75,11 @@ async fn follow_items(
     page: &PageCommit<'_>,
     applied: &[Applied<'_>],
 ) -> Result<(), StoreError> {
-    let left: Vec<&str> = applied.iter().filter(|row| has_left(row)).map(|row| row.id.as_str()).collect();
+    let is_holder = page.parents.holders.values().any(|holder| *holder == page.lease.object);
+    // What is said in a session outside of the filter is not kept; a ticket's own items go without a call.
+    let is_let_go = |row: &Applied<'_>| is_holder && row.is_filtered() && row.was != Some(1);
+    let left = applied.iter().filter(|row| has_left(row) || is_let_go(row));
+    let left: Vec<&str> = left.map(|row| row.id.as_str()).collect();
     items_wanted(tx, owner, &left).await?;
     let was_gone = |row: &&Applied<'_>| row.was.is_some_and(|was| was != 0);
     let returned = applied.iter().filter(|row| row.record.state == RecordState::Live).filter(was_gone);

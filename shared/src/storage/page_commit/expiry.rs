@@ -65,6 +65,17 @@ pub(super) async fn holders_let_go(
     with_live_items(tx, key, holders).await
 }
 
+/// Of these sessions and calls, those that are outside of their object's filter, or left with a ticket that is: their page
+/// did not know it, and what is said in them is to be looked at once more.
+pub(super) async fn holders_filtered(
+    tx: &TenantTx<'_>,
+    key: ObjectKey,
+    holders: &[(ObjectId, &str)],
+) -> Result<Vec<String>, StoreError> {
+    let holders = in_state(tx, key, holders, (1, Some(StateReason::Filtered as i16))).await?;
+    Ok(holders.into_iter().map(|(_, id)| id).collect())
+}
+
 /// Of what these items belonged to when their page let them go, what is here again: all of its items are read anew.
 pub(super) async fn back_by_now(
     tx: &TenantTx<'_>,

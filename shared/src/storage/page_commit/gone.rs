@@ -42,18 +42,18 @@ pub(super) async fn items_and_people(
 }
 
 /// Makes tombstones of tickets, under the feed's lock and with numbers from `first` on. A stub's values go; its reasons
-/// are the smaller numbers.
+/// are the smaller numbers. Of one that is outside of its filter and was no ticket here nothing is, unless it is `awaited`.
 pub(super) async fn tickets(
     tx: &TenantTx<'_>,
     key: ObjectKey,
     mapping_epoch: i64,
     first: i64,
-    bare: &[&Applied<'_>],
+    (bare, awaited): (&[&Applied<'_>], &[String]),
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- tickets_gone
         INSERT INTO tickets AS t (tenant_id, connection_id, object_id, record_id, state, reason, merged_into,
-                                  last_activity_at, mapping_epoch, feed_seq)
-        SELECT $1, $2, $3, i.id, 2, i.reason, i.merged_into, i.stamp, $4, $5 + i.n - 1
+                                  last_activity_at, mapping_epoch, feed_seq, expired)
+        SELECT $1, $2, $3, i.id, 2, i.reason, i.merged_into, i.stamp, $4, $5 + i.n - 1, i.reason = 1 AND i.id <> ALL ($10::text[])
           FROM unnest($6::text[], $7::int2[], $8::text[], $9::timestamptz[])
                WITH ORDINALITY AS i (id, reason, merged_into, stamp, n)
         ON CONFLICT (tenant_id, connection_id, object_id, record_id) DO UPDATE
@@ -88,6 +88,7 @@ pub(super) async fn tickets(
                 &reasons,
                 &merged,
                 &stamps,
+                &awaited,
             ],
         )
         .await

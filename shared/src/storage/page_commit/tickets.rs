@@ -47,7 +47,7 @@ pub(super) struct Led {
     /// Records to be read: of tickets that are shells now and were none, and of sessions that are not here although
     /// something was said in them.
     pub(super) wanted: Vec<(ObjectId, String)>,
-    /// Tickets and sessions that had left before the page's messages were said to belong to them.
+    /// Tickets and sessions that had left, or were outside of their filter, before the page's messages were said to belong to them.
     pub(super) gone: Vec<String>,
 }
 
@@ -90,6 +90,9 @@ pub(super) async fn write(
             led.gone.extend(holder.has_left.then_some(holder.id));
         }
         led.wanted = expiry::holders_let_go(tx, key, &holders).await?;
+        if parents.filters {
+            led.gone.extend(expiry::holders_filtered(tx, key, &holders).await?);
+        }
     }
     let mut talked = of_objects(&parents.tickets, &touched);
     let tickets: Vec<(&Applied<'_>, &TicketRow)> =
@@ -116,9 +119,10 @@ pub(super) async fn write(
     }
     if !bare.is_empty() {
         let ids: Vec<&str> = bare.iter().map(|row| row.id.as_str()).collect();
-        made.add(known(tx, key, &ids).await?.made(0));
+        let known = known(tx, key, &ids).await?;
+        made.add(known.made(0));
         let first = first + i64::try_from(tickets.len()).unwrap_or(i64::MAX);
-        gone::tickets(tx, key, mapping_epoch, first, &bare).await?;
+        gone::tickets(tx, key, mapping_epoch, first, (&bare, &known.awaited)).await?;
     }
     if !talked.is_empty() {
         let first = first + i64::try_from(own).unwrap_or(i64::MAX);

@@ -32,7 +32,8 @@ pub(super) async fn begin(
     }
     let selection = reader::selection(&turn.plan).map_err(|e| turn.failed(Step::Plan, &e))?;
     let (lo, hi) = (turn.slice.lo, turn.slice.hi);
-    let soql = Soql::slice(&selection.object, &selection.fields, &selection.cursor, lo, hi);
+    let soql = Soql::slice(&selection.object, &selection.fields, &selection.cursor, lo, hi)
+        .under(selection.filter.as_ref());
     let making = BulkProgress { making_since: Some(turn.job.context.clock.now()), ..progress };
     note(turn, &making).await?;
     let made = turn.job.client.bulk_create(&soql).await;

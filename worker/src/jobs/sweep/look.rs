@@ -80,23 +80,26 @@ pub(super) async fn prove(job: &Job<'_>, plan: &ReadPlan) -> Result<Proof, JobEr
     if !described {
         return Ok(Proof { described, count: None });
     }
-    let count = match job.client.count(Soql::count_all(&object), Scope::All).await {
-        Ok(count) => Some(count),
-        Err(error) => {
-            let error = failed(job, &error);
-            match error.disposition {
-                Disposition::Replan { hint: ReplanHint::HalveSlice } => None,
-                Disposition::Replan { .. }
-                | Disposition::Retry { .. }
-                | Disposition::Defer { .. }
-                | Disposition::ParkObject { .. }
-                | Disposition::ParkConnection { .. }
-                | Disposition::Discard
-                | Disposition::Bug => return Err(error),
-            }
-        }
-    };
+    let count = count(job, Soql::count_all(&object).under(plan.condition.as_ref())).await?;
     Ok(Proof { described, count })
+}
+
+/// How many records Salesforce counts; none where they are too many to be counted in its time.
+pub(super) async fn count(job: &Job<'_>, soql: Soql) -> Result<Option<u64>, JobError> {
+    let error = match job.client.count(soql, Scope::All).await {
+        Ok(count) => return Ok(Some(count)),
+        Err(error) => failed(job, &error),
+    };
+    match error.disposition {
+        Disposition::Replan { hint: ReplanHint::HalveSlice } => Ok(None),
+        Disposition::Replan { .. }
+        | Disposition::Retry { .. }
+        | Disposition::Defer { .. }
+        | Disposition::ParkObject { .. }
+        | Disposition::ParkConnection { .. }
+        | Disposition::Discard
+        | Disposition::Bug => Err(error),
+    }
 }
 
 pub(super) fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
@@ -106,6 +109,7 @@ pub(super) fn selection(plan: &ReadPlan) -> Result<Selection, SalesforceError> {
         fields: fields.map(|field| FieldPath::parse(&field.path)).collect::<Result<_, _>>()?,
         cursor: FieldPath::parse(&plan.transform.cursor)?,
         scope: Scope::All,
+        filter: plan.condition.clone(),
     })
 }
 

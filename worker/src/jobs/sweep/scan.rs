@@ -12,7 +12,7 @@ use refrain_shared::job::sweep::{Answered, SweepProgress};
 use refrain_shared::job::verify::Scan;
 use refrain_shared::salesforce::SalesforceError;
 use refrain_shared::salesforce::slice::RecordPage;
-use refrain_shared::salesforce::soql::{self, Direction};
+use refrain_shared::salesforce::soql::{self, Direction, ObjectName, Soql};
 use refrain_shared::storage::TenantTx;
 use refrain_shared::storage::verify::{scan_basis, scanned_clear, scanned_upsert};
 
@@ -48,7 +48,17 @@ impl Sweep<'_> {
         };
         let live = self.live().await?;
         let overlap = chrono::Duration::seconds(i64::from(inputs.settings.overlap_s));
-        Ok(Some(Scan::new(self.cheaper(Some(live)), watermark - overlap)))
+        let scan = Scan::new(self.cheaper(Some(live)), watermark - overlap);
+        Ok(Some(Scan { of: self.all_there().await?, ..scan }))
+    }
+
+    /// How many records there are, the object's filter aside; none where there is no filter, or too many to be counted.
+    async fn all_there(&self) -> Result<Option<u64>, JobError> {
+        if self.plan.condition.is_none() {
+            return Ok(None);
+        }
+        let object = ObjectName::parse(&self.plan.api_name).map_err(|e| look::failed(self.job, &e.into()))?;
+        look::count(self.job, Soql::count_all(&object)).await
     }
 
     /// Live records here.

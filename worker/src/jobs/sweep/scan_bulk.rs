@@ -118,7 +118,8 @@ impl Sweep<'_> {
             remove_unheard(self.job, since).await?;
         }
         let selection = look::selection(&self.plan).map_err(|e| look::failed(self.job, &e))?;
-        let soql = Soql::whole(&selection.object, &selection.fields, &selection.cursor);
+        let soql = Soql::whole(&selection.object, &selection.fields, &selection.cursor)
+            .under(selection.filter.as_ref());
         let now = self.job.context.clock.now();
         self.with_bulk(|bulk| bulk.making_since = Some(now));
         self.note().await?;

@@ -31,7 +31,7 @@ impl Sweep<'_> {
             let (db, scope) = (&self.job.context.db, &self.scope);
             let compared = verify_compare(db, scope, self.key, after.as_deref(), STRETCH).await;
             let compared = compared.map_err(|e| self.failed(&e))?;
-            let bounds = self.bounds(&basis.open)?;
+            let bounds = self.bounds(&basis.open, self.plan.condition.is_some())?;
             let of = |record: &Difference| judge(record.here, record.there, record.set_aside_at, &bounds);
             let judged: Vec<(Verdict, &Difference)> =
                 compared.differences.iter().map(|record| (of(record), record)).collect();
@@ -87,11 +87,15 @@ impl Sweep<'_> {
         scan.ok_or_else(|| self.failed(&StoreError::Missing("the scan that is compared")))
     }
 
-    fn bounds<'a>(&self, open: &'a [refrain_shared::job::checkpoint::Slice]) -> Result<Bounds<'a>, JobError> {
+    fn bounds<'a>(
+        &self,
+        open: &'a [refrain_shared::job::checkpoint::Slice],
+        doubts_filtered: bool,
+    ) -> Result<Bounds<'a>, JobError> {
         let scan = self.scanned()?;
         let began = scan.began.ok_or_else(|| self.failed(&StoreError::Missing("when a scan began")))?;
         let scope_from = self.job.inputs.checkpoint.scope_from;
-        Ok(Bounds { began, ahead_from: scan.ahead_from, scope_from, open })
+        Ok(Bounds { began, ahead_from: scan.ahead_from, scope_from, open, doubts_filtered })
     }
 
     /// Waits until what was amiss is read whole, and looks at it once more; gives how the turn ends, or nothing at the end.
@@ -110,7 +114,8 @@ impl Sweep<'_> {
             let left = left.map_err(|e| self.failed(&e))?;
             let Some(last) = left.last().map(|record| record.id) else { break };
             let basis = scan_basis(db, self.key.object).await.map_err(|e| self.failed(&e))?;
-            let bounds = self.bounds(&basis.open)?;
+            // What was read whole was held against the filter here, whose judgement counts.
+            let bounds = self.bounds(&basis.open, false)?;
             let still = left
                 .iter()
                 .filter(|record| judge(record.here, record.there, record.set_aside_at, &bounds).is_amiss());
@@ -174,7 +179,10 @@ impl Sweep<'_> {
         if forgets {
             missing_forget(&tx, self.key, None).await.map_err(|e| self.failed(&e))?;
         }
-        let result = scan.and_then(|scan| Some((scan.began?, scan)));
+        let result = scan.and_then(|mut scan| {
+            scan.balance.filtered = scan.of.map(|of| of.saturating_sub(scan.balance.there));
+            Some((scan.began?, scan))
+        });
         if let Some((began, scan)) = &result {
             scanned_clear(&tx, self.key, (None, None), &[]).await.map_err(|e| self.failed(&e))?;
             verification_insert(&tx, self.key, *began, scan.way, calls, &scan.balance)

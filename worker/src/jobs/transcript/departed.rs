@@ -88,6 +88,7 @@ async fn answered(
     let extract = |error: SalesforceError| JobError::of(Step::Extract, &error, job.context.clock.now());
     let selection = || -> Result<Selection, SalesforceError> {
         Ok(Selection {
+            filter: None,
             object: ObjectName::parse(object)?,
             fields: vec![FieldPath::id()],
             cursor: FieldPath::parse("SystemModstamp")?,
