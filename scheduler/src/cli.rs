@@ -7,6 +7,7 @@
 mod audit;
 mod client;
 mod control;
+mod jobs;
 mod own;
 mod retention;
 mod table;
@@ -88,6 +89,9 @@ enum Command {
     /// How long tickets are kept.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Jobs: why they do not run, and what to do with those that stand still.
+    #[command(subcommand)]
+    Job(jobs::JobCommand),
     /// Hold up all that reads Salesforce: of a tenant, a connection or an object.
     Pause(control::At),
     /// Let reading go on.
@@ -123,6 +127,7 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
+        Command::Job(command) => jobs::job(&arguments.api, command).await,
         Command::Pause(at) => control::pause(&arguments.api, &at).await,
         Command::Resume(at) => control::resume(&arguments.api, &at).await,
         Command::Audit(command) => audit::audit(&arguments.api, command).await,

@@ -67,6 +67,17 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
         world.sql("UPDATE checkpoints SET state = 'current', watermark_at = now(), covered_from = '-infinity', scope_from = '-infinity', wish = NULL").await;
         done(Method::POST, &path, json!({ "from": "2026-01-01T00:00:00Z" }), "control.resync").await;
     }
+    for action in ["job.retry", "job.drop"] {
+        let operation = action.trim_start_matches("job.");
+        for one in [true, false] {
+            let parked = "INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, state, ask)
+                          SELECT tenant_id, connection_id, object_id, org_id, 'related', 3, 3, '{}' FROM jobs LIMIT 1
+                          RETURNING 'job_' || job_id";
+            let job = world.value(parked).await;
+            let path = if one { format!("/jobs/{job}/{operation}") } else { format!("/jobs/{operation}") };
+            done(Method::POST, &path, json!({}), action).await;
+        }
+    }
     let reader = json!({ "name": "Bob", "role": "tenant_reader" });
     let reader = done(Method::POST, "/keys", reader, "key.create").await;
     let gone = format!("/keys/{}", reader["id"].as_str().unwrap());
