@@ -22,6 +22,7 @@ use axum::middleware::from_fn;
 use axum::routing::{delete, get, patch, post, put};
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::{KeyRing, TenantKeys};
+use refrain_shared::queue::BrokerOptions;
 use refrain_shared::storage::Database;
 use refrain_shared::storage::chunks::ChunkStore;
 use refrain_shared::storage::control::ControlPool;
@@ -44,6 +45,8 @@ pub struct Api {
     pub ring: Arc<KeyRing>,
     /// Proves connections.
     pub probe: Arc<dyn ConnectionProbe>,
+    /// Where messages are that could not be read.
+    pub broker: BrokerOptions,
     /// Wall-clock time.
     pub clock: Clock,
     /// The loops that act on what is asked for.
@@ -66,8 +69,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        audit, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine, records,
-        resyncs, retention, status, tenants, tickets, verifications,
+        audit, changes, connections, dead, files, holds, jobs, keys, objects, pauses, people, quarantine,
+        records, resyncs, retention, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -122,6 +125,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/objects/{object}/resync", post(resyncs::object))
         .route("/v1/tenants/{tenant}/audit", get(audit::list))
         .route("/v1/tenants/{tenant}/audit/verify", get(audit::verify))
+        .route("/v1/dead", get(dead::list))
+        .route("/v1/dead/replay", post(dead::replay))
+        .route("/v1/dead/drop", post(dead::drop_all))
         .fallback(async || ApiError::no_such_operation())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -7,6 +7,7 @@
 mod audit;
 mod client;
 mod control;
+mod dead;
 mod jobs;
 mod own;
 mod retention;
@@ -92,6 +93,9 @@ enum Command {
     /// Jobs: why they do not run, and what to do with those that stand still.
     #[command(subcommand)]
     Job(jobs::JobCommand),
+    /// Messages that workers could not read, for the operator.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Hold up all that reads Salesforce: of a tenant, a connection or an object.
     Pause(control::At),
     /// Let reading go on.
@@ -128,6 +132,7 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
         Command::Job(command) => jobs::job(&arguments.api, command).await,
+        Command::Dead(command) => dead::dead(&arguments.api, command).await,
         Command::Pause(at) => control::pause(&arguments.api, &at).await,
         Command::Resume(at) => control::resume(&arguments.api, &at).await,
         Command::Audit(command) => audit::audit(&arguments.api, command).await,

@@ -93,6 +93,7 @@ async fn parts(config: &Config, probe: Arc<dyn ConnectionProbe>) -> anyhow::Resu
         chunks: refrain_shared::start::chunk_store(config)?,
         ring,
         probe,
+        broker: broker_options(config),
         clock: Clock::system(),
         wakes: Wakes::default(),
     });

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod changes;
 pub mod connections;
+pub mod dead;
 pub mod files;
 pub mod holds;
 pub mod jobs;

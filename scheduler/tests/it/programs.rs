@@ -127,6 +127,11 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
         let run = verb(&[&["job", words[0], "--tenant", &tenant], &words[1..]].concat());
         assert_eq!(code(&run).await, expected, "{words:?}: {}", run.logs());
     }
+    for (word, expected) in [("list", "QUEUE"), ("replay", "REPLAYED"), ("drop", "QUEUE")] {
+        let run = verb(&["dead", word]);
+        assert_eq!(code(&run).await, 0, "{}", run.logs());
+        assert!(run.logs().contains(expected), "{}", run.logs());
+    }
     let listed = verb(&["tenant", "list"]);
     assert_eq!(code(&listed).await, 0);
     assert!(listed.logs().contains("Acme"), "{}", listed.logs());
