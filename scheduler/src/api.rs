@@ -22,6 +22,7 @@ use axum::middleware::from_fn;
 use axum::routing::{delete, get, patch, post, put};
 use refrain_shared::clock::Clock;
 use refrain_shared::crypto::{KeyRing, TenantKeys};
+use refrain_shared::queue::BrokerOptions;
 use refrain_shared::storage::Database;
 use refrain_shared::storage::chunks::ChunkStore;
 use refrain_shared::storage::control::ControlPool;
@@ -44,6 +45,8 @@ pub struct Api {
     pub ring: Arc<KeyRing>,
     /// Proves connections.
     pub probe: Arc<dyn ConnectionProbe>,
+    /// Where messages are that could not be read.
+    pub broker: BrokerOptions,
     /// Wall-clock time.
     pub clock: Clock,
     /// The loops that act on what is asked for.
@@ -66,7 +69,7 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        audit, cancels, changes, connections, files, holds, jobs, keys, objects, pauses, people, quarantine,
+        audit, cancels, changes, connections, dead, files, holds, jobs, keys, objects, pauses, people, quarantine,
         records, resyncs, retention, schema_changes, status, tenants, tickets, verifications,
     };
     Router::new()
@@ -92,7 +95,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/objects/{object}/sync", post(objects::sync_now))
         .route("/v1/tenants/{tenant}/status", get(status::get))
         .route("/v1/tenants/{tenant}/jobs", get(jobs::list))
+        .route("/v1/tenants/{tenant}/jobs/retry", post(jobs::retry))
+        .route("/v1/tenants/{tenant}/jobs/drop", post(jobs::drop_all))
         .route("/v1/tenants/{tenant}/jobs/{job}", get(jobs::get))
+        .route("/v1/tenants/{tenant}/jobs/{job}/retry", post(jobs::retry_one))
+        .route("/v1/tenants/{tenant}/jobs/{job}/drop", post(jobs::drop_one))
         .route("/v1/tenants/{tenant}/tickets", get(tickets::list))
         .route("/v1/tenants/{tenant}/tickets/{ticket}", get(tickets::get))
         .route("/v1/tenants/{tenant}/tickets/{ticket}/hold", put(holds::put).delete(holds::release))
@@ -124,6 +131,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tenants/{tenant}/objects/{object}/reset", post(cancels::reset))
         .route("/v1/tenants/{tenant}/audit", get(audit::list))
         .route("/v1/tenants/{tenant}/audit/verify", get(audit::verify))
+        .route("/v1/dead", get(dead::list))
+        .route("/v1/dead/replay", post(dead::replay))
+        .route("/v1/dead/drop", post(dead::drop_all))
         .fallback(async || ApiError::no_such_operation())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -7,6 +7,8 @@
 mod audit;
 mod client;
 mod control;
+mod dead;
+mod jobs;
 mod own;
 mod quarantine;
 mod retention;
@@ -90,6 +92,12 @@ enum Command {
     /// How long tickets are kept.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Jobs: why they do not run, and what to do with those that stand still.
+    #[command(subcommand)]
+    Job(jobs::JobCommand),
+    /// Messages that workers could not read, for the operator.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Hold up all that reads Salesforce: of a tenant, a connection or an object.
     Pause(control::At),
     /// Let reading go on.
@@ -137,6 +145,8 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Sync(command) => verbs::sync(&arguments.api, command).await,
         Command::Ticket(command) => retention::ticket(&arguments.api, command).await,
         Command::Retention(command) => retention::retention(&arguments.api, command).await,
+        Command::Job(command) => jobs::job(&arguments.api, command).await,
+        Command::Dead(command) => dead::dead(&arguments.api, command).await,
         Command::Pause(at) => control::pause(&arguments.api, &at).await,
         Command::Resume(at) => control::resume(&arguments.api, &at).await,
         Command::Audit(command) => audit::audit(&arguments.api, command).await,

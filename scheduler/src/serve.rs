@@ -93,6 +93,7 @@ async fn parts(config: &Config) -> anyhow::Result<Parts> {
         chunks: refrain_shared::start::chunk_store(config)?,
         ring,
         probe,
+        broker: broker_options(config),
         clock: Clock::system(),
         wakes: Wakes::default(),
     });

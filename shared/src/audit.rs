@@ -73,6 +73,10 @@ actions! {
     ControlReset = "control.reset";
     /// Work was called off.
     ControlCancel = "control.cancel";
+    /// Work that stood still is tried again.
+    JobRetry = "job.retry";
+    /// Work that stood still was given up.
+    JobDrop = "job.drop";
 }
 
 /// An event to be written.

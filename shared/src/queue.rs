@@ -1,7 +1,8 @@
 //! RabbitMQ: the distributor of work. PostgreSQL stays the truth; losing every message costs only delay.
 //!
 //! Begin with [`topology`] (what exists at the broker, as data), then [`publisher`] and [`consumer`], which
-//! each own one connection: an alarmed broker stops reading from publishers, and consumers must go on.
+//! each own one connection: an alarmed broker stops reading from publishers, and consumers must go on. What cannot be read
+//! is put aside, where people look at it ([`dead`]).
 //!
 //! Rules that shape this module:
 //! - Nothing is scheduled in the broker: no time-to-live, no delay, no priorities. Later is a row's business.
@@ -13,6 +14,7 @@
 pub mod backoff;
 pub mod connect;
 pub mod consumer;
+pub mod dead;
 pub mod error;
 pub mod publisher;
 pub mod topology;

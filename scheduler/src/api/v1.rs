@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cancels;
 pub mod changes;
 pub mod connections;
+pub mod dead;
 pub mod files;
 pub mod holds;
 pub mod jobs;

@@ -8,8 +8,8 @@ use utoipa::OpenApi as _;
 
 use crate::world::{FakeProbe, World};
 
-/// Operations that ask a question or, like the check of a policy, change nothing.
-const ONLY_LOOKS: [&str; 1] = ["/v1/tenants/{tenant}/retention/preview"];
+/// Operations that ask a question or, like the check of a policy, change nothing of a tenant's.
+const ONLY_LOOKS: [&str; 3] = ["/v1/tenants/{tenant}/retention/preview", "/v1/dead/replay", "/v1/dead/drop"];
 
 fn changes_in_the_description() -> usize {
     let paths = Description::openapi().paths.paths;
@@ -74,6 +74,17 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
         done(Method::POST, &path, json!({}), "control.cancel").await;
     }
     done(Method::POST, &format!("/objects/{object}/reset"), json!({}), "control.reset").await;
+    for action in ["job.retry", "job.drop"] {
+        let operation = action.trim_start_matches("job.");
+        for one in [true, false] {
+            let parked = "INSERT INTO jobs (tenant_id, connection_id, object_id, org_id, kind, class, state, ask)
+                          SELECT tenant_id, connection_id, object_id, org_id, 'related', 3, 3, '{}' FROM jobs LIMIT 1
+                          RETURNING 'job_' || job_id";
+            let job = world.value(parked).await;
+            let path = if one { format!("/jobs/{job}/{operation}") } else { format!("/jobs/{operation}") };
+            done(Method::POST, &path, json!({}), action).await;
+        }
+    }
     let reader = json!({ "name": "Bob", "role": "tenant_reader" });
     let reader = done(Method::POST, "/keys", reader, "key.create").await;
     let gone = format!("/keys/{}", reader["id"].as_str().unwrap());

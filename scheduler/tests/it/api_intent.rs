@@ -261,6 +261,7 @@ async fn a_job_says_why_it_does_not_run() {
     let world = World::new("jobs").await;
     let served = world.serve(FakeProbe::Works).await;
     let scope = world.due_jobs("a", 3, 1).await;
+    world.live_worker(8).await;
     world
         .sql(
             "UPDATE jobs SET available_at = now() + interval '1 hour' WHERE job_id = 2;

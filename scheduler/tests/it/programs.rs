@@ -116,6 +116,24 @@ async fn it_starts_serves_its_command_line_and_stops_in_order() {
     let unknown =
         verb(&["ticket", "hold", "--tenant", &tenant, "--reason", "graded", "obj_1.500000000000001AAA"]);
     assert_eq!(code(&unknown).await, 4, "{}", unknown.logs());
+    let jobs = verb(&["job", "list", "--tenant", &tenant, "--state", "parked"]);
+    assert_eq!(code(&jobs).await, 0, "{}", jobs.logs());
+    assert!(jobs.logs().contains("WAITS FOR"), "{}", jobs.logs());
+    for (words, expected) in [
+        (&["why", "job_1"][..], 4),
+        (&["retry", "job_1"], 4),
+        (&["retry", "--kind", "backfill", "--code", "DEFECT"], 0),
+        (&["drop", "--all"], 0),
+        (&["drop"], 2),
+    ] {
+        let run = verb(&[&["job", words[0], "--tenant", &tenant], &words[1..]].concat());
+        assert_eq!(code(&run).await, expected, "{words:?}: {}", run.logs());
+    }
+    for (word, expected) in [("list", "QUEUE"), ("replay", "REPLAYED"), ("drop", "QUEUE")] {
+        let run = verb(&["dead", word]);
+        assert_eq!(code(&run).await, 0, "{}", run.logs());
+        assert!(run.logs().contains(expected), "{}", run.logs());
+    }
     let listed = verb(&["tenant", "list"]);
     assert_eq!(code(&listed).await, 0);
     assert!(listed.logs().contains("Acme"), "{}", listed.logs());

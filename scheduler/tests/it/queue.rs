@@ -12,6 +12,7 @@ use refrain_shared::error::Classify as _;
 use refrain_shared::ids::{JobId, TenantId};
 use refrain_shared::job::envelope::{Decoded, Envelope};
 use refrain_shared::job::lease::Class;
+use refrain_shared::queue::dead::{dead_drop, dead_list, dead_replay};
 use refrain_shared::queue::topology::{DEAD, EXCHANGE, queue_name};
 use refrain_shared::queue::{BrokerOptions, Consumer, ConsumerOptions, Publisher, QueueError};
 use refrain_shared::secret::Secret;
@@ -127,6 +128,45 @@ async fn a_queue_of_another_form_is_told_with_what_why_and_fix() {
     assert!(!message.why.is_empty() && message.fix.contains("Delete the named one"), "{message}");
     let next_try = publisher.ready().await.unwrap_err();
     assert_eq!(next_try.code(), "backing_off", "no second try at once");
+}
+
+#[tokio::test]
+async fn what_was_put_aside_is_shown_tried_again_and_thrown_away() {
+    let bed = TestBed::new("queue_dead").await;
+    let broker = options(bed.amqp_url());
+    assert_eq!(dead_list(&broker).await.unwrap(), [], "before anybody was here");
+    let (_connection, channel) = admin(bed.amqp_url()).await;
+    let publish = async |exchange: &str, key: &str, bytes: &[u8]| {
+        let options = lapin::options::BasicPublishOptions::default();
+        let properties = lapin::BasicProperties::default();
+        channel.basic_publish(exchange.into(), key.into(), options, bytes, properties).await.unwrap();
+    };
+    // Through a queue of ours, and by another way.
+    publish(EXCHANGE, Class::Incremental.word(), b"damaged").await;
+    let mut taker = consumer(bed.amqp_url(), CALM);
+    next(&mut taker).await.dead_letter().await.unwrap();
+    taker.close().await;
+    let known =
+        eventually(DEADLINE, "the message to be put aside", async || dead_list(&broker).await.unwrap().pop())
+            .await;
+    assert_eq!((known.queue, known.bytes), (Some(queue_name(Class::Incremental)), 7));
+    publish(DEAD, DEAD, &envelope(7).encode()).await;
+    publish(DEAD, DEAD, br#"{"v":2}"#).await;
+    let words = async || -> Vec<String> {
+        let all = dead_list(&broker).await.unwrap();
+        all.iter().map(|dead| format!("{:?}", dead.message).split('(').next().unwrap().to_owned()).collect()
+    };
+    eventually(DEADLINE, "all three", async || (words().await.len() == 3).then_some(())).await;
+    assert_eq!(words().await, ["Undecodable", "Envelope", "NewerVersion"], "looking takes nothing away");
+
+    assert_eq!(dead_replay(&broker).await.unwrap(), (1, 2));
+    let mut taker = consumer(bed.amqp_url(), CALM);
+    let again = next(&mut taker).await;
+    assert_eq!(job(&again.message), 7);
+    again.ack().await.unwrap();
+    taker.close().await;
+    assert_eq!(dead_drop(&broker).await.unwrap().len(), 2);
+    assert_eq!(dead_list(&broker).await.unwrap(), []);
 }
 
 #[tokio::test]

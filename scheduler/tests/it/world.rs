@@ -193,6 +193,7 @@ impl World {
             chunks: refrain_shared::storage::chunks::ChunkStore::default(),
             ring: Arc::clone(&self.ring),
             probe: Arc::new(probe),
+            broker: self.broker(),
             clock: Clock::system(),
             wakes: Wakes::default(),
         });

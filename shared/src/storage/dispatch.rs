@@ -5,6 +5,7 @@
 pub mod cancel;
 pub mod claim;
 pub mod inspect;
+pub mod parked;
 pub mod reap;
 pub mod reconcile;
 pub mod reset;
@@ -16,6 +17,7 @@ pub mod trigger;
 pub use cancel::{Cancelled, work_cancel};
 pub use claim::{ClaimLimits, Claimed, dispatch_claim, dispatch_undo};
 pub use inspect::{AttemptView, JobState, JobView, WaitsFor, attempts_list, job_get, jobs_list};
+pub use parked::{StandingStill, jobs_drop, jobs_retry};
 pub use reap::{Reaped, attempts_sweep, crashed_retry, leases_reap, reaper_look, workers_sweep};
 pub use reconcile::{Reconciled, jobs_reconcile};
 pub use reset::{Reset, object_reset};

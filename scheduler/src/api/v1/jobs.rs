@@ -1,13 +1,15 @@
-//! `/v1/tenants/{tenant}/jobs`: where each job is, and why it does not run.
+//! `/v1/tenants/{tenant}/jobs`: where each job is, why it does not run, and what to do with those that stand still.
 
 use axum::Json;
-use refrain_shared::ids::{JobId, TenantId};
+use axum::http::StatusCode;
+use refrain_shared::ids::{JobId, ObjectId, TenantId};
+use refrain_shared::job::lease::{Class, Kind};
 use refrain_shared::storage::dispatch as store;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::auth::Tenant;
-use crate::api::extract::{ApiPath, ApiQuery, page_size};
+use crate::api::extract::{ApiJson, ApiPath, ApiQuery, page_size};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::{Shared, cursor};
 
@@ -84,4 +86,111 @@ pub(in crate::api) async fn get(
         return Err(ApiError::not_found("job"));
     }
     Ok(Json(JobDetail { job, attempts }))
+}
+
+/// Which of the jobs that stand still; what is not given does not matter.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobChoice {
+    /// Of this kind.
+    #[schema(value_type = Option<String>)]
+    pub kind: Option<Kind>,
+    /// Of this class.
+    #[schema(value_type = Option<String>)]
+    pub class: Option<Class>,
+    /// That ask a person for this: the code of `ask`.
+    pub code: Option<String>,
+    /// Of this object sync.
+    #[schema(value_type = Option<String>)]
+    pub object_id: Option<ObjectId>,
+}
+
+impl From<JobChoice> for store::StandingStill {
+    fn from(JobChoice { kind, class, code, object_id }: JobChoice) -> Self {
+        Self { job: None, kind, class, code, object: object_id }
+    }
+}
+
+/// The jobs that something was done with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobsChanged {
+    /// In the order of their making.
+    #[schema(value_type = Vec<String>)]
+    pub jobs: Vec<JobId>,
+}
+
+/// Tries one job again now: one that waits for a person, or for another try after failures.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/jobs/{job}/retry",
+    params(("tenant" = String, Path), ("job" = String, Path)),
+    responses((status = 202, body = JobsChanged), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(in crate::api) async fn retry_one(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, id)): ApiPath<(TenantId, JobId)>,
+) -> Result<(StatusCode, Json<JobsChanged>), ApiError> {
+    let which = store::StandingStill { job: Some(id), ..store::StandingStill::default() };
+    let jobs = store::jobs_retry(&api.db, &scope, &which).await?;
+    if jobs.is_empty() {
+        store::job_get(&api.db, &scope, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "job_goes_on",
+            "This job does not stand still.",
+            "It waits neither for a person nor for another try after failures.",
+            "See what it waits for; an object is read now with sync now.",
+        ));
+    }
+    api.wakes.dispatcher.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(JobsChanged { jobs })))
+}
+
+/// Gives up one job that waits for a person: a list of related records or of files. What it would have brought is found by
+/// the next comparison, or asked for by whatever leads to it next.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/jobs/{job}/drop",
+    params(("tenant" = String, Path), ("job" = String, Path)),
+    responses((status = 200, body = JobsChanged), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(in crate::api) async fn drop_one(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiPath((_, id)): ApiPath<(TenantId, JobId)>,
+) -> Result<Json<JobsChanged>, ApiError> {
+    let which = store::StandingStill { job: Some(id), ..store::StandingStill::default() };
+    let jobs = store::jobs_drop(&api.db, &scope, &which).await?;
+    if jobs.is_empty() {
+        store::job_get(&api.db, &scope, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "job_is_needed",
+            "This job is not to be given up.",
+            "It does not wait for a person, or it stands for an object's changes or a part of its history, which would be missing.",
+            "Retry it, or switch the object off.",
+        ));
+    }
+    Ok(Json(JobsChanged { jobs }))
+}
+
+/// Tries again now all that stand still and are chosen.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/jobs/retry", params(("tenant" = String, Path)),
+    request_body = JobChoice, responses((status = 202, body = JobsChanged), (status = 404, body = Problem),
+              (status = 422, body = Problem)))]
+pub(in crate::api) async fn retry(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiJson(choice): ApiJson<JobChoice>,
+) -> Result<(StatusCode, Json<JobsChanged>), ApiError> {
+    let jobs = store::jobs_retry(&api.db, &scope, &choice.into()).await?;
+    api.wakes.dispatcher.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(JobsChanged { jobs })))
+}
+
+/// Gives up all that wait for a person, may be given up and are chosen.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/jobs/drop", params(("tenant" = String, Path)),
+    request_body = JobChoice, responses((status = 200, body = JobsChanged), (status = 404, body = Problem),
+              (status = 422, body = Problem)))]
+pub(in crate::api) async fn drop_all(
+    api: Shared,
+    Tenant(scope): Tenant,
+    ApiJson(choice): ApiJson<JobChoice>,
+) -> Result<Json<JobsChanged>, ApiError> {
+    Ok(Json(JobsChanged { jobs: store::jobs_drop(&api.db, &scope, &choice.into()).await? }))
 }

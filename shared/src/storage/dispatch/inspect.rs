@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::UserMessage;
 use crate::ids::{ConnectionId, JobId, ObjectId, WorkerId};
 use crate::job::lease::{Class, Kind};
+use crate::limits::OrgSettings;
 use crate::tenant::TenantScope;
 
 /// A job as people see it; the API shows it as it is.
@@ -32,9 +33,9 @@ pub struct JobView {
     pub object: Option<ObjectId>,
     /// What it does.
     pub kind: String,
-    /// Its queue.
-    #[schema(value_type = String)]
-    pub class: Class,
+    /// Its queue; null when only a newer build knows it.
+    #[schema(value_type = Option<String>)]
+    pub class: Option<Class>,
     /// Where it is.
     pub state: JobState,
     /// Due from here on.
@@ -100,7 +101,9 @@ impl JobState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WaitsFor {
     /// `blackout`, `budget`, `org_quota`, `paused`, `parked`, `closing` (gates); `cadence` or the last attempt's
-    /// reason (its time); `turn` (due, not chosen yet); `worker` (published, not taken yet); `person`.
+    /// reason (its time). Of what is due: `newer_version` (a newer build made it), `no_worker` (none lives), `lanes` (as
+    /// many as the org allows are under way), `room` (workers have their hands full), `turn` (others come first). `worker`
+    /// (published, not taken yet); `person`.
     pub reason: String,
     /// When that ends, where it is known.
     pub until: Option<DateTime<Utc>>,
@@ -138,12 +141,26 @@ pub struct AttemptView {
     pub api_calls: i32,
 }
 
-/// A job with the longest of the gates that block it, as the dispatcher sees them. The second argument are the kinds that
-/// ask Salesforce for nothing.
+/// A job with the longest of the gates that block it, and what else it may wait for, as the dispatcher sees them. The second
+/// argument are the kinds that ask Salesforce for nothing, the third is how many lanes an org has.
 const JOBS: &str = "
+    WITH flight AS MATERIALIZED (
+        SELECT org_id, count(*) AS jobs FROM jobs WHERE available_at <= now() AND state IN (1, 2) GROUP BY org_id),
+    fleet AS MATERIALIZED (
+        SELECT coalesce(sum(slots), 0)::int8 AS slots, (SELECT coalesce(sum(jobs), 0)::int8 FROM flight) AS jobs
+          FROM workers WHERE seen_at > now() - interval '30 seconds')
     SELECT j.job_id, j.connection_id, j.object_id, j.kind, j.class, j.state, j.available_at, j.reason, j.attempt,
-           j.rerun_requested, j.ask, j.updated_at, now(), g.reason, g.blocked_until
-      FROM jobs j LEFT JOIN LATERAL (
+           j.rerun_requested, j.ask, j.updated_at, now(), g.reason, g.blocked_until,
+           fleet.slots, fleet.jobs, coalesce((l.settings->>'lanes')::int, $3)::int8 - coalesce(f.jobs, 0) - h.held, h.until
+      FROM jobs j CROSS JOIN fleet
+      LEFT JOIN flight f USING (org_id) LEFT JOIN org_limits l USING (org_id)
+     CROSS JOIN LATERAL (
+            SELECT min((lane->>'until')::timestamptz) AS until,
+                   count(*) FILTER (WHERE NOT EXISTS (
+                       SELECT FROM jobs o WHERE o.job_id = (lane->>'job')::bigint
+                          AND o.epoch = (lane->>'epoch')::bigint AND o.state = 2)) AS held
+              FROM jsonb_array_elements(l.lanes) lane WHERE (lane->>'until')::timestamptz > now()) h
+      LEFT JOIN LATERAL (
             SELECT reason, blocked_until FROM gates
              WHERE subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
                AND blocked_until > now() AND (j.kind <> ALL ($2) OR reason = 'closing')
@@ -160,8 +177,8 @@ pub async fn jobs_list(
 ) -> Result<Vec<JobView>, StoreError> {
     let sql = format!(
         "-- jobs_list
-        {JOBS} AND ($3::int2 IS NULL OR j.state = $3) AND ($4::bigint IS NULL OR j.job_id > $4)
-        ORDER BY j.job_id LIMIT $5"
+        {JOBS} AND ($4::int2 IS NULL OR j.state = $4) AND ($5::bigint IS NULL OR j.job_id > $5)
+        ORDER BY j.job_id LIMIT $6"
     );
     let client = db.control().await?;
     let rows = client
@@ -170,6 +187,7 @@ pub async fn jobs_list(
             &[
                 &scope.tenant().0,
                 &Kind::local_words(),
+                &lanes(),
                 &state.map(JobState::number),
                 &after.map(|id| id.0),
                 &i64::from(limit),
@@ -182,10 +200,10 @@ pub async fn jobs_list(
 
 /// One job of the tenant.
 pub async fn job_get(db: &Database, scope: &TenantScope, job: JobId) -> Result<Option<JobView>, StoreError> {
-    let sql = format!("-- job_get\n{JOBS} AND j.job_id = $3");
+    let sql = format!("-- job_get\n{JOBS} AND j.job_id = $4");
     let client = db.control().await?;
     let row = client
-        .query_opt(&sql, &[&scope.tenant().0, &Kind::local_words(), &job.0])
+        .query_opt(&sql, &[&scope.tenant().0, &Kind::local_words(), &lanes(), &job.0])
         .await
         .map_err(StoreError::at("job_get"))?;
     row.as_ref().map(view).transpose()
@@ -225,6 +243,10 @@ pub async fn attempts_list(
         .collect())
 }
 
+fn lanes() -> i32 {
+    i32::try_from(OrgSettings::default().lanes).unwrap_or(i32::MAX)
+}
+
 fn view(row: &Row) -> Result<JobView, StoreError> {
     let state = usize::try_from(row.get::<_, i16>(5))
         .ok()
@@ -238,15 +260,23 @@ fn view(row: &Row) -> Result<JobView, StoreError> {
         },
     });
     let (available_at, reason, now) = (row.get(6), row.get::<_, Option<String>>(7), row.get(12));
+    let (kind, class): (String, _) = (row.get(3), Class::from_number(row.get(4)));
+    let fleet = Fleet {
+        knows: Kind::from_word(&kind).is_some() && class.is_some(),
+        slots: row.get(15),
+        in_flight: row.get(16),
+        lanes_free: row.get(17),
+        lane_ends: row.get(18),
+    };
     Ok(JobView {
         id: JobId(row.get(0)),
         connection: row.get::<_, Option<_>>(1).map(ConnectionId),
         object: row.get::<_, Option<_>>(2).map(ObjectId),
-        kind: row.get(3),
-        class: Class::from_number(row.get(4)).ok_or(StoreError::Unreadable("jobs.class"))?,
+        kind,
+        class,
         state,
         available_at,
-        waits_for: waits_for(state, gate, available_at, reason.as_deref(), now),
+        waits_for: waits_for(state, gate, (available_at, now), reason.as_deref(), &fleet),
         attempt: row.get(8),
         rerun_requested: row.get(9),
         ask: row.get::<_, Option<Json<UserMessage>>>(10).map(|ask| ask.0),
@@ -254,12 +284,44 @@ fn view(row: &Row) -> Result<JobView, StoreError> {
     })
 }
 
+/// What the dispatcher goes by for a due job.
+struct Fleet {
+    /// Whether this build knows its kind and class.
+    knows: bool,
+    /// Slots of workers that live.
+    slots: i64,
+    /// Jobs under way, of everybody.
+    in_flight: i64,
+    /// Lanes of its org that nothing needs.
+    lanes_free: i64,
+    /// When the first of them ends by itself, whoever holds it.
+    lane_ends: Option<Timestamp>,
+}
+
+impl Fleet {
+    fn turn(&self) -> WaitsFor {
+        let (reason, until) = if !self.knows {
+            ("newer_version", None)
+        } else if self.slots == 0 {
+            ("no_worker", None)
+        } else if self.lanes_free <= 0 {
+            ("lanes", self.lane_ends)
+        } else if self.in_flight >= 2 * self.slots {
+            // The dispatcher keeps twice as many under way as can be held.
+            ("room", None)
+        } else {
+            ("turn", None)
+        };
+        WaitsFor { reason: reason.to_owned(), until }
+    }
+}
+
 fn waits_for(
     state: JobState,
     gate: Option<WaitsFor>,
-    available_at: Timestamp,
+    (available_at, now): (Timestamp, Timestamp),
     reason: Option<&str>,
-    now: Timestamp,
+    fleet: &Fleet,
 ) -> Option<WaitsFor> {
     let plain = |reason: &str| Some(WaitsFor { reason: reason.to_owned(), until: None });
     match state {
@@ -270,7 +332,7 @@ fn waits_for(
         JobState::Waiting if available_at > now => {
             Some(WaitsFor { reason: reason.unwrap_or("cadence").to_owned(), until: Some(available_at) })
         }
-        JobState::Waiting => plain("turn"),
+        JobState::Waiting => Some(fleet.turn()),
     }
 }
 
@@ -278,24 +340,32 @@ fn waits_for(
 mod tests {
     use super::*;
 
+    const IDLE: Fleet = Fleet { knows: true, slots: 8, in_flight: 3, lanes_free: 2, lane_ends: None };
+
     #[test]
     fn the_reason_for_waiting_is_the_one_that_decides() {
         let now: Timestamp = "2026-11-23T14:00:00Z".parse().unwrap();
         let later = now + chrono::Duration::minutes(5);
         let gate = Some(WaitsFor { reason: "blackout".to_owned(), until: Some(later) });
-        assert_eq!(waits_for(JobState::Waiting, gate.clone(), now, None, now), gate);
-        let word = |waits: Option<WaitsFor>| waits.map(|waits| waits.reason);
-        assert_eq!(word(waits_for(JobState::Leased, gate.clone(), now, None, now)), None);
-        assert_eq!(word(waits_for(JobState::Waiting, None, later, None, now)).as_deref(), Some("cadence"));
-        assert_eq!(
-            word(waits_for(JobState::Waiting, None, later, Some("lanes"), now)).as_deref(),
-            Some("lanes")
-        );
-        assert_eq!(
-            word(waits_for(JobState::Waiting, None, now, Some("lanes"), now)).as_deref(),
-            Some("turn")
-        );
-        assert_eq!(word(waits_for(JobState::Published, gate, now, None, now)).as_deref(), Some("worker"));
-        assert_eq!(word(waits_for(JobState::Parked, None, now, None, now)).as_deref(), Some("person"));
+        let waits = |state, gate, at, reason| waits_for(state, gate, (at, now), reason, &IDLE);
+        assert_eq!(waits(JobState::Waiting, gate.clone(), now, None), gate);
+        let word = |state, gate, at, reason| waits(state, gate, at, reason).map(|waits| waits.reason);
+        assert_eq!(word(JobState::Leased, gate.clone(), now, None), None);
+        assert_eq!(word(JobState::Waiting, None, later, None).as_deref(), Some("cadence"));
+        assert_eq!(word(JobState::Waiting, None, later, Some("lanes")).as_deref(), Some("lanes"));
+        assert_eq!(word(JobState::Waiting, None, now, Some("lanes")).as_deref(), Some("turn"));
+        assert_eq!(word(JobState::Published, gate, now, None).as_deref(), Some("worker"));
+        assert_eq!(word(JobState::Parked, None, now, None).as_deref(), Some("person"));
+    }
+
+    #[test]
+    fn a_due_job_says_what_keeps_it_from_being_chosen() {
+        let now: Timestamp = "2026-11-23T14:00:00Z".parse().unwrap();
+        let taken = Fleet { lanes_free: 0, lane_ends: Some(now), ..IDLE };
+        assert_eq!(taken.turn(), WaitsFor { reason: "lanes".to_owned(), until: Some(now) });
+        let word = |fleet: Fleet| fleet.turn().reason;
+        assert_eq!(word(Fleet { in_flight: 16, ..IDLE }), "room");
+        assert_eq!(word(Fleet { slots: 0, in_flight: 0, ..taken }), "no_worker");
+        assert_eq!(word(Fleet { knows: false, slots: 0, ..IDLE }), "newer_version");
     }
 }
