@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::DeferReason;
 use crate::ids::{JobId, SalesforceId};
 use crate::job::lease::Lease;
-use crate::limits::{Grant, GrantRequest, Lane, OrgLimits, OrgSettings, OrgUsage, Refusal, Window};
+use crate::limits::{Crowding, Grant, GrantRequest, Lane, OrgLimits, OrgSettings, OrgUsage, Refusal, Window};
 
 /// What the org said of itself in the last answer that a caller had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,17 @@ pub async fn org_grant(db: &Database, lease: &Lease, ask: Ask) -> Result<Result<
     Ok(granted)
 }
 
+/// How a lane ends in good order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ended {
+    /// Prepaid calls that nobody will make.
+    pub unspent: u64,
+    /// What the org said since the last asking.
+    pub heard: Option<Heard>,
+    /// Whether it refused a call because too many were under way.
+    pub crowded: bool,
+}
+
 /// An orderly end: gives the lane and the unspent calls back and notes what the org said of itself. Calls that came back
 /// open the gate that was closed when there were none.
 pub async fn org_settle(
@@ -74,17 +85,19 @@ pub async fn org_settle(
     org: SalesforceId,
     job: JobId,
     epoch: i64,
-    unspent: u64,
-    heard: Option<Heard>,
+    ended: Ended,
 ) -> Result<(), StoreError> {
     const OPEN: &str = "-- org_budget_gate_open
         DELETE FROM gates WHERE subject = $1 AND reason = $2";
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     let (mut limits, now) = lock(&tx, org).await?;
-    limits.settle(job, epoch, unspent);
-    if let Some(heard) = heard {
+    limits.settle(job, epoch, ended.unspent);
+    if let Some(heard) = ended.heard {
         limits.note_usage(heard.at(now));
+    }
+    if ended.crowded {
+        limits.note_crowding(now);
     }
     store(&tx, org, &limits).await?;
     if limits.has_calls(now) {
@@ -109,20 +122,20 @@ pub async fn org_spend(db: &Database, org: SalesforceId, calls: u64) -> Result<(
 /// The org's row as it is, for people.
 pub async fn org_limits_get(db: &Database, org: SalesforceId) -> Result<Option<OrgLimits>, StoreError> {
     const SQL: &str = "-- org_limits_get
-        SELECT settings, lanes, buckets, usage, paid FROM org_limits WHERE org_id = $1";
+        SELECT settings, lanes, buckets, usage, paid, crowding FROM org_limits WHERE org_id = $1";
     let client = db.control().await?;
     let row = client.query_opt(SQL, &[&org.as_str()]).await.map_err(StoreError::at("org_limits_get"))?;
     Ok(row.map(|row| from_row(&row)))
 }
 
 const LOCK: &str = "-- org_limits_lock
-    SELECT settings, lanes, buckets, usage, paid, now() FROM org_limits WHERE org_id = $1 FOR UPDATE";
+    SELECT settings, lanes, buckets, usage, paid, crowding, now() FROM org_limits WHERE org_id = $1 FOR UPDATE";
 
 async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Timestamp), StoreError> {
     let failed = StoreError::at("org_limits_lock");
     let statement = tx.prepare_cached(LOCK).await.map_err(&failed)?;
     if let Some(row) = tx.query_opt(&statement, &[&org.as_str()]).await.map_err(&failed)? {
-        return Ok((from_row(&row), row.get(5)));
+        return Ok((from_row(&row), row.get(6)));
     }
     tx.execute(
         "-- org_limits_insert\nINSERT INTO org_limits (org_id) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -131,7 +144,7 @@ async fn lock(tx: &Transaction<'_>, org: SalesforceId) -> Result<(OrgLimits, Tim
     .await
     .map_err(StoreError::at("org_limits_insert"))?;
     let row = tx.query_one(&statement, &[&org.as_str()]).await.map_err(&failed)?;
-    Ok((from_row(&row), row.get(5)))
+    Ok((from_row(&row), row.get(6)))
 }
 
 /// The locked row, if the lease still holds once the lock is there: waiting for it may outlast a lease.
@@ -150,7 +163,7 @@ async fn lock_for(tx: &Transaction<'_>, lease: &Lease) -> Result<(OrgLimits, Tim
     })
     .await?;
     let (found, holds) = match row {
-        Some(row) => ((from_row(&row), row.get(5)), holds),
+        Some(row) => ((from_row(&row), row.get(6)), holds),
         None => (lock(tx, lease.org).await?, tx.query_one(&looking, &key).await.map_err(&held)?),
     };
     if holds.get(0) { Ok(found) } else { Err(StoreError::FenceLost) }
@@ -165,12 +178,14 @@ fn from_row(row: &Row) -> OrgLimits {
         window: row.get::<_, Json<Window>>(2).0,
         usage: row.get::<_, Option<Json<OrgUsage>>>(3).map(|usage| usage.0),
         paid: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),
+        crowding: row.get::<_, Option<Json<Crowding>>>(5).map(|crowding| crowding.0),
     }
 }
 
 async fn store(tx: &Transaction<'_>, org: SalesforceId, limits: &OrgLimits) -> Result<(), StoreError> {
     const SQL: &str = "-- org_limits_store
-        UPDATE org_limits SET lanes = $2, buckets = $3, usage = $4, paid = $5, updated_at = now() WHERE org_id = $1";
+        UPDATE org_limits SET lanes = $2, buckets = $3, usage = $4, paid = $5, crowding = $6, updated_at = now()
+         WHERE org_id = $1";
     let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_limits_store"))?;
     let paid = i64::try_from(limits.paid).unwrap_or(i64::MAX);
     tx.execute(
@@ -181,6 +196,7 @@ async fn store(tx: &Transaction<'_>, org: SalesforceId, limits: &OrgLimits) -> R
             &Json(&limits.window),
             &limits.usage.as_ref().map(Json),
             &paid,
+            &limits.crowding.as_ref().map(Json),
         ],
     )
     .await
