@@ -7,6 +7,7 @@
 mod audit;
 mod client;
 mod control;
+mod limits;
 mod own;
 mod retention;
 mod table;

@@ -5,12 +5,14 @@
 //! held until its calls are over, whoever died) and a block of prepaid *calls*.
 
 mod crowding;
+mod wanted;
 mod window;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crowding::Crowding;
+pub use wanted::ConnectionLimits;
 pub use window::{Bucket, PREPAID_FOR, Window};
 
 use crate::clock::Timestamp;

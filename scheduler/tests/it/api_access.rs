@@ -32,7 +32,7 @@ fn operations(tenant: &str) -> Vec<(Method, String)> {
                 .map(|(method, _)| (method, path.clone())),
         );
     }
-    assert_eq!(operations.len(), 43, "a new operation is listed here on purpose");
+    assert_eq!(operations.len(), 45, "a new operation is listed here on purpose");
     operations
 }
 

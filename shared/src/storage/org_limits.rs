@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
@@ -87,8 +87,6 @@ pub async fn org_settle(
     epoch: i64,
     ended: Ended,
 ) -> Result<(), StoreError> {
-    const OPEN: &str = "-- org_budget_gate_open
-        DELETE FROM gates WHERE subject = $1 AND reason = $2";
     let mut client = db.control().await?;
     let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
     let (mut limits, now) = lock(&tx, org).await?;
@@ -100,13 +98,63 @@ pub async fn org_settle(
         limits.note_crowding(now);
     }
     store(&tx, org, &limits).await?;
+    reopen(&tx, org, &limits, now).await?;
+    tx.commit().await.map_err(StoreError::at("commit"))
+}
+
+/// Makes the strictest of what the org's connections allow its settings; at once, where the reconciler would do it soon.
+pub async fn org_settings_refresh(db: &Database, org: SalesforceId) -> Result<(), StoreError> {
+    let mut client = db.control().await?;
+    let tx = client.transaction().await.map_err(StoreError::at("begin"))?;
+    settings_refresh(&tx, Some(org)).await?;
+    let (limits, now) = lock(&tx, org).await?;
+    reopen(&tx, org, &limits, now).await?;
+    tx.commit().await.map_err(StoreError::at("commit"))
+}
+
+/// As [`org_settings_refresh`], of one org or of all that have a connection with limits of its own.
+pub(super) async fn settings_refresh(
+    client: &impl GenericClient,
+    org: Option<SalesforceId>,
+) -> Result<u64, StoreError> {
+    const SQL: &str = "-- org_settings_refresh
+        WITH strictest AS (
+            SELECT org_id, jsonb_build_object(
+                       'lanes', min(coalesce((limits->>'lanes')::int, $2)) FILTER (WHERE binds),
+                       'calls_per_second', min((limits->>'calls_per_second')::int) FILTER (WHERE binds),
+                       'share_percent', min(coalesce((limits->>'share_percent')::int, $3)) FILTER (WHERE binds),
+                       'reserve_percent', max(coalesce((limits->>'reserve_percent')::int, $4)) FILTER (WHERE binds)) AS found
+              FROM (SELECT org_id, limits, state IN ('active', 'parked') AS binds FROM connections
+                     WHERE org_id IS NOT NULL AND ($1::text IS NULL OR org_id = $1::text)) c
+             GROUP BY org_id HAVING $1::text IS NOT NULL OR bool_or(limits <> '{}'))
+        UPDATE org_limits l SET settings = jsonb_strip_nulls(l.settings || found), updated_at = now()
+          FROM strictest s
+         WHERE l.org_id = s.org_id AND l.settings IS DISTINCT FROM jsonb_strip_nulls(l.settings || found)";
+    let OrgSettings { lanes, share_percent, reserve_percent, .. } = OrgSettings::default();
+    let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let org = org.as_ref().map(SalesforceId::as_str);
+    client
+        .execute(SQL, &[&org, &number(lanes), &number(share_percent), &number(reserve_percent)])
+        .await
+        .map_err(StoreError::at("org_settings_refresh"))
+}
+
+/// Opens the gate that was closed when there were no calls, if there are some.
+async fn reopen(
+    tx: &Transaction<'_>,
+    org: SalesforceId,
+    limits: &OrgLimits,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str = "-- org_budget_gate_open
+        DELETE FROM gates WHERE subject = $1 AND reason = $2";
     if limits.has_calls(now) {
-        let statement = tx.prepare_cached(OPEN).await.map_err(StoreError::at("org_budget_gate_open"))?;
+        let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_budget_gate_open"))?;
         tx.execute(&statement, &[&org.as_str(), &DeferReason::Budget.word()])
             .await
             .map_err(StoreError::at("org_budget_gate_open"))?;
     }
-    tx.commit().await.map_err(StoreError::at("commit"))
+    Ok(())
 }
 
 /// Counts calls that were made outside of any job, for a person who waited for them.
