@@ -69,8 +69,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        audit, cancels, changes, connections, dead, files, holds, jobs, keys, objects, pauses, people, quarantine,
-        records, resyncs, retention, schema_changes, status, tenants, tickets, verifications,
+        audit, cancels, changes, connections, dead, files, holds, jobs, keys, limits, objects, pauses, people,
+        quarantine, records, resyncs, retention, schema_changes, status, tenants, tickets, verifications,
     };
     Router::new()
         .route("/", get(page::index))
@@ -86,6 +86,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/tenants/{tenant}/connections/{connection}/credentials",
             put(connections::replace_credentials),
         )
+        .route("/v1/tenants/{tenant}/connections/{connection}/limits", get(limits::get).put(limits::set))
         .route(
             "/v1/tenants/{tenant}/connections/{connection}/objects",
             get(objects::list).post(objects::create),

@@ -9,6 +9,7 @@ mod client;
 mod control;
 mod dead;
 mod jobs;
+mod limits;
 mod own;
 mod quarantine;
 mod retention;

@@ -45,6 +45,8 @@ actions! {
     ConnectionCheck = "connection.check";
     /// A connection waits for a person.
     ConnectionPark = "connection.park";
+    /// Other limits bind a connection.
+    ConnectionLimits = "connection.limits";
     /// An object is kept fresh from now on.
     ObjectCreate = "object.create";
     /// An object is kept fresh in another way, or not any more.

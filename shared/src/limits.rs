@@ -4,11 +4,15 @@
 //! the org's one row around it. Two rights are granted at once or not at all: a *lane* (one concurrent caller,
 //! held until its calls are over, whoever died) and a block of prepaid *calls*.
 
+mod crowding;
+mod wanted;
 mod window;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
+pub use crowding::Crowding;
+pub use wanted::ConnectionLimits;
 pub use window::{Bucket, PREPAID_FOR, Window};
 
 use crate::clock::Timestamp;
@@ -100,6 +104,8 @@ pub struct OrgLimits {
     pub usage: Option<OrgUsage>,
     /// Calls ever paid, less those that were given back.
     pub paid: u64,
+    /// What is left of the last refusal for want of room.
+    pub crowding: Option<Crowding>,
 }
 
 /// Who asks, and for how much.
@@ -165,7 +171,7 @@ impl OrgLimits {
         self.forget_the_past(now);
         let held =
             self.lanes.iter().position(|lane| lane.job == request.job.0 && lane.epoch == request.epoch);
-        if held.is_none() && self.lanes.len() >= self.settings.lanes as usize {
+        if held.is_none() && self.lanes.len() >= self.lanes_now(now) as usize {
             let first_free = self.lanes.iter().map(|lane| lane.until).min().unwrap_or(now);
             return Err(Refusal::until(DeferReason::Lanes, first_free.min(now + Duration::seconds(2)), now));
         }
@@ -217,6 +223,17 @@ impl OrgLimits {
         let returned = unspent.min(lane.returnable);
         self.window.give_back(lane.bucket, returned);
         self.paid = self.paid.saturating_sub(returned);
+    }
+
+    /// How many callers there may be now: what the settings allow, fewer after the org has refused one.
+    #[must_use]
+    pub fn lanes_now(&self, now: Timestamp) -> u32 {
+        Crowding::bears(self.crowding, self.settings.lanes, now)
+    }
+
+    /// Takes in that the org refused a call because too many were under way.
+    pub fn note_crowding(&mut self, now: Timestamp) {
+        self.crowding = Some(Crowding::refused(self.crowding, self.settings.lanes, now));
     }
 
     /// Takes in what the org says of itself; an older word never replaces a newer one.

@@ -16,7 +16,7 @@ use refrain_shared::job::lease::Lease;
 use refrain_shared::limits::{BLOCK, Refusal};
 use refrain_shared::ports::{CallGate, CallKind, CallRefused, CallReport, Held, PortError};
 use refrain_shared::salesforce::Pacer;
-use refrain_shared::storage::org_limits::{self, Ask};
+use refrain_shared::storage::org_limits::{self, Ask, Ended};
 use refrain_shared::storage::{Database, StoreError};
 use refrain_shared::telemetry::names;
 use tokio::sync::Semaphore;
@@ -72,12 +72,13 @@ impl Lane {
     /// An orderly end: unspent calls and the lane go back, once no call is under way any more.
     pub async fn settle(&self) -> Result<(), StoreError> {
         let _over = self.turn.acquire().await;
-        let (unspent, heard) = {
+        let crowded = self.crowded.load(Ordering::Relaxed);
+        let ended = {
             let purse = self.purse();
-            (purse.unspent(), purse.heard(Instant::now()))
+            Ended { unspent: purse.unspent(), heard: purse.heard(Instant::now()), crowded }
         };
         let Lease { org, job, epoch, .. } = self.lease;
-        org_limits::org_settle(&self.db, org, job, epoch, unspent, heard).await
+        org_limits::org_settle(&self.db, org, job, epoch, ended).await
     }
 
     fn purse(&self) -> MutexGuard<'_, Purse> {

@@ -43,6 +43,8 @@ use super::v1;
         v1::tickets::get,
         v1::holds::put,
         v1::holds::release,
+        v1::limits::get,
+        v1::limits::set,
         v1::retention::get,
         v1::retention::set,
         v1::retention::preview,

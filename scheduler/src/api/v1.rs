@@ -9,6 +9,7 @@ pub mod files;
 pub mod holds;
 pub mod jobs;
 pub mod keys;
+pub mod limits;
 pub mod objects;
 pub mod pauses;
 pub mod people;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::{ask, print, say};
 use super::control;
+use super::limits;
 use super::own::Exit;
 use super::{ApiArguments, Output};
 
@@ -54,6 +55,8 @@ pub(super) enum TenantCommand {
 
 #[derive(Subcommand)]
 pub(super) enum ConnectionCommand {
+    /// Show what binds a connection, or change what is given.
+    Limits(limits::Wanted),
     /// Connect an org. The credentials are proved at once.
     Create {
         /// The tenant (ten_…).
@@ -296,6 +299,7 @@ pub(super) async fn connection(api: &ApiArguments, command: ConnectionCommand) -
             let changed = ask(api, Method::PUT, &path, Some(&body)).await?;
             print(api, &changed, std::slice::from_ref(&changed), CONNECTIONS);
         }
+        ConnectionCommand::Limits(wanted) => limits::limits(api, &wanted).await?,
         ConnectionCommand::Check { tenant, connection } => {
             let path = format!("/v1/tenants/{tenant}/connections/{connection}/check");
             let checked = ask(api, Method::POST, &path, None).await?;

@@ -44,6 +44,7 @@ async fn each_change_that_people_make_is_told_with_the_key_that_was_used() {
     let new = json!({ "auth": auth });
     done(Method::PUT, &format!("{connection}/credentials"), new, "connection.credentials").await;
     done(Method::POST, &format!("{connection}/check"), json!({}), "connection.check").await;
+    done(Method::PUT, &format!("{connection}/limits"), json!({ "lanes": 2 }), "connection.limits").await;
     let new = json!({ "api_name": "Case" });
     let object = done(Method::POST, &format!("{connection}/objects"), new, "object.create").await;
     let object = object["id"].as_str().unwrap().to_owned();

@@ -312,6 +312,25 @@ async fn tenants_that_share_an_org_share_its_lanes() {
 }
 
 #[tokio::test]
+async fn an_org_that_refused_a_caller_gets_fewer_jobs_until_it_was_quiet() {
+    let world = World::new("dispatch_crowded").await;
+    world.live_worker(20).await;
+    let scope = world.due_jobs("many", 50, 1).await;
+    let crowded = |minutes: u32| {
+        format!(
+            "UPDATE org_limits SET settings = '{{}}',
+                    crowding = jsonb_build_object('allowed', 1, 'at', now() - interval '{minutes} minutes')"
+        )
+    };
+    for (minutes, expected) in [(0, 1), (6, 2), (600, 4)] {
+        world.sql(&crowded(minutes)).await;
+        assert_eq!(runnable(&world).await, i64::try_from(expected).unwrap(), "{minutes} minutes");
+        assert_eq!(of(&claim(&world).await, &scope), expected, "{minutes} minutes");
+        world.sql("UPDATE jobs SET state = 0").await;
+    }
+}
+
+#[tokio::test]
 async fn what_people_wait_for_gets_an_orgs_lanes_before_history() {
     let world = World::new("dispatch_lane_order").await;
     world.live_worker(20).await;

@@ -12,6 +12,7 @@ mod api_control;
 mod api_files;
 mod api_intent;
 mod api_jobs;
+mod api_limits;
 mod api_mapping;
 mod api_records;
 mod api_retention;

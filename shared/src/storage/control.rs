@@ -7,6 +7,7 @@
 pub mod api_keys;
 pub mod connections;
 pub mod error;
+pub mod limits;
 pub mod object_syncs;
 pub mod pauses;
 pub mod retention;

@@ -8,7 +8,9 @@ use refrain_shared::ids::{SalesforceId, WorkerId};
 use refrain_shared::job::Lease;
 use refrain_shared::limits::{Grant, Refusal};
 use refrain_shared::storage::jobs::job_lease;
-use refrain_shared::storage::org_limits::{Ask, Heard, org_grant, org_limits_get, org_settle, org_spend};
+use refrain_shared::storage::org_limits::{
+    Ask, Ended, Heard, org_grant, org_limits_get, org_settle, org_spend,
+};
 use refrain_shared::storage::{Database, StoreError};
 use serde_json::json;
 
@@ -34,7 +36,8 @@ async fn grant(db: &Database, lease: &Lease, wanted: u64) -> Result<Grant, Refus
 }
 
 async fn settle(db: &Database, lease: &Lease, unspent: u64, heard: Option<Heard>) {
-    org_settle(db, lease.org, lease.job, lease.epoch, unspent, heard).await.unwrap();
+    let ended = Ended { unspent, heard, crowded: false };
+    org_settle(db, lease.org, lease.job, lease.epoch, ended).await.unwrap();
 }
 
 /// One call for each of 20 jobs, all at once.

@@ -7,6 +7,7 @@ use refrain_shared::job::{Lease, ObjectSettings};
 use refrain_shared::ports::{CallGate as _, CallKind, CallReport};
 use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
 use refrain_shared::storage::jobs::job_lease;
+use refrain_shared::storage::org_limits::{Ended, org_limits_get, org_settle};
 use refrain_worker::lane::Lane;
 use serde_json::json;
 
@@ -137,10 +138,35 @@ async fn a_spent_budget_is_a_gate_and_not_a_refusal_of_each_job() {
     assert!(dispatch_claim(&world.context.db, limits).await.unwrap().is_empty(), "until the gate opens");
     let org = refrain_shared::ids::SalesforceId::parse(&world.sim.orgs[0].org_id).unwrap();
     let nobody = refrain_shared::ids::JobId(-1);
-    refrain_shared::storage::org_limits::org_settle(&world.context.db, org, nobody, 1, 0, None)
-        .await
-        .unwrap();
+    org_settle(&world.context.db, org, nobody, 1, Ended::default()).await.unwrap();
     assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
     world.run_until_quiet().await;
     assert_eq!(world.value("SELECT count(*) FROM checkpoints WHERE state = 'current'").await, "3");
+}
+
+#[tokio::test]
+async fn lanes_go_down_at_a_refusal_and_up_in_quiet() {
+    let world = World::new("budget_crowded").await;
+    world.object("Case", ObjectSettings::default()).await;
+    let org = refrain_shared::ids::SalesforceId::parse(&world.sim.orgs[0].org_id).unwrap();
+    let lanes = async || {
+        let limits = org_limits_get(&world.context.db, org).await.unwrap().unwrap();
+        limits.lanes_now(world.context.clock.now())
+    };
+    world.turn().await;
+    assert_eq!(lanes().await, 4);
+    // Other integrations leave no room.
+    world.post("limits", json!({"long_max": 1, "long_others": 1})).await;
+    world.sql("UPDATE jobs SET available_at = now()").await;
+    world.turn().await;
+    assert_eq!(lanes().await, 2, "told at once, by the one that was refused");
+    world.post("limits", json!({"long_others": 0})).await;
+    world.run_until_quiet().await;
+    assert_eq!(world.value("SELECT state FROM checkpoints").await, "current", "it goes on with what is left");
+    assert_eq!(lanes().await, 2);
+    for (minutes, expected) in [(4, 2), (6, 3), (11, 4), (600, 4)] {
+        let at = format!("to_jsonb(now() - interval '{minutes} minutes')");
+        world.sql(&format!("UPDATE org_limits SET crowding = jsonb_set(crowding, '{{at}}', {at})")).await;
+        assert_eq!(lanes().await, expected, "{minutes} minutes");
+    }
 }

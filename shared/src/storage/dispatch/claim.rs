@@ -60,7 +60,8 @@ pub async fn dispatch_claim(db: &Database, limits: ClaimLimits) -> Result<Vec<Cl
               FROM jobs WHERE available_at <= now() GROUP BY tenant_id, org_id),
         tenants AS (SELECT tenant_id, sum(in_flight) AS in_flight FROM due GROUP BY tenant_id),
         lanes AS MATERIALIZED (
-            SELECT o.org_id, coalesce((l.settings->>'lanes')::int, $3) - o.in_flight - (
+            SELECT o.org_id, least(coalesce((l.settings->>'lanes')::int, $3), (l.crowding->>'allowed')::int
+                       + extract(epoch FROM now() - (l.crowding->>'at')::timestamptz)::int / 300) - o.in_flight - (
                        SELECT count(*) FROM jsonb_array_elements(l.lanes) held
                         WHERE (held->>'until')::timestamptz > now()
                           AND NOT EXISTS (SELECT FROM jobs j WHERE j.job_id = (held->>'job')::bigint

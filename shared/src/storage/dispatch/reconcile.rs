@@ -6,6 +6,7 @@
 //! changed, what is here is projected anew where its mapping did, and what was set aside is tried again by another build. Takes no input; comparing once more changes nothing.
 
 use super::super::error::StoreError;
+use super::super::org_limits::settings_refresh;
 use super::super::pool::Database;
 use super::super::reproject::{mapping_sql, standard_kinds};
 use crate::catalog::Role;
@@ -136,6 +137,7 @@ pub async fn jobs_reconcile(db: &Database) -> Result<Reconciled, StoreError> {
     );
     let (client, standard) = (db.control().await?, standard_kinds());
     let orgs = client.execute(ORGS, &[]).await.map_err(StoreError::at("org_limits_reconcile"))?;
+    settings_refresh(&client, None).await?;
     let checkpoints = client
         .execute(&new_checkpoints, &[&standard])
         .await

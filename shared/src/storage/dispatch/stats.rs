@@ -26,7 +26,9 @@ pub struct ClassStats {
 pub async fn dispatch_stats(db: &Database) -> Result<(Vec<ClassStats>, i64), StoreError> {
     const SQL: &str = "-- dispatch_stats
         WITH known AS (
-            SELECT j.class, j.state, j.available_at, j.job_id, j.org_id, coalesce((l.settings->>'lanes')::int, $1) AS lanes,
+            SELECT j.class, j.state, j.available_at, j.job_id, j.org_id,
+                   least(coalesce((l.settings->>'lanes')::int, $1), (l.crowding->>'allowed')::int
+                         + extract(epoch FROM now() - (l.crowding->>'at')::timestamptz)::int / 300) AS lanes,
                    j.state = 0 AND NOT EXISTS (
                        SELECT FROM gates g
                         WHERE g.subject IN (j.tenant_id::text, j.connection_id::text, j.org_id, 'obj_' || j.object_id)
