@@ -96,8 +96,10 @@ impl Backoff {
 pub enum DeferReason {
     /// The org's lanes are all taken.
     Lanes,
-    /// The tenant's share of the daily calls is spent.
+    /// What all of our connections to the org may use of its daily calls is spent.
     Budget,
+    /// The connection's own share of them is spent.
+    Share,
     /// Salesforce says that the org's own allowance is spent.
     OrgQuota,
     /// A blackout window is open.
@@ -117,6 +119,7 @@ impl DeferReason {
         match self {
             Self::Lanes => "lanes",
             Self::Budget => "budget",
+            Self::Share => "share",
             Self::OrgQuota => "org_quota",
             Self::Blackout => "blackout",
             Self::Paused => "paused",

@@ -8,6 +8,8 @@ mod crowding;
 mod wanted;
 mod window;
 
+use std::collections::BTreeMap;
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,7 @@ pub use window::{Bucket, PREPAID_FOR, Window};
 
 use crate::clock::Timestamp;
 use crate::error::DeferReason;
-use crate::ids::JobId;
+use crate::ids::{ConnectionId, JobId};
 
 /// The org's own usage figure is computed behind our back; older than this it no longer brakes.
 const USAGE_FRESH: Duration = Duration::hours(1);
@@ -30,14 +32,16 @@ pub const BLOCK: u64 = 20;
 
 /// The strictest settings of an org's connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct OrgSettings {
     /// Concurrent callers over the whole fleet.
     pub lanes: u32,
     /// Calls a second in each lane, where the org wants fewer than the installation sends.
     pub calls_per_second: Option<u32>,
-    /// Our share of the org's daily calls, in percent.
+    /// What all of our connections together may use of the org's daily calls, in percent.
     pub share_percent: u32,
+    /// What each of them may use, in percent, where there are several.
+    pub shares: BTreeMap<ConnectionId, u32>,
     /// What stays for others: no call of ours starts when less than this is left of the org's total, in percent.
     pub reserve_percent: u32,
     /// The org's daily allowance as long as Salesforce has not told it.
@@ -53,6 +57,7 @@ impl Default for OrgSettings {
             lanes: 4,
             calls_per_second: None,
             share_percent: 25,
+            shares: BTreeMap::new(),
             reserve_percent: 10,
             assumed_daily: 15_000,
         }
@@ -74,6 +79,9 @@ pub struct Lane {
     pub bucket: Timestamp,
     /// … and how much it was: no more than this goes back there, and all before it is over.
     pub returnable: u64,
+    /// The connection whose share paid, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
 }
 
 /// The org's own count of calls, all integrations together.
@@ -115,6 +123,8 @@ pub struct GrantRequest {
     pub job: JobId,
     /// Its epoch; the same (job, epoch) is granted the same lane.
     pub epoch: i64,
+    /// The connection that it calls for.
+    pub connection: Option<ConnectionId>,
     /// Calls wanted, those of earlier blocks included. Whoever asks for more than it has, has none left to make.
     pub calls: u64,
     /// Until when the lane is wanted: the last call's own deadline plus a margin.
@@ -155,14 +165,24 @@ impl OrgLimits {
     /// Calls of ours that the org may count in its rolling 24 hours.
     #[must_use]
     pub fn used(&self, now: Timestamp) -> u64 {
-        self.window.used(now)
+        self.window.used(None, now)
     }
 
     /// How many calls we may make in any 24 hours.
     #[must_use]
     pub fn cap(&self) -> u64 {
+        self.daily_percent(self.settings.share_percent)
+    }
+
+    /// How many of them a connection may make, where it has a share of its own.
+    #[must_use]
+    pub fn share(&self, connection: ConnectionId) -> Option<u64> {
+        self.settings.shares.get(&connection).map(|percent| self.daily_percent(*percent))
+    }
+
+    fn daily_percent(&self, percent: u32) -> u64 {
         let daily = self.usage.map_or(self.settings.assumed_daily, |usage| usage.limit);
-        daily * u64::from(self.settings.share_percent) / 100
+        daily * u64::from(percent) / 100
     }
 
     /// Grants a lane with its calls, or neither. Asking again for the same (job, epoch) prolongs the lane it
@@ -177,16 +197,17 @@ impl OrgLimits {
         }
         let holds = held.map_or(0, |index| self.lanes[index].calls);
         let wanted = request.calls.saturating_sub(holds);
-        self.check_calls(wanted, now)?;
+        let whose = request.connection.filter(|connection| self.share(*connection).is_some());
+        self.check_calls(wanted, whose, now)?;
 
-        let bucket = self.pay(wanted, now);
+        let bucket = self.pay(wanted, whose, now);
         match held {
             Some(index) => {
                 let lane = &mut self.lanes[index];
                 lane.calls += wanted;
                 lane.until = lane.until.max(request.until);
                 if wanted > 0 {
-                    (lane.bucket, lane.returnable) = (bucket, wanted);
+                    (lane.bucket, lane.returnable, lane.connection) = (bucket, wanted, whose);
                 }
             }
             None => self.lanes.push(Lane {
@@ -196,6 +217,7 @@ impl OrgLimits {
                 calls: wanted,
                 bucket,
                 returnable: wanted,
+                connection: whose,
             }),
         }
         Ok(Grant {
@@ -210,7 +232,7 @@ impl OrgLimits {
     /// Pays for calls that are made or will be whatever is said here: a person waits for them.
     pub fn spend(&mut self, calls: u64, now: Timestamp) {
         self.forget_the_past(now);
-        self.pay(calls, now);
+        self.pay(calls, None, now);
     }
 
     /// An orderly end: the lane is free and the unspent calls go back to the bucket they came from. A crash
@@ -221,7 +243,7 @@ impl OrgLimits {
         };
         let lane = self.lanes.swap_remove(index);
         let returned = unspent.min(lane.returnable);
-        self.window.give_back(lane.bucket, returned);
+        self.window.give_back(lane.bucket, returned, lane.connection);
         self.paid = self.paid.saturating_sub(returned);
     }
 
@@ -243,10 +265,10 @@ impl OrgLimits {
         }
     }
 
-    /// Whether a block of calls would be granted to whoever asks now.
+    /// Whether a block of calls would be granted to whoever asks now; for this connection, if one is given.
     #[must_use]
-    pub fn has_calls(&self, now: Timestamp) -> bool {
-        self.check_calls(BLOCK, now).is_ok()
+    pub fn has_calls(&self, whose: Option<ConnectionId>, now: Timestamp) -> bool {
+        self.check_calls(BLOCK, whose, now).is_ok()
     }
 
     fn forget_the_past(&mut self, now: Timestamp) {
@@ -259,11 +281,14 @@ impl OrgLimits {
         self.paid.saturating_sub(self.lanes.iter().map(|lane| lane.returnable).sum())
     }
 
-    fn check_calls(&self, wanted: u64, now: Timestamp) -> Result<(), Refusal> {
+    fn check_calls(&self, wanted: u64, whose: Option<ConnectionId>, now: Timestamp) -> Result<(), Refusal> {
         // What is paid already is not judged by the cap once more, which may have been lowered since.
-        if wanted > 0 && self.used(now) + wanted > self.cap() {
-            let free = self.window.free_at(wanted, self.cap(), now).unwrap_or(now + TOO_LITTLE);
-            return Err(Refusal::until(DeferReason::Budget, free.max(now + Duration::minutes(1)), now));
+        let share = whose.and_then(|own| Some((DeferReason::Share, self.share(own)?, whose)));
+        for (why, cap, of) in [Some((DeferReason::Budget, self.cap(), None)), share].into_iter().flatten() {
+            if wanted > 0 && self.window.used(of, now) + wanted > cap {
+                let free = self.window.free_at(wanted, cap, of, now).unwrap_or(now + TOO_LITTLE);
+                return Err(Refusal::until(why, free.max(now + Duration::minutes(1)), now));
+            }
         }
         if let Some(usage) = self.usage.filter(|usage| usage.at > now - USAGE_FRESH) {
             let reserve = usage.limit * u64::from(self.settings.reserve_percent) / 100;
@@ -275,9 +300,9 @@ impl OrgLimits {
         Ok(())
     }
 
-    fn pay(&mut self, calls: u64, now: Timestamp) -> Timestamp {
+    fn pay(&mut self, calls: u64, whose: Option<ConnectionId>, now: Timestamp) -> Timestamp {
         self.paid += calls;
-        self.window.pay(calls, now)
+        self.window.pay(calls, whose, now)
     }
 }
 

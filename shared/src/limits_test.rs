@@ -9,7 +9,12 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn request(job: i64, calls: u64, now: i64) -> GrantRequest {
-    GrantRequest { job: JobId(job), epoch: 1, calls, until: at(now + 120) }
+    GrantRequest { job: JobId(job), epoch: 1, connection: Some(connection(job)), calls, until: at(now + 120) }
+}
+
+/// Jobs with even numbers are one connection's, the others another's.
+fn connection(job: i64) -> ConnectionId {
+    ConnectionId(uuid::Uuid::from_u128(u128::try_from(job % 2).unwrap()))
 }
 
 fn limits(lanes: u32, daily: u64) -> OrgLimits {
@@ -120,7 +125,7 @@ fn what_an_older_build_stored_is_read() {
     let buckets = r#"[{"start": "2027-01-15T08:00:00Z", "calls": 7}]"#;
     let window: Window = serde_json::from_str(buckets).unwrap();
     assert_eq!(
-        (window.used(at(0)), serde_json::to_value(&window).unwrap()[0]["calls"].as_u64()),
+        (window.used(None, at(0)), serde_json::to_value(&window).unwrap()[0]["calls"].as_u64()),
         (7, Some(7))
     );
     let usage: OrgUsage =
@@ -140,8 +145,9 @@ proptest! {
         steps in proptest::collection::vec((0i64..4, 1u64..30, 0u8..8, passes()), 1..200)
     ) {
         let mut org = limits(3, 160);
+        org.settings.shares = [(connection(0), 30), (connection(1), 40)].into();
         let mut paid: std::collections::HashMap<i64, u64> = std::collections::HashMap::new();
-        let (mut now, mut calls): (i64, Vec<i64>) = (0, Vec::new());
+        let (mut now, mut calls): (i64, Vec<(i64, i64)>) = (0, Vec::new());
         for (job, wanted, ending, pass) in steps {
             now += pass;
             // Whatever the job had is made or given up.
@@ -156,7 +162,7 @@ proptest! {
                 };
                 // As late as a call may start.
                 let late = now + i64::try_from(PREPAID_FOR.as_secs()).unwrap();
-                calls.extend(std::iter::repeat_n(late, usize::try_from(made).unwrap()));
+                calls.extend(std::iter::repeat_n((late, job % 2), usize::try_from(made).unwrap()));
                 if ending > 0 && ending < 4 {
                     org.settle(JobId(job), 1, wanted - made);
                     *paid = 0;
@@ -164,9 +170,29 @@ proptest! {
             }
             prop_assert!(org.lanes.iter().filter(|lane| lane.until > at(now)).count() <= 3);
         }
-        for last in &calls {
-            let day = calls.iter().filter(|call| *call <= last && **call > last - 86_400 - 300).count();
-            prop_assert!(day as u64 <= org.cap(), "{day} calls in the 24 hours before {last}");
+        for (last, own) in &calls {
+            let day = |of: &dyn Fn(i64) -> bool| {
+                calls.iter().filter(|(at, own)| of(*own) && at <= last && *at > last - 86_400 - 300).count() as u64
+            };
+            prop_assert!(day(&|_| true) <= org.cap(), "in the 24 hours before {last}");
+            let share = org.share(connection(*own)).unwrap();
+            prop_assert!(day(&|other| other == *own) <= share, "of one connection in the 24 hours before {last}");
         }
     }
+}
+
+#[test]
+fn a_share_binds_its_own_connection_and_the_cap_both() {
+    let mut org = limits(4, 100);
+    org.settings.shares = [(connection(0), 20), (connection(1), 45)].into();
+    org.grant(request(2, 20, 0), at(0)).unwrap();
+    assert_eq!(org.grant(request(4, 1, 0), at(0)).unwrap_err().why, DeferReason::Share);
+    assert!(!org.has_calls(Some(connection(0)), at(0)), "its share is spent");
+    assert!(org.has_calls(Some(connection(1)), at(0)), "not the other's");
+    org.grant(request(1, 30, 0), at(0)).unwrap();
+    assert_eq!(org.grant(request(3, 1, 0), at(0)).unwrap_err().why, DeferReason::Budget, "50 for both");
+    org.settle(JobId(2), 1, 15);
+    assert_eq!(org.window.used(Some(connection(0)), at(0)), 5, "what was not made is its own again");
+    assert!(org.grant(request(4, 15, 0), at(0)).is_ok());
+    assert_eq!(org.grant(request(3, 1, 0), at(0)).unwrap_err().why, DeferReason::Budget);
 }

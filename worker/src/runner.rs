@@ -179,6 +179,12 @@ async fn obey(context: &Context, lease: &Lease, error: &JobError) -> Result<Opti
                     gate_close(&context.db, gate, reason, Some(wait.as_secs_f64())).await?;
                     if *why == DeferReason::Budget { Duration::ZERO } else { wait }
                 }
+                DeferReason::Share => {
+                    let (gate, reason) =
+                        (GateSubject::Connection(lease.connection), DeferReason::Budget.word());
+                    gate_close(&context.db, gate, reason, Some(wait.as_secs_f64())).await?;
+                    Duration::ZERO
+                }
                 DeferReason::Lanes
                 | DeferReason::Blackout
                 | DeferReason::Paused

@@ -20,9 +20,12 @@ pub(super) struct Wanted {
     /// Calls a second in each lane.
     #[arg(long)]
     calls_per_second: Option<u32>,
-    /// Our share of the org's daily calls, in percent.
+    /// This connection's share of the org's daily calls, in percent.
     #[arg(long)]
     share: Option<u32>,
+    /// What all connections of ours to the org may use of them together, in percent.
+    #[arg(long)]
+    cap: Option<u32>,
     /// What stays for others, in percent of the org's daily calls.
     #[arg(long)]
     reserve: Option<u32>,
@@ -36,6 +39,7 @@ const LIMITS: &[(&str, &str)] = &[
     ("BORNE NOW", "now.lanes"),
     ("CALLS/S", "in_force.calls_per_second"),
     ("SHARE %", "in_force.share_percent"),
+    ("CAP %", "in_force.cap_percent"),
     ("CALLS USED", "now.calls_used"),
     ("ALLOWED", "now.calls_allowed"),
     ("RESERVE %", "in_force.reserve_percent"),
@@ -50,6 +54,7 @@ pub(super) async fn limits(api: &ApiArguments, wanted: &Wanted) -> Result<(), Ex
         ("lanes", wanted.lanes),
         ("calls_per_second", wanted.calls_per_second),
         ("share_percent", wanted.share),
+        ("cap_percent", wanted.cap),
         ("reserve_percent", wanted.reserve),
     ];
     if given.iter().any(|(_, value)| value.is_some()) {

@@ -27,25 +27,38 @@ async fn the_strictest_of_an_orgs_connections_holds_for_all_of_them() {
     };
     let (mine, theirs) = (path(&a, mine), path(&b, theirs));
     let shown = served.get(&mine).await.body;
-    let defaults = json!({"lanes": 4, "calls_per_second": null, "share_percent": 25, "reserve_percent": 10});
+    let defaults = json!({"lanes": 4, "calls_per_second": null, "share_percent": 25, "cap_percent": 50,
+                          "reserve_percent": 10});
     assert_eq!((&shown["wanted"], &shown["in_force"]), (&json!({}), &defaults));
-    assert_eq!((&shown["now"]["calls_used"], &shown["now"]["calls_allowed"]), (&json!(0), &json!(3750)));
+    assert_eq!((&shown["now"]["calls_used"], &shown["now"]["calls_allowed"]), (&json!(0), &json!(7500)));
 
     let more = json!({"lanes": 8, "calls_per_second": 5, "share_percent": 40, "reserve_percent": 5});
     assert_eq!(
-        set(&served, &mine, more.clone()).await,
-        json!({"lanes": 4, "calls_per_second": 5, "share_percent": 25, "reserve_percent": 10}),
-        "the other connection's defaults are stricter"
+        set(&served, &mine, more).await,
+        json!({"lanes": 4, "calls_per_second": 5, "share_percent": 40, "cap_percent": 65, "reserve_percent": 10}),
+        "the other connection's defaults are stricter, and its share comes on top"
     );
-    let other = json!({"lanes": 6, "calls_per_second": 9, "share_percent": 50, "reserve_percent": 20});
-    let both = json!({"lanes": 6, "calls_per_second": 5, "share_percent": 40, "reserve_percent": 20});
+    let other = json!({"lanes": 6, "calls_per_second": 9, "share_percent": 50, "cap_percent": 60,
+                       "reserve_percent": 20});
+    let both = json!({"lanes": 6, "calls_per_second": 5, "share_percent": 50, "cap_percent": 60,
+                      "reserve_percent": 20});
     assert_eq!(set(&served, &theirs, other).await, both);
-    assert_eq!(served.get(&mine).await.body["in_force"], both, "for both of them");
+    let seen = served.get(&mine).await.body["in_force"].take();
+    assert_eq!(
+        seen,
+        json!({"lanes": 6, "calls_per_second": 5, "share_percent": 40, "cap_percent": 60,
+                            "reserve_percent": 20}),
+        "for both of them, but for the share"
+    );
 
     // A connection that is gone binds nobody; the reconciler sees to that.
     world.sql("UPDATE connections SET state = 'revoked' WHERE limits->>'reserve_percent' = '20'").await;
     jobs_reconcile(&world.db).await.unwrap();
-    assert_eq!(served.get(&mine).await.body["in_force"], more);
+    let alone = json!({"lanes": 8, "calls_per_second": 5, "share_percent": 40, "cap_percent": 40,
+                       "reserve_percent": 5});
+    assert_eq!(served.get(&mine).await.body["in_force"], alone);
+    let defaults = json!({"lanes": 4, "calls_per_second": null, "share_percent": 25, "cap_percent": 25,
+                          "reserve_percent": 10});
     assert_eq!(set(&served, &mine, json!({})).await, defaults);
 }
 

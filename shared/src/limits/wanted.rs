@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a tenant allows; what is not given is the default. Of several connections to one org the strictest holds.
+/// What a tenant allows; what is not given is the default. Of several connections to one org the strictest holds for all,
+/// but for the share, which is each one's own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionLimits {
@@ -13,9 +14,13 @@ pub struct ConnectionLimits {
     /// Calls a second in each lane, 1 to 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<u32>,
-    /// Our share of the org's daily calls, 1 to 100 percent.
+    /// This connection's share of the org's daily calls, 1 to 100 percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_percent: Option<u32>,
+    /// What all connections of ours to the org may use of them together, 1 to 100 percent; as long as none says so, all
+    /// their shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_percent: Option<u32>,
     /// What stays for others: no call of ours starts when less of the org's daily calls is left, 0 to 90 percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve_percent: Option<u32>,
@@ -29,6 +34,7 @@ impl ConnectionLimits {
             ("lanes", self.lanes, 1, 20),
             ("calls_per_second", self.calls_per_second, 1, 50),
             ("share_percent", self.share_percent, 1, 100),
+            ("cap_percent", self.cap_percent, 1, 100),
             ("reserve_percent", self.reserve_percent, 0, 90),
         ]
         .into_iter()

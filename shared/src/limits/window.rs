@@ -4,10 +4,13 @@
 //! stand for is a day old, by whichever clock the org counts. So what is counted here is never less than what the org
 //! has seen of us.
 
+use std::collections::BTreeMap;
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::ids::ConnectionId;
 
 /// A call starts no later than this after it was paid; what is not spent by then is burned.
 pub const PREPAID_FOR: std::time::Duration = std::time::Duration::from_mins(5);
@@ -26,6 +29,9 @@ pub struct Bucket {
     pub start: Timestamp,
     /// Calls prepaid or made in it.
     pub calls: u64,
+    /// Of them, those of each connection that has a share of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by: BTreeMap<ConnectionId, u64>,
 }
 
 impl Bucket {
@@ -33,6 +39,10 @@ impl Bucket {
     fn gone_at(&self) -> Timestamp {
         let latest = Duration::from_std(PREPAID_FOR).unwrap_or(BUCKET);
         self.start + BUCKET + latest + DAY + STEP
+    }
+
+    fn calls_of(&self, whose: Option<ConnectionId>) -> u64 {
+        whose.map_or(self.calls, |whose| self.by.get(&whose).copied().unwrap_or(0))
     }
 }
 
@@ -44,27 +54,35 @@ pub struct Window {
 }
 
 impl Window {
-    /// Calls that the org may still count at `now`.
+    /// Calls that the org may still count at `now`: of one connection, or all.
     #[must_use]
-    pub fn used(&self, now: Timestamp) -> u64 {
-        self.buckets.iter().filter(|bucket| bucket.gone_at() > now).map(|bucket| bucket.calls).sum()
+    pub fn used(&self, whose: Option<ConnectionId>, now: Timestamp) -> u64 {
+        self.buckets.iter().filter(|bucket| bucket.gone_at() > now).map(|bucket| bucket.calls_of(whose)).sum()
     }
 
-    /// Pays for calls; gives the start of the bucket that they stand in.
-    pub fn pay(&mut self, calls: u64, now: Timestamp) -> Timestamp {
+    /// Pays for calls, and notes them for the connection if one is given; gives the start of the bucket that they stand in.
+    pub fn pay(&mut self, calls: u64, whose: Option<ConnectionId>, now: Timestamp) -> Timestamp {
         let seconds = now.timestamp() - now.timestamp().rem_euclid(BUCKET.num_seconds());
         let start = Timestamp::from_timestamp(seconds, 0).unwrap_or(now);
-        match self.buckets.iter_mut().find(|bucket| bucket.start == start) {
-            Some(bucket) => bucket.calls += calls,
-            None => self.buckets.push(Bucket { start, calls }),
+        let place = self.buckets.iter().position(|bucket| bucket.start == start).unwrap_or_else(|| {
+            self.buckets.push(Bucket { start, calls: 0, by: BTreeMap::new() });
+            self.buckets.len() - 1
+        });
+        let bucket = &mut self.buckets[place];
+        bucket.calls += calls;
+        if let Some(whose) = whose {
+            *bucket.by.entry(whose).or_default() += calls;
         }
         start
     }
 
     /// Takes calls back that were not made.
-    pub fn give_back(&mut self, start: Timestamp, calls: u64) {
+    pub fn give_back(&mut self, start: Timestamp, calls: u64, whose: Option<ConnectionId>) {
         if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.start == start) {
             bucket.calls = bucket.calls.saturating_sub(calls);
+            if let Some(own) = whose.and_then(|whose| bucket.by.get_mut(&whose)) {
+                *own = own.saturating_sub(calls);
+            }
         }
     }
 
@@ -73,17 +91,24 @@ impl Window {
         self.buckets.retain(|bucket| bucket.gone_at() > now);
     }
 
-    /// When so many calls fit under the cap, if nothing else is paid meanwhile; never, when they are more than the cap.
+    /// When so many calls, of one connection or all, fit under the cap, if nothing else is paid meanwhile; never, when they
+    /// are more than the cap.
     #[must_use]
-    pub fn free_at(&self, calls: u64, cap: u64, now: Timestamp) -> Option<Timestamp> {
-        let mut left = self.used(now);
+    pub fn free_at(
+        &self,
+        calls: u64,
+        cap: u64,
+        whose: Option<ConnectionId>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut left = self.used(whose, now);
         if left + calls <= cap {
             return Some(now);
         }
         let mut leaving: Vec<&Bucket> = self.buckets.iter().filter(|bucket| bucket.gone_at() > now).collect();
         leaving.sort_by_key(|bucket| bucket.start);
         leaving.into_iter().find_map(|bucket| {
-            left -= bucket.calls;
+            left -= bucket.calls_of(whose);
             (left + calls <= cap).then(|| bucket.gone_at())
         })
     }

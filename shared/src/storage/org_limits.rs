@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::error::StoreError;
+use super::gates::GateSubject;
 use super::pool::Database;
 use crate::clock::Timestamp;
 use crate::error::DeferReason;
@@ -58,7 +59,8 @@ pub async fn org_grant(db: &Database, lease: &Lease, ask: Ask) -> Result<Result<
         limits.note_usage(heard.at(now));
     }
     let until = now + chrono::Duration::from_std(ask.lane_for).unwrap_or(chrono::Duration::minutes(3));
-    let request = GrantRequest { job: lease.job, epoch: lease.epoch, calls: ask.calls, until };
+    let connection = Some(lease.connection);
+    let request = GrantRequest { job: lease.job, epoch: lease.epoch, connection, calls: ask.calls, until };
     let granted = limits.grant(request, now);
     if granted.is_ok() || ask.heard.is_some() {
         store(&tx, lease.org, &limits).await?;
@@ -112,7 +114,8 @@ pub async fn org_settings_refresh(db: &Database, org: SalesforceId) -> Result<()
     tx.commit().await.map_err(StoreError::at("commit"))
 }
 
-/// As [`org_settings_refresh`], of one org or of all that have a connection with limits of its own.
+/// As [`org_settings_refresh`], of one org or of all that have several connections, or one with limits of its own. A share
+/// binds its own connection; what all may use together is the least that one of them says, or else all shares.
 pub(super) async fn settings_refresh(
     client: &impl GenericClient,
     org: Option<SalesforceId>,
@@ -122,11 +125,16 @@ pub(super) async fn settings_refresh(
             SELECT org_id, jsonb_build_object(
                        'lanes', min(coalesce((limits->>'lanes')::int, $2)) FILTER (WHERE binds),
                        'calls_per_second', min((limits->>'calls_per_second')::int) FILTER (WHERE binds),
-                       'share_percent', min(coalesce((limits->>'share_percent')::int, $3)) FILTER (WHERE binds),
+                       'share_percent', coalesce(min((limits->>'cap_percent')::int) FILTER (WHERE binds),
+                           least(sum(coalesce((limits->>'share_percent')::int, $3)) FILTER (WHERE binds), 100)),
+                       'shares', CASE WHEN count(*) FILTER (WHERE binds) > 1 THEN
+                           jsonb_object_agg('con_' || replace(connection_id::text, '-', ''),
+                                            coalesce((limits->>'share_percent')::int, $3)) FILTER (WHERE binds) END,
                        'reserve_percent', max(coalesce((limits->>'reserve_percent')::int, $4)) FILTER (WHERE binds)) AS found
-              FROM (SELECT org_id, limits, state IN ('active', 'parked') AS binds FROM connections
+              FROM (SELECT org_id, connection_id, limits, state IN ('active', 'parked') AS binds FROM connections
                      WHERE org_id IS NOT NULL AND ($1::text IS NULL OR org_id = $1::text)) c
-             GROUP BY org_id HAVING $1::text IS NOT NULL OR bool_or(limits <> '{}'))
+             GROUP BY org_id
+            HAVING $1::text IS NOT NULL OR bool_or(limits <> '{}') OR count(*) FILTER (WHERE binds) > 1)
         UPDATE org_limits l SET settings = jsonb_strip_nulls(l.settings || found), updated_at = now()
           FROM strictest s
          WHERE l.org_id = s.org_id AND l.settings IS DISTINCT FROM jsonb_strip_nulls(l.settings || found)";
@@ -139,7 +147,7 @@ pub(super) async fn settings_refresh(
         .map_err(StoreError::at("org_settings_refresh"))
 }
 
-/// Opens the gate that was closed when there were no calls, if there are some.
+/// Opens the gates that were closed when there were no calls, of the org and of its connections, where there are some.
 async fn reopen(
     tx: &Transaction<'_>,
     org: SalesforceId,
@@ -147,10 +155,20 @@ async fn reopen(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str = "-- org_budget_gate_open
-        DELETE FROM gates WHERE subject = $1 AND reason = $2";
-    if limits.has_calls(now) {
+        DELETE FROM gates WHERE subject = ANY ($1) AND reason = $2";
+    let mut open: Vec<String> = limits
+        .settings
+        .shares
+        .keys()
+        .filter(|connection| limits.has_calls(Some(**connection), now))
+        .map(|connection| GateSubject::Connection(*connection).text())
+        .collect();
+    if limits.has_calls(None, now) {
+        open.push(GateSubject::Org(org).text());
+    }
+    if !open.is_empty() {
         let statement = tx.prepare_cached(SQL).await.map_err(StoreError::at("org_budget_gate_open"))?;
-        tx.execute(&statement, &[&org.as_str(), &DeferReason::Budget.word()])
+        tx.execute(&statement, &[&open, &DeferReason::Budget.word()])
             .await
             .map_err(StoreError::at("org_budget_gate_open"))?;
     }
@@ -218,7 +236,7 @@ async fn lock_for(tx: &Transaction<'_>, lease: &Lease) -> Result<(OrgLimits, Tim
 }
 
 fn from_row(row: &Row) -> OrgLimits {
-    // `settings` may hold keys of a newer build during a rollout; the defaults are the careful choice then.
+    // Keys of a newer build are passed over during a rollout; where one is of another form, the defaults are careful.
     let settings = serde_json::from_value(row.get::<_, Json<serde_json::Value>>(0).0);
     OrgLimits {
         settings: settings.unwrap_or_else(|_| OrgSettings::default()),

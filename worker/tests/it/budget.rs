@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use refrain_shared::job::{Lease, ObjectSettings};
 use refrain_shared::ports::{CallGate as _, CallKind, CallReport};
-use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim};
+use refrain_shared::storage::control::object_syncs::{NewObjectSync, object_sync_create};
+use refrain_shared::storage::dispatch::{ClaimLimits, dispatch_claim, jobs_reconcile};
 use refrain_shared::storage::jobs::job_lease;
 use refrain_shared::storage::org_limits::{Ended, org_limits_get, org_settle};
 use refrain_worker::lane::Lane;
@@ -169,4 +170,41 @@ async fn lanes_go_down_at_a_refusal_and_up_in_quiet() {
         world.sql(&format!("UPDATE org_limits SET crowding = jsonb_set(crowding, '{{at}}', {at})")).await;
         assert_eq!(lanes().await, expected, "{minutes} minutes");
     }
+}
+
+#[tokio::test]
+async fn a_spent_share_stops_its_own_connection_and_not_the_other_of_the_org() {
+    let world = World::new("budget_share").await;
+    let (scope, neighbour) = world.neighbour().await;
+    world.object("Case", ObjectSettings::default()).await;
+    let new = NewObjectSync {
+        api_name: "Case".to_owned(),
+        role: "ticket".to_owned(),
+        interval_s: 3600,
+        settings: ObjectSettings::default(),
+    };
+    object_sync_create(&world.control, &scope, neighbour, &new).await.unwrap().unwrap();
+    jobs_reconcile(&world.context.db).await.unwrap();
+    let several = "SELECT count(*) FROM org_limits, jsonb_object_keys(settings->'shares')";
+    assert_eq!(world.value(several).await, "2");
+    // Nothing of the day is the first one's.
+    world.sql(&format!(
+        "UPDATE org_limits SET settings = jsonb_build_object('assumed_daily', 1000, 'share_percent', 100, 'shares',
+             jsonb_build_object('{}', 0, '{neighbour}', 50))",
+        world.connection
+    ))
+    .await;
+    world.run_until_quiet().await;
+    let gate = world.value("SELECT subject || ' ' || reason FROM gates").await;
+    assert_eq!(gate, format!("{} budget", world.connection.0));
+    let current = "SELECT count(*) FROM checkpoints WHERE state = 'current'";
+    assert_eq!(world.value(current).await, "1", "the neighbour's");
+
+    let other = format!("jsonb_set(settings, '{{shares,{}}}', '40')", world.connection);
+    world.sql(&format!("UPDATE org_limits SET settings = {other}")).await;
+    let org = refrain_shared::ids::SalesforceId::parse(&world.sim.orgs[0].org_id).unwrap();
+    org_settle(&world.context.db, org, refrain_shared::ids::JobId(-1), 1, Ended::default()).await.unwrap();
+    assert_eq!(world.value("SELECT count(*) FROM gates").await, "0");
+    world.run_until_quiet().await;
+    assert_eq!(world.value(current).await, "2");
 }

@@ -21,9 +21,9 @@ use crate::api::{Api, Shared};
 pub struct Limits {
     /// What is allowed over this connection; what is not given is the default.
     pub wanted: ConnectionLimits,
-    /// What holds: the strictest of all connections to the org, defaults included.
+    /// What holds: the strictest of all connections to the org, defaults included, and this one's share.
     pub in_force: InForce,
-    /// How much of it is used now, by all connections to the org.
+    /// How much of it is used now, by all connections of ours to the org.
     pub now: InUse,
 }
 
@@ -34,8 +34,10 @@ pub struct InForce {
     pub lanes: u32,
     /// Calls a second in each lane, where it is less than the installation sends.
     pub calls_per_second: Option<u32>,
-    /// Our share of the org's daily calls, in percent.
+    /// This connection's share of the org's daily calls, in percent.
     pub share_percent: u32,
+    /// What all connections of ours to the org may use of them together, in percent.
+    pub cap_percent: u32,
     /// What stays for others, in percent of the org's daily calls.
     pub reserve_percent: u32,
 }
@@ -128,7 +130,8 @@ async fn shown(
         in_force: InForce {
             lanes: settings.lanes,
             calls_per_second: settings.calls_per_second,
-            share_percent: settings.share_percent,
+            share_percent: settings.shares.get(&id).copied().unwrap_or(settings.share_percent),
+            cap_percent: settings.share_percent,
             reserve_percent: settings.reserve_percent,
         },
         now: InUse {
