@@ -69,8 +69,9 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     use v1::{
-        audit, cancels, changes, connections, dead, files, holds, jobs, keys, limits, objects, pauses, people,
-        quarantine, records, resyncs, retention, schema_changes, status, tenants, tickets, verifications,
+        audit, cancels, changes, connections, dead, files, holds, jobs, keys, limits, objects, pauses,
+        people, quarantine, records, resyncs, retention, schema_changes, status, tenants, tickets,
+        verifications,
     };
     Router::new()
         .route("/", get(page::index))
