@@ -153,6 +153,9 @@ async fn a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_thaws() 
     let ready = format!("{}/readyz", stack.workers[0].url);
     stack.workers[0].process.wait_ready(&ready, Duration::from_secs(60)).await.unwrap();
     tenant.assert_catches_up(&stack).await;
-    // Its connections were given up by both sides meanwhile, and what it had locked made others wait.
-    stack.finish(&[&tenant], &[&DATABASE_AWAY[..], &BROKER_AWAY, &[LEASE_RAN_OUT]].concat()).await;
+    // Its connections were given up by both sides meanwhile, its calls too, and what it had locked made others wait.
+    let stood_still = "a call outlasted its lane: this process stood still";
+    stack
+        .finish(&[&tenant], &[&DATABASE_AWAY[..], &BROKER_AWAY, &[LEASE_RAN_OUT, stood_still]].concat())
+        .await;
 }
