@@ -25,7 +25,7 @@ from stack import NotReady, Stack
 from storm import Storm, Tenant
 from values import moment
 
-DAY_S, MINUTES_S, PART_S = 86_400, 180, 21_600
+DAY_S, MINUTES_S, PART_S, NIGHT_S = 86_400, 180, 1_800, 10_800
 FAKETIME = "faketime/libfaketimeMT.so.1"
 # What the org is changed by, on which day of so many; the rest of the script is chance.
 MONTH, WEEK, BIN_DAYS = 30, 7, 15
@@ -63,9 +63,13 @@ class Clock:
         self._set()
 
     def advance(self, seconds: int) -> None:
-        """A little later on the same day."""
-        self.ahead = min(self.ahead + seconds, (self.day + 1) * DAY_S)
+        """A little later, in the night after the day at most."""
+        self.ahead = min(self.ahead + seconds, (self.day + 1) * DAY_S + NIGHT_S)
         self._set()
+
+    def evening(self) -> int:
+        """So long until the day is over, and what is due once a day is due again."""
+        return max(0, (self.day + 1) * DAY_S - self.ahead) + MINUTES_S
 
     def _set(self) -> None:
         # All at once, and never half a file.
@@ -194,8 +198,9 @@ class Year(Storm):
             self.turn()
             self.patience(waiting, "every object to be past the last edit")
         part("read")
-        # The log of deletions tells whole minutes, after some.
-        self.clock.advance(MINUTES_S)
+        # The log of deletions tells whole minutes, after some; and parents are followed once a day. Each time that time
+        # goes by, workers are not known to live until they say so again.
+        self.jump(self.clock.evening(), waiting)
         self.purged(ends, waiting)
         part("deletions")
         self.linked(ends, waiting)
@@ -224,10 +229,18 @@ class Year(Storm):
         while [
             one["id"] for tenant in self.tenants for one in tenant.objects if is_behind(one, ends[tenant.id])
         ]:
-            # Parents are followed as often as objects are read: once a day here.
-            self.clock.advance(PART_S)
-            self.turn()
+            time.sleep(0.2)
+            if not self.busy():
+                self.jump(PART_S, since)
+            self.stack.check_alive()
+            for tenant in self.tenants:
+                self.look(tenant)
             self.patience(since, "renamed parents to show in their children")
+
+    def jump(self, seconds: int, since: float) -> None:
+        """Lets time go by while nothing is under way: a lease that is held would run out."""
+        self.rest(since)
+        self.clock.advance(seconds)
 
     def verify(self, tenant: Tenant) -> dict[str, int]:
         """Everything is verified; gives what was amiss."""
