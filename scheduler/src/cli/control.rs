@@ -1,4 +1,5 @@
-//! Verbs that hold reading up, let it go on, call it off, and have a part of it or all of it done once more. They ask the API, as all verbs do.
+//! Verbs that hold reading up, let it go on, call it off, and have a part of it or all of it done once more. They ask the
+//! API, as all verbs do.
 
 use clap::Args;
 use reqwest::Method;

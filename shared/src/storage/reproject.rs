@@ -1,9 +1,10 @@
 //! What is here is projected anew when its mapping changes: from the sealed records, without a call to Salesforce.
 //!
 //! A mapping is what decides how an object's records are projected: its role, the fields that feed a ticket or a message,
-//! the facets, and which records its items may belong to; and which of them are kept at all. The checkpoint keeps the one under which all that is here of the
-//! object was projected; where it is not the one that is wanted, the reconciler makes a job, and the job's last commit
-//! writes the new one down. So nothing is forgotten, whoever dies, and a mapping that changes meanwhile makes it begin anew.
+//! the facets, which records its items may belong to, which fields may not be seen any more, and which records are kept at
+//! all. The checkpoint keeps the one under which all that is here of the object was projected; where it is not the one that
+//! is wanted, the reconciler makes a job, and the job's last commit writes the new one down. So nothing is forgotten,
+//! whoever dies, and a mapping that changes meanwhile makes it begin anew.
 //!
 //! - [`next`]: what comes next, in the order of keys.
 //! - [`stored`]: records as they are here, with what they were projected to.
